@@ -1,0 +1,36 @@
+import type { AdvanceResult, RequestEvent } from './events.ts';
+import type { OpenOrder, OpenResult } from './open.ts';
+import type {
+  CreateInput,
+  CreateResult,
+  DestroyInput,
+  DestroyResult,
+  PromoteInput,
+  PromoteResult,
+  QuarantineInput,
+} from './plan.ts';
+
+/** Local activities: one ledger transaction each. */
+export interface LedgerActivities {
+  /** Idempotency: (principal, Idempotency-Key). Stores the request, or says why not. */
+  open(order: OpenOrder): Promise<OpenResult>;
+  /** Idempotency: the event's id. */
+  advance(input: { requestId: string; event: RequestEvent }): Promise<AdvanceResult>;
+  /** A newer open request of the same workflow id, if there is one. */
+  nextRequestOf(input: { workflowId: string }): Promise<string | null>;
+}
+
+/** Remote activities: one effect each, on an issuer or a store. */
+export interface IssuanceActivities {
+  create(input: CreateInput): Promise<CreateResult>;
+  promote(input: PromoteInput): Promise<PromoteResult>;
+  quarantine(input: QuarantineInput): Promise<Record<string, never>>;
+  destroy(input: DestroyInput): Promise<DestroyResult>;
+}
+
+export interface LifecycleActivities {
+  /** One bounded batch of due work, started or nudged; returns how many rows it handled. */
+  runDueWork(): Promise<{ handled: number }>;
+}
+
+export type Activities = LedgerActivities & IssuanceActivities & LifecycleActivities;

@@ -1,0 +1,107 @@
+/**
+ * The flow language: what a flow file means once it is parsed. `parse.ts` makes these from YAML, `digest.ts` names a
+ * version by its content, `advance.ts` runs it. Only plain JSON values, so that a flow has one canonical form (RFC 8785).
+ */
+
+export const requestKinds = ['onboarding', 'step-up', 'rotation', 'revocation', 'review', 'invocation', 'publication'] as const;
+export type RequestKind = (typeof requestKinds)[number];
+
+export const identityKinds = ['service-account', 'api-key', 'certificate', 'agent', 'connector'] as const;
+export type IdentityKind = (typeof identityKinds)[number];
+
+/** Roles that `separation` keeps from deciding. Everyone who joined a request is a requester. */
+export const separations = ['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as const;
+export type Separation = (typeof separations)[number];
+
+/** `credential` effects of the main job; later kinds add their own words here. */
+export const effects = ['issue', 'rotate', 'revoke'] as const;
+export type Effect = (typeof effects)[number];
+
+/** A CEL expression over the typed facts of its operation; false, an error and a missing fact all mean "no". */
+export type Guard = string;
+
+/** ISO 8601 duration without years and months (their length varies): `P1D`, `PT4H`, `P1DT12H`, `PT0.5S`. */
+export type IsoDuration = string;
+
+export interface Flow {
+  readonly apiVersion: 'tenure/v1';
+  readonly kind: 'Flow';
+  readonly metadata: { readonly name: string; readonly owner: string; readonly description: string };
+  readonly on: RequestKind;
+  readonly subject: { readonly kind?: IdentityKind; readonly where?: Guard };
+  readonly limits: FlowLimits;
+  readonly stages: readonly Stage[];
+  readonly tests: readonly FlowTest[];
+}
+
+export interface FlowLimits {
+  /** How long an issued credential is accepted; never beyond the identity's own expiry. Default P90D. */
+  readonly credentialTtl: IsoDuration;
+  /** How long a request may wait for people before it ends `expired`. Default P3D. */
+  readonly requestTtl: IsoDuration;
+  /** How long consumers have to acknowledge a cutover before the old credential is retired. Default PT24H. */
+  readonly grace: IsoDuration;
+}
+
+interface StageBase {
+  readonly id: string;
+  /** The stage is passed over unless this holds. A guard that errors denies the request (promise 6). */
+  readonly when?: Guard;
+}
+
+export interface VerifyStage extends StageBase {
+  readonly verify: { readonly that: Guard; readonly otherwise: string };
+}
+
+export interface ApprovalStage extends StageBase {
+  readonly approval: {
+    /** Every entry must be met; one approver counts for one entry only. */
+    readonly require: readonly { readonly from: string; readonly count: number }[];
+    readonly separation: readonly Separation[];
+    readonly proof: 'session';
+    readonly escalate?: { readonly after: IsoDuration; readonly to: string };
+    readonly timeout: { readonly after: IsoDuration; readonly result: 'deny' | 'expire' };
+  };
+}
+
+export interface EffectStage extends StageBase {
+  readonly effect: Effect;
+}
+
+export interface NotifyStage extends StageBase {
+  /** `owner`, `requester`, `approvers`, or `group:<name>`. */
+  readonly notify: { readonly to: readonly string[] };
+}
+
+export type Stage = VerifyStage | ApprovalStage | EffectStage | NotifyStage;
+
+/** A test inside a flow file: facts given, events in order, what must come out. Run by `tenure flows test`. */
+export interface FlowTest {
+  readonly name: string;
+  readonly given: GivenFacts;
+  readonly events: readonly FlowTestEvent[];
+  readonly expect: FlowTestExpectation;
+}
+
+/** Partial facts; what is left out takes the neutral default of `testing.ts`. */
+export type GivenFacts = { readonly [fact: string]: unknown };
+
+export type FlowTestEvent =
+  | { readonly decision: 'approve' | 'deny'; readonly by: string }
+  | { readonly wait: IsoDuration }
+  | { readonly freeze: true }
+  | { readonly thaw: true }
+  | { readonly pause: string }
+  | { readonly resume: string }
+  | { readonly cancel: string };
+
+export interface FlowTestExpectation {
+  /** `waiting`: an approval is open; `issuing`: an effect has begun; otherwise the request's final state. */
+  readonly outcome: 'waiting' | 'issuing' | 'held' | 'denied' | 'expired' | 'cancelled' | 'completed';
+  /** The reason of a denial. */
+  readonly reason?: string;
+  /** Why the last decision was refused. */
+  readonly refused?: string;
+  /** The stage the request stands at. */
+  readonly stage?: string;
+}
