@@ -15,7 +15,8 @@ for (const [parent, entry] of Object.entries(lock.packages)) {
     const words = name.split(/[-/]/);
     const os = systems.find((system) => words.includes(system));
     const cpu = processors.find((processor) => words.includes(processor));
-    if (os === undefined && !words.includes('wasm32')) throw new Error(`${name}@${version}: no platform in its name; add it to the lockfile by hand`);
+    if (os === undefined && !words.includes('wasm32'))
+      throw new Error(`${name}@${version}: no platform in its name; add it to the lockfile by hand`);
     lock.packages[`node_modules/${name}`] = {
       version,
       ...(cpu === undefined ? {} : { cpu: [cpu] }),

@@ -1,0 +1,123 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
+import * as engine from '@prisma/schema-engine-wasm/schema_engine_bg';
+
+/** The part of the platform's WebAssembly that is used here; TypeScript declares it for browsers only. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (
+    module: object,
+    imports: object,
+  ) => { readonly exports: { readonly __wbindgen_start: () => void } };
+};
+
+/**
+ * Prisma's own schema engine as WebAssembly: it applies migrations and writes `_prisma_migrations` exactly as
+ * `prisma migrate deploy` does, with no binary to download (docs/decisions/0003-prisma-without-binaries.md).
+ */
+const wasmPath = fileURLToPath(import.meta.resolve('@prisma/schema-engine-wasm/schema_engine_bg')).replace(
+  /\.js$/,
+  '.wasm',
+);
+const schemaPath = fileURLToPath(new URL('../prisma/schema.prisma', import.meta.url));
+const migrationsPath = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
+
+const noFilters = { externalTables: [], externalEnums: [] };
+
+function loadEngine(): void {
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(wasmPath)), {
+    './schema_engine_bg.js': engine,
+  });
+  engine.__wbg_set_wasm(instance.exports);
+  // Fills the table of undefined, null, true and false; without it the engine reads one for another.
+  instance.exports.__wbindgen_start();
+}
+
+/**
+ * PrismaPg 7.10 splits a script at every semicolon, also inside comments and function bodies. PostgreSQL parses scripts
+ * better, and runs one sent whole as one transaction: a migration that fails leaves nothing behind.
+ */
+class WholeScripts extends PrismaPg {
+  override async connect(): Promise<Awaited<ReturnType<PrismaPg['connect']>>> {
+    const connection = await super.connect();
+    connection.executeScript = async (script) => {
+      await connection.underlyingDriver().query(script);
+    };
+    return connection;
+  }
+}
+
+let isLoaded = false;
+
+async function openEngine(databaseUrl: string): Promise<engine.SchemaEngine> {
+  if (!isLoaded) {
+    loadEngine();
+    isLoaded = true;
+  }
+  const adapter = bindMigrationAwareSqlAdapterFactory(
+    new WholeScripts({ connectionString: databaseUrl }, { schema: 'public' }),
+  );
+  return engine.SchemaEngine.new({ datamodels: [[schemaPath, readFileSync(schemaPath, 'utf8')]] }, () => {}, adapter);
+}
+
+function migrationsList(): engine.MigrationList {
+  const names = existsSync(migrationsPath)
+    ? readdirSync(migrationsPath, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => entry.name)
+        .sort()
+    : [];
+  return {
+    baseDir: migrationsPath,
+    lockfile: { path: 'migration_lock.toml', content: 'provider = "postgresql"' },
+    shadowDbInitScript: '',
+    migrationDirectories: names.map((path) => ({
+      path,
+      migrationFile: {
+        path: 'migration.sql',
+        content: { tag: 'ok', value: readFileSync(`${migrationsPath}/${path}/migration.sql`, 'utf8') },
+      },
+    })),
+  };
+}
+
+/**
+ * Applies every migration that the database does not have yet. Idempotent.
+ * @returns the names that were applied now
+ * @throws the engine's error when a migration fails or an applied one was changed since
+ */
+export async function runMigrations(databaseUrl: string): Promise<readonly string[]> {
+  const schemaEngine = await openEngine(databaseUrl);
+  try {
+    const { appliedMigrationNames } = await schemaEngine.applyMigrations({
+      migrationsList: migrationsList(),
+      filters: noFilters,
+    });
+    return appliedMigrationNames;
+  } finally {
+    schemaEngine.free();
+  }
+}
+
+/** The SQL that turns an older schema (undefined: an empty database) into prisma/schema.prisma, for a new migration. */
+export async function draftMigration(databaseUrl: string, olderSchema: string | undefined): Promise<string> {
+  const schemaEngine = await openEngine(databaseUrl);
+  try {
+    const files = [{ path: schemaPath, content: readFileSync(schemaPath, 'utf8') }];
+    const { stdout } = await schemaEngine.diff({
+      from:
+        olderSchema === undefined
+          ? { tag: 'empty' }
+          : { tag: 'schemaDatamodel', files: [{ path: 'older.prisma', content: olderSchema }] },
+      to: { tag: 'schemaDatamodel', files },
+      script: true,
+      exitCode: false,
+      filters: noFilters,
+    });
+    return stdout ?? '';
+  } finally {
+    schemaEngine.free();
+  }
+}
