@@ -16,8 +16,6 @@ export interface LedgerActivities {
   open(order: OpenOrder): Promise<OpenResult>;
   /** Idempotency: the event's id. */
   advance(input: { requestId: string; event: RequestEvent }): Promise<AdvanceResult>;
-  /** A newer open request of the same workflow id, if there is one. */
-  nextRequestOf(input: { workflowId: string }): Promise<string | null>;
 }
 
 /** Remote activities: one effect each, on an issuer or a store. */

@@ -28,11 +28,11 @@ export interface SignedDecision {
 /** Commands are authorised by the API before they become events; the ledger records who gave them. */
 export type Command = { readonly by: string; readonly reason: string } & (
   | { readonly do: 'pause' }
-  | { readonly do: 'resume' }
+  /** `all` lifts every pause of the request; otherwise only the commander's own. */
+  | { readonly do: 'resume'; readonly all: boolean }
   | { readonly do: 'cancel' }
   | { readonly do: 'retry' }
   | { readonly do: 'rollback' }
-  | { readonly do: 'acknowledge'; readonly consumer: string; readonly epoch: number }
   | { readonly do: 'resolve'; readonly version: number }
   | { readonly do: 'amend'; readonly subject: AmendedSubject }
 );

@@ -87,6 +87,7 @@ CREATE TABLE "request" (
     "sequence" INTEGER NOT NULL DEFAULT 0,
     "workflowId" TEXT NOT NULL,
     "owesDestroys" BOOLEAN NOT NULL DEFAULT false,
+    "wakeAt" TIMESTAMPTZ(3),
     "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "updatedAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "finishedAt" TIMESTAMPTZ(3),
@@ -389,10 +390,10 @@ CREATE UNIQUE INDEX "request_one_revocation" ON "request" ("identityId")
   WHERE "kind" = 'revocation'
     AND "state" NOT IN ('completed', 'denied', 'cancelled', 'expired', 'failed');
 
--- One uncommitted mint, one current and one retiring credential per identity.
+-- One uncommitted mint and one current credential per identity. (Rollback demotes, then re-promotes: for an instant two
+-- are retiring, so that state has no such index.)
 CREATE UNIQUE INDEX "credential_one_mint" ON "credential" ("identityId") WHERE "state" IN ('minting', 'staged');
 CREATE UNIQUE INDEX "credential_one_current" ON "credential" ("identityId") WHERE "state" = 'current';
-CREATE UNIQUE INDEX "credential_one_retiring" ON "credential" ("identityId") WHERE "state" = 'retiring';
 
 -- One counted decision per approver, stage and revision (promises 4 and 5).
 CREATE UNIQUE INDEX "decision_once" ON "decision" ("requestId", "stage", "revision", "approverId")
@@ -404,8 +405,7 @@ CREATE UNIQUE INDEX "pause_once" ON "pause" ("requestId", "principal") WHERE "li
 -- The freezes in force: read in every begin and commit.
 CREATE INDEX "freeze_in_force" ON "freeze" ("createdAt") WHERE "liftedAt" IS NULL;
 CREATE INDEX "outbox_undelivered" ON "outbox_message" ("nextAttemptAt") WHERE "deliveredAt" IS NULL;
-CREATE INDEX "request_open" ON "request" ("updatedAt")
-  WHERE "state" NOT IN ('completed', 'denied', 'cancelled', 'expired', 'failed') OR "owesDestroys";
+CREATE INDEX "request_wake" ON "request" ("wakeAt") WHERE "wakeAt" IS NOT NULL;
 
 ALTER TABLE "identity"
   ADD CONSTRAINT "identity_state" CHECK ("state" IN ('requested', 'active', 'revoking', 'revoked', 'rejected')),
