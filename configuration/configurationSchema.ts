@@ -1,0 +1,235 @@
+import { z } from 'zod';
+
+/**
+ * What `tenure.yaml` may say. Strict: an unknown key is an error, never ignored, since a misspelt `separation` or `roles`
+ * must not silently mean "the default". `schema.json` beside this file is generated from here (`npm run config:schema`).
+ */
+
+const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use 1 to 63 lower-case letters, digits and hyphens');
+const path = z.string().min(1).max(4096);
+const email = z.email().max(200).toLowerCase();
+
+const environmentReference = z.strictObject({
+  env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not the name of an environment variable'),
+});
+const fileReference = z.strictObject({ file: path });
+
+/** A secret is named, never written: the configuration is read by more people than may know it. */
+const secret = z
+  .union([environmentReference, fileReference], {
+    error: 'a secret is {env: NAME} or {file: PATH}, never written here',
+  })
+  .meta({
+    id: 'Secret',
+    description:
+      'Where a secret is: an environment variable or a file. Read when it is needed, by the process that needs it.',
+  });
+
+const databaseUrlForms = 'write {env: NAME}, {file: PATH}, or postgresql://user@host/database without a password';
+
+/** A PostgreSQL address may be written plainly as long as it holds no password. */
+const databaseUrl = z
+  .union([environmentReference, fileReference, z.string().refine(isPasswordlessPostgresUrl, databaseUrlForms)], {
+    error: databaseUrlForms,
+  })
+  .meta({
+    id: 'DatabaseUrl',
+    description: 'A PostgreSQL address. One that holds a password is given as {env: NAME} or {file: PATH}.',
+  });
+
+function isPasswordlessPostgresUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  return (
+    ['postgres:', 'postgresql:'].includes(url.protocol) && url.password === '' && !url.searchParams.has('password')
+  );
+}
+
+const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
+
+/** Plain HTTP is for the loopback only: anything else would let the network answer in the server's name. */
+const serverUrl = z.url().refine(isHttpsOrLoopback, 'use https; plain http is accepted on the loopback only');
+
+function isHttpsOrLoopback(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const url = new URL(text);
+  return url.protocol === 'https:' || (url.protocol === 'http:' && loopbackHosts.includes(url.hostname));
+}
+
+const listenPattern = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
+const listen = z
+  .string()
+  .refine(
+    (text) => Number(listenPattern.exec(text)?.[2] ?? Number.NaN) <= 65_535,
+    'write host:port, for example 127.0.0.1:8080',
+  )
+  .transform((text) => {
+    const [, host = '', port = ''] = listenPattern.exec(text) ?? [];
+    return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+  });
+
+const temporal = z.strictObject({
+  address: z.string().regex(/^\S+:\d{1,5}$/, 'write host:port, for example 127.0.0.1:7233'),
+  namespace: z.string().min(1).default('default'),
+  tls: z
+    .strictObject({
+      serverName: z.string().min(1).optional(),
+      caFile: path.optional(),
+      certificateFile: path.optional(),
+      keyFile: path.optional(),
+    })
+    .refine(
+      (tls) => (tls.certificateFile === undefined) === (tls.keyFile === undefined),
+      'certificateFile and keyFile go together',
+    )
+    .optional(),
+  apiKey: secret.optional(),
+});
+
+const oidcProvider = z.strictObject({
+  name: word,
+  issuer: serverUrl,
+  audience: z.string().min(1),
+  for: z.enum(['people', 'pipelines']),
+  groupsClaim: z
+    .string()
+    .min(1)
+    .default('groups')
+    .meta({ description: 'The claim that lists the groups of a person.' }),
+});
+
+const person = z.strictObject({
+  id: email,
+  name: z.string().min(1).max(200),
+  groups: z.array(word).max(200).default([]),
+  active: z.boolean().default(true),
+});
+
+const roleMember = z
+  .union([z.string().regex(/^group:[a-z0-9][a-z0-9-]{0,62}$/), email], {
+    error: 'write group:<name> or an e-mail address',
+  })
+  .meta({ description: '`group:<name>` or an e-mail address.' });
+const roleMembers = z.array(roleMember).max(1000);
+
+export const roleNames = ['requester', 'responder', 'flow-author', 'flow-publisher', 'auditor', 'admin'] as const;
+export type Role = (typeof roleNames)[number];
+
+const roles = z.strictObject({
+  requester: roleMembers.optional().meta({
+    description:
+      'Who may ask for identities and rotations. Left out: every active person, since asking decides nothing.',
+  }),
+  responder: roleMembers.default([]),
+  'flow-author': roleMembers.default([]),
+  'flow-publisher': roleMembers.default([]),
+  auditor: roleMembers.default([]),
+  admin: roleMembers.default([]),
+});
+
+const rotatePattern = z
+  .string()
+  .regex(/^[^/]+\/.+$/, 'write <integration>/<name>; * stands for any characters within one segment')
+  .max(400);
+
+const pipeline = z.strictObject({
+  oidc: word.meta({ description: 'The provider (`oidc[].name`) whose tokens this pipeline shows.' }),
+  claims: z
+    .record(z.string().min(1), z.string().min(1))
+    .refine(
+      (claims) => Object.keys(claims).length > 0,
+      'name at least one claim: without any, every token of the provider would be this pipeline',
+    )
+    .meta({ description: 'Every one of these claims must have exactly this value.' }),
+  personClaim: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'The claim that holds the e-mail address of the person the run acts for.' }),
+  may: z
+    .array(z.strictObject({ rotate: rotatePattern }))
+    .max(200)
+    .default([]),
+});
+
+const postgresRole = z.strictObject({
+  type: z.literal('postgres-role'),
+  url: databaseUrl,
+  scopes: z
+    .record(z.string().min(1).max(200), z.string().min(1).max(63))
+    .meta({ description: 'Scope as requesters name it, to the PostgreSQL role that is granted for it.' }),
+  reassignTo: z
+    .string()
+    .min(1)
+    .max(63)
+    .optional()
+    .meta({ description: 'The role that gets what a destroyed login owned.' }),
+});
+
+const sealedStore = z
+  .strictObject({
+    type: z.literal('sealed'),
+    keyFile: path.optional(),
+    keyEnv: z.string().min(1).optional(),
+    previousKeyFiles: z.array(path).max(20).default([]),
+  })
+  .refine(
+    (store) => (store.keyFile === undefined) !== (store.keyEnv === undefined),
+    'give keyFile or keyEnv, one of the two',
+  );
+
+const vaultStore = z.strictObject({
+  type: z.literal('vault'),
+  address: serverUrl,
+  mount: z.string().min(1).default('secret'),
+  prefix: z.string().min(1).default('tenure'),
+  approle: z.strictObject({ mount: z.string().min(1).default('approle'), roleId: z.string().min(1), secretId: secret }),
+  namespace: z.string().min(1).optional(),
+  caFile: path.optional(),
+});
+
+export const configurationSchema = z.strictObject({
+  listen: listen.prefault('127.0.0.1:8080'),
+  publicUrl: serverUrl
+    .optional()
+    .meta({ description: 'The address people and pipelines use; default http://<listen>.' }),
+  database: databaseUrl.optional().meta({ description: 'The ledger. DATABASE_URL overrides it.' }),
+  temporal: temporal
+    .optional()
+    .meta({ description: 'Left out: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, … and the Temporal configuration file.' }),
+  keys: z.strictObject({ directory: path }),
+  leaseSeconds: z
+    .int()
+    .min(10)
+    .max(3600)
+    .default(60)
+    .meta({ description: 'How long an uncommitted credential may live at its issuer.' }),
+  evidence: z.strictObject({ anchorFile: path.optional() }).prefault({}),
+  oidc: z.array(oidcProvider).max(20).default([]),
+  people: z.array(person).max(10_000).default([]),
+  roles: roles.prefault({}),
+  pipelines: z.record(word, pipeline).default({}),
+  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole])).default({}),
+  stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),
+});
+
+export type SecretReference = z.output<typeof databaseUrl>;
+export type OidcProvider = z.output<typeof oidcProvider>;
+export type PipelineRule = z.output<typeof pipeline>;
+export type IssuerConfiguration = Configuration['issuers'][string];
+export type StoreConfiguration = Configuration['stores'][string];
+export type ParsedConfiguration = z.output<typeof configurationSchema>;
+
+/** `tenure.yaml` after validation: defaults filled in, paths absolute. Secrets are still references (`readSecret`). */
+export type Configuration = Omit<ParsedConfiguration, 'database' | 'publicUrl'> & {
+  readonly database: SecretReference;
+  readonly publicUrl: string;
+};
+
+/** The JSON Schema (2020-12) of `tenure.yaml`, for editors and reviewers. */
+export function configurationJsonSchema(): Record<string, unknown> {
+  return {
+    ...z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-2020-12' }),
+    title: 'tenure.yaml',
+  };
+}

@@ -1,0 +1,179 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** The installation's own keys. `KeyObject`s print as nothing, so none can reach a log by accident. */
+export interface Keys {
+  /** HMAC-SHA-256: chains the evidence entries of one request. */
+  readonly evidenceMac: KeyObject;
+  /** Ed25519 (private): signs checkpoints. */
+  readonly evidenceSigning: KeyObject;
+  /** HMAC-SHA-256: a person's e-mail address in evidence is its keyed hash. */
+  readonly personPseudonym: KeyObject;
+  /** HMAC-SHA-256: tells two secrets apart without revealing either. */
+  readonly fingerprint: KeyObject;
+  /** Ed25519: the API signs decisions; `keyId` is stored with each. */
+  readonly decisionSigning: { readonly keyId: string; readonly privateKey: KeyObject };
+  /** Public keys by keyId of this and of earlier signing keys, so that old decisions stay verifiable. */
+  readonly decisionVerifying: ReadonlyMap<string, KeyObject>;
+}
+
+/** The key directory cannot be used. Nothing was changed. */
+export class KeysUnusable extends Error {
+  override readonly name = 'KeysUnusable';
+}
+
+const secretFiles = {
+  evidenceMac: 'evidence-mac.key',
+  personPseudonym: 'person-pseudonym.key',
+  fingerprint: 'fingerprint.key',
+} as const;
+const signingFiles = { evidenceSigning: 'evidence-signing.pem', decisionSigning: 'decision-signing.pem' } as const;
+const verifyingDirectory = 'decision-verifying';
+const keyFiles: readonly string[] = [...Object.values(secretFiles), ...Object.values(signingFiles)];
+
+/**
+ * Loads the installation's keys, or makes them all when there are none.
+ * Keys appear together or not at all: a new directory is filled beside its place and renamed, so that of two processes
+ * starting at once one wins and the other loads the winner's. A partial set is refused, never completed: a fresh
+ * evidence key next to an old ledger would break every chain.
+ * @param create false: missing keys are an error
+ * @throws KeysUnusable when files are missing, malformed, or readable by other users
+ */
+export function loadKeys(directory: string, { create }: { create: boolean }): Keys {
+  if (keyFiles.every((file) => !existsSync(join(directory, file)))) {
+    if (!create)
+      throw new KeysUnusable(
+        `${directory} holds no keys. Restore them from the backup, or create them by starting Tenure the first time.`,
+      );
+    createKeys(directory);
+  }
+  const missing = keyFiles.filter((file) => !existsSync(join(directory, file)));
+  if (missing.length > 0)
+    throw new KeysUnusable(
+      `${directory} lacks ${missing.join(', ')}. Restore the whole directory from the backup; single keys are never made anew.`,
+    );
+  const privateKey = readEd25519(join(directory, signingFiles.decisionSigning));
+  const keyId = keyIdOf(createPublicKey(privateKey));
+  return {
+    evidenceMac: readSecretKey(join(directory, secretFiles.evidenceMac)),
+    personPseudonym: readSecretKey(join(directory, secretFiles.personPseudonym)),
+    fingerprint: readSecretKey(join(directory, secretFiles.fingerprint)),
+    evidenceSigning: readEd25519(join(directory, signingFiles.evidenceSigning)),
+    decisionSigning: { keyId, privateKey },
+    decisionVerifying: new Map([
+      ...readVerifyingKeys(join(directory, verifyingDirectory)),
+      [keyId, createPublicKey(privateKey)],
+    ]),
+  };
+}
+
+/** The first 16 hex digits of the SHA-256 of the public key's SPKI bytes. */
+export function keyIdOf(publicKey: KeyObject): string {
+  return createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex')
+    .slice(0, 16);
+}
+
+function createKeys(directory: string): void {
+  mkdirSync(dirname(directory), { recursive: true });
+  const draft = `${directory}.${randomBytes(6).toString('hex')}`;
+  mkdirSync(join(draft, verifyingDirectory), { recursive: true, mode: 0o700 });
+  for (const file of Object.values(secretFiles))
+    writeDurably(join(draft, file), `${randomBytes(32).toString('base64')}\n`);
+  for (const file of Object.values(signingFiles)) {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    writeDurably(join(draft, file), String(privateKey.export({ type: 'pkcs8', format: 'pem' })));
+    if (file === signingFiles.decisionSigning)
+      writeDurably(
+        join(draft, verifyingDirectory, `${keyIdOf(publicKey)}.pem`),
+        String(publicKey.export({ type: 'spki', format: 'pem' })),
+      );
+  }
+  try {
+    renameSync(draft, directory);
+  } catch (cause) {
+    rmSync(draft, { recursive: true });
+    // Another process created the keys first: load those. Anything else in the way is not ours to judge.
+    if (keyFiles.every((file) => existsSync(join(directory, file)))) return;
+    throw new KeysUnusable(
+      `${directory} exists with other content and no keys, so keys are not created there. Restore the keys from the backup, or name an empty directory.`,
+      { cause },
+    );
+  }
+}
+
+function writeDurably(path: string, content: string): void {
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    writeFileSync(file, content);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function readPrivateFile(path: string): string {
+  // Group or world access means that someone else may hold the key already: refuse rather than repair silently.
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) !== 0)
+    throw new KeysUnusable(
+      `${path} is open to other users (mode ${mode.toString(8)}). Run "chmod 600" on it, and replace the key if others could read it.`,
+    );
+  return readFileSync(path, 'utf8');
+}
+
+function readSecretKey(path: string): KeyObject {
+  const bytes = Buffer.from(readPrivateFile(path).trim(), 'base64');
+  if (bytes.length !== 32)
+    throw new KeysUnusable(`${path} does not hold 32 bytes in base64. Restore it from the backup.`);
+  return createSecretKey(bytes);
+}
+
+function readEd25519(path: string): KeyObject {
+  return parseEd25519(path, readPrivateFile(path), createPrivateKey);
+}
+
+function readVerifyingKeys(directory: string): [string, KeyObject][] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((file) => file.endsWith('.pem'))
+    .map((file) => {
+      const path = join(directory, file);
+      const key = parseEd25519(path, readPrivateFile(path), createPublicKey);
+      return [keyIdOf(key), key];
+    });
+}
+
+function parseEd25519(path: string, pem: string, parse: (pem: string) => KeyObject): KeyObject {
+  let key: KeyObject;
+  try {
+    key = parse(pem);
+  } catch (cause) {
+    throw new KeysUnusable(`${path} is not a key in PEM form. Restore it from the backup.`, { cause });
+  }
+  if (key.asymmetricKeyType !== 'ed25519')
+    throw new KeysUnusable(`${path} is not an Ed25519 key. Restore it from the backup.`);
+  return key;
+}

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto';
+
+/** The namespace of Tenure's name-based ids (RFC 9562 §5.5): made once, at random; changing it would change every id. */
+const namespace = Buffer.from('6f1c7d0e42b94b0f9d3a5e8c17a2f460', 'hex');
+
+/**
+ * The id that a principal's Idempotency-Key stands for: the same principal, key and purpose give the same id on every
+ * attempt, in every process, so that a retried POST can only ever meet its own first attempt.
+ * @param purpose what the id is for; different purposes never share an id
+ * @returns 26 characters of a-z and 2-7: UUIDv5 (RFC 9562) in base32 (RFC 4648 §6) without padding
+ */
+export function idFromKey(
+  purpose: 'identity' | 'request' | 'freeze' | 'decision' | 'command',
+  { principal, key }: { principal: string; key: string },
+): string {
+  // JSON keeps the parts apart: ("a", "bc") and ("ab", "c") are different names.
+  return base32(uuidV5(JSON.stringify([principal, key, purpose])));
+}
+
+/** The 16 bytes of UUIDv5(namespace, name). */
+export function uuidV5(name: string): Buffer {
+  const bytes = createHash('sha1').update(namespace).update(name, 'utf8').digest().subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes;
+}
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
+
+function base32(bytes: Buffer): string {
+  let bits = BigInt(`0x${bytes.toString('hex')}`);
+  // 128 bits are 25 groups of five and three bits more: pad on the right to 130, as RFC 4648 does.
+  bits <<= 2n;
+  let text = '';
+  for (let group = 0; group < 26; group += 1) {
+    text = alphabet.charAt(Number(bits & 31n)) + text;
+    bits >>= 5n;
+  }
+  return text;
+}
+
+/** What every identity, request and freeze id looks like. */
+export const idPattern = /^[a-z2-7]{26}$/;
