@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
+import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { isAlive } from './processIdentity.ts';
 
@@ -40,30 +41,19 @@ export interface ServerProcessOptions {
   /** How long `stop` waits before it kills, in milliseconds. */
   graceMs?: number;
   spawnOptions?: Pick<SpawnOptions, 'env' | 'cwd' | 'uid' | 'gid'>;
-  /** A channel whose end tells the child that this process is gone (see exitWithParent.ts). */
-  ipc?: boolean;
 }
 
 /**
  * Starts a server process in a session of its own, so that Ctrl-C in the terminal reaches only us and we stop it in
- * order.
+ * order. It never outlives this process: when we are killed, it is told to stop.
  * @throws ServerFailed if the command cannot be started at all
  */
 export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
-  const {
-    name,
-    command,
-    args,
-    logFile,
-    stopSignal = 'SIGTERM',
-    graceMs = 15_000,
-    spawnOptions = {},
-    ipc = false,
-  } = options;
+  const { name, command, args, logFile, stopSignal = 'SIGTERM', graceMs = 15_000, spawnOptions = {} } = options;
   const child = spawn(command, args, {
     ...spawnOptions,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   const recent: string[] = [];
   const listeners = new Set<(line: string) => void>();
@@ -86,6 +76,8 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
     });
   });
   const pid = await started(child, name);
+  const guardian = guard({ pid, signal: stopSignal });
+  void ended.then(() => guardian.kill('SIGKILL'));
   return {
     name,
     pid,
@@ -103,6 +95,22 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
       clearTimeout(killing);
     },
   };
+}
+
+/**
+ * Ends the server when this process is gone, however it went: the shell waits for the end of a pipe whose other end only
+ * we hold, and the operating system closes that even after kill -9.
+ */
+function guard({ pid, signal }: { pid: number; signal: NodeJS.Signals }): ChildProcess {
+  const guardian = spawn('/bin/sh', ['-c', 'read -r _; kill -s "$0" "$1"', signal.replace('SIG', ''), String(pid)], {
+    cwd: '/',
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  // It must not keep us alive: it exists for our end.
+  guardian.unref();
+  if (guardian.stdin instanceof Socket) guardian.stdin.unref();
+  return guardian;
 }
 
 function started(child: ChildProcess, name: string): Promise<number> {
