@@ -4,7 +4,10 @@
 export class HandleNotResumable extends Error {
   override readonly name = 'HandleNotResumable';
   constructor(issuer: string, handle: string, reason: string, options?: ErrorOptions) {
-    super(`Credential ${handle} exists at issuer ${issuer} but cannot be resumed: ${reason}. It will be destroyed and the next version made.`, options);
+    super(
+      `Credential ${handle} exists at issuer ${issuer} but cannot be resumed: ${reason}. It will be destroyed and the next version made.`,
+      options,
+    );
   }
 }
 
@@ -12,7 +15,10 @@ export class HandleNotResumable extends Error {
 export class IssuerUnavailable extends Error {
   override readonly name = 'IssuerUnavailable';
   constructor(issuer: string, reason: string, options?: ErrorOptions) {
-    super(`Issuer ${issuer} cannot be reached: ${reason}. The attempt is repeated; check the issuer's address, its health and Tenure's own login there.`, options);
+    super(
+      `Issuer ${issuer} cannot be reached: ${reason}. The attempt is repeated; check the issuer's address, its health and Tenure's own login there.`,
+      options,
+    );
   }
 }
 
@@ -20,7 +26,10 @@ export class IssuerUnavailable extends Error {
 export class IssuerRefused extends Error {
   override readonly name = 'IssuerRefused';
   constructor(issuer: string, handle: string, reason: string, options?: ErrorOptions) {
-    super(`Issuer ${issuer} refused ${handle}: ${reason}. Nothing was changed there; correct the issuer's configuration or the identity's scopes.`, options);
+    super(
+      `Issuer ${issuer} refused ${handle}: ${reason}. Nothing was changed there; correct the issuer's configuration or the identity's scopes.`,
+      options,
+    );
   }
 }
 
@@ -36,6 +45,19 @@ export class HandleMissing extends Error {
 export class ForeignCredential extends Error {
   override readonly name = 'ForeignCredential';
   constructor(issuer: string, handle: string) {
-    super(`Credential ${handle} at issuer ${issuer} was not made by this installation and is left alone; a person must look at it.`);
+    super(
+      `Credential ${handle} at issuer ${issuer} was not made by this installation and is left alone; a person must look at it.`,
+    );
+  }
+}
+
+/** Half of a destroy: the credential is refused and its sessions ended, but the issuer cannot remove it yet. Retryable. */
+export class DestroyIncomplete extends Error {
+  override readonly name = 'DestroyIncomplete';
+  constructor(issuer: string, handle: string, reason: string, options?: ErrorOptions) {
+    super(
+      `Credential ${handle} at issuer ${issuer} is disabled and its sessions are ended, but it cannot be removed yet: ${reason}. The attempt is repeated; clear the obstacle at the issuer.`,
+      options,
+    );
   }
 }

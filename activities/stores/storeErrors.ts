@@ -4,7 +4,9 @@
 export class EpochSuperseded extends Error {
   override readonly name = 'EpochSuperseded';
   constructor(store: string, identityId: string, epochs: { asked: number; found: number }) {
-    super(`Store ${store} serves identity ${identityId} under epoch ${epochs.found}, above the asked ${epochs.asked}: a newer change won. Nothing was written.`);
+    super(
+      `Store ${store} serves identity ${identityId} under epoch ${epochs.found}, above the asked ${epochs.asked}: a newer change won. Nothing was written.`,
+    );
   }
 }
 
@@ -12,7 +14,9 @@ export class EpochSuperseded extends Error {
 export class StagedValueDestroyed extends Error {
   override readonly name = 'StagedValueDestroyed';
   constructor(store: string, identityId: string, version: number) {
-    super(`Store ${store} discarded the staged value of version ${version} of identity ${identityId}. Issue the next version.`);
+    super(
+      `Store ${store} discarded the staged value of version ${version} of identity ${identityId}. Issue the next version.`,
+    );
   }
 }
 
@@ -20,7 +24,10 @@ export class StagedValueDestroyed extends Error {
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
   constructor(store: string, reason: string, options?: ErrorOptions) {
-    super(`Store ${store} cannot be reached: ${reason}. The attempt is repeated; check the store's address, its health and Tenure's own login there.`, options);
+    super(
+      `Store ${store} cannot be reached: ${reason}. The attempt is repeated; check the store's address, its health and Tenure's own login there.`,
+      options,
+    );
   }
 }
 
@@ -28,6 +35,9 @@ export class StoreUnavailable extends Error {
 export class StoreRefused extends Error {
   override readonly name = 'StoreRefused';
   constructor(store: string, reason: string, options?: ErrorOptions) {
-    super(`Store ${store} refused: ${reason}. Nothing was written; correct the store's policy or Tenure's configuration of it.`, options);
+    super(
+      `Store ${store} refused: ${reason}. Nothing was written; correct the store's policy or Tenure's configuration of it.`,
+      options,
+    );
   }
 }
