@@ -36,6 +36,11 @@ export interface NewSubject {
 
 export type OpenResult =
   /** `created` is false when the same key, or a running rotation that was joined, already held the request. */
-  | ({ readonly opened: true; readonly requestId: string; readonly identityId: string; readonly created: boolean } & AdvanceResult)
+  | ({
+      readonly opened: true;
+      readonly requestId: string;
+      readonly identityId: string;
+      readonly created: boolean;
+    } & AdvanceResult)
   /** Nothing was written. */
   | { readonly opened: false; readonly slug: string; readonly detail: string; readonly runningRequestId?: string };

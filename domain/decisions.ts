@@ -1,0 +1,164 @@
+import { createHash, type KeyObject, sign, verify } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import type { SubjectFacts, Trigger } from './flow/facts.ts';
+import type { ApprovalStage, RequestKind } from './flow/language.ts';
+
+/** What an approver is shown, and nothing else: the decision binds its digest (promise 5). */
+export interface Review {
+  readonly requestId: string;
+  readonly revision: number;
+  readonly kind: RequestKind;
+  readonly trigger: Trigger;
+  readonly flowDigest: string;
+  readonly stage: string;
+  readonly requesterId: string;
+  readonly onBehalfOf: string;
+  readonly ownerId: string;
+  readonly justification: string;
+  readonly subject: SubjectFacts;
+}
+
+/** SHA-256 (hex) of the RFC 8785 form of the review. */
+export function digestOfReview(review: Review): string {
+  return createHash('sha256').update(canonicalText(review)).digest('hex');
+}
+
+export interface UnsignedDecision {
+  readonly id: string;
+  readonly requestId: string;
+  readonly stage: string;
+  readonly revision: number;
+  readonly approverId: string;
+  readonly verdict: 'approve' | 'deny' | 'withdraw';
+  readonly digest: string;
+  readonly comment: string;
+  readonly decidedAt: string;
+  readonly keyId: string;
+}
+
+/** Ed25519 over the RFC 8785 form of every field but the signature, so that access to Temporal gives no power to approve. */
+export function signDecision<D extends UnsignedDecision>(
+  decision: D,
+  privateKey: KeyObject,
+): D & { signature: string } {
+  return { ...decision, signature: sign(null, decisionBytes(decision), privateKey).toString('base64url') };
+}
+
+/** False for any other key, field or byte; never throws on a malformed signature. */
+export function isSignedBy(decision: UnsignedDecision & { signature: string }, publicKey: KeyObject): boolean {
+  return verify(null, decisionBytes(decision), publicKey, Buffer.from(decision.signature, 'base64url'));
+}
+
+function decisionBytes(decision: UnsignedDecision): Buffer {
+  const { id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId } = decision;
+  const signed = { id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId };
+  return Buffer.from(canonicalText(signed), 'utf8');
+}
+
+function canonicalText(value: object): string {
+  const text = canonicalize(value);
+  if (text === undefined) throw new TypeError('A review or decision must be plain JSON; this one is not.');
+  return text;
+}
+
+export interface Approver {
+  readonly id: string;
+  readonly active: boolean;
+  readonly groups: readonly string[];
+}
+
+/** Everybody whose own interest `separation` may keep from deciding. */
+export interface Parties {
+  readonly requesters: readonly string[];
+  /** The people behind machine requesters: resolved first, they count as requesters too (promise 4). */
+  readonly onBehalfOf: readonly string[];
+  readonly ownerId: string;
+  readonly flowAuthor: string;
+}
+
+export type Eligibility =
+  | { readonly may: true }
+  | { readonly may: false; readonly slug: 'self-approval' | 'not-eligible'; readonly detail: string };
+
+/** Whether this person may decide at this stage now. Pure: the API asks before signing, `advance` again under the lock. */
+export function mayDecide(approver: Approver, stage: ApprovalStage, parties: Parties, escalated: boolean): Eligibility {
+  if (!approver.active) {
+    return refusal('not-eligible', `${approver.id} is not an active person of the directory.`);
+  }
+  const separatedAs = separationOf(approver.id, stage, parties);
+  if (separatedAs !== undefined) {
+    return refusal(
+      'self-approval',
+      `${approver.id} is ${separatedAs} of this request, and the flow keeps that person from deciding stage ${stage.id}. Ask another approver.`,
+    );
+  }
+  if (sourcesOf(stage, escalated).some((source) => isFrom(approver, source, parties))) return { may: true };
+  return refusal(
+    'not-eligible',
+    `${approver.id} is in none of ${sourcesOf(stage, escalated).join(', ')}, who decide stage ${stage.id}.`,
+  );
+}
+
+/**
+ * Whether these approvers, each counted once and for one entry only, meet every entry of `require`.
+ * Bipartite matching by augmenting paths: a person in two groups is used where needed.
+ */
+export function isQuorum(
+  approvers: readonly Approver[],
+  stage: ApprovalStage,
+  parties: Parties,
+  escalated: boolean,
+): boolean {
+  const eligible = approvers.filter((approver) => mayDecide(approver, stage, parties, escalated).may);
+  const places = stage.approval.require.flatMap(({ from, count }) => Array.from({ length: count }, () => from));
+  const takenBy = new Map<number, Approver>();
+
+  function seat(approver: Approver, visited: Set<number>): boolean {
+    for (const [place, source] of places.entries()) {
+      if (visited.has(place) || !fits(approver, source)) continue;
+      visited.add(place);
+      const holder = takenBy.get(place);
+      if (holder === undefined || seat(holder, visited)) {
+        takenBy.set(place, approver);
+        return true;
+      }
+    }
+    return false;
+  }
+  function fits(approver: Approver, source: string): boolean {
+    const escalation = stage.approval.escalate;
+    return (
+      isFrom(approver, source, parties) ||
+      (escalated && escalation !== undefined && isFrom(approver, escalation.to, parties))
+    );
+  }
+
+  const distinct = [...new Map(eligible.map((approver) => [approver.id, approver])).values()];
+  for (const approver of distinct) seat(approver, new Set());
+  return places.length > 0 && takenBy.size === places.length;
+}
+
+function sourcesOf(stage: ApprovalStage, escalated: boolean): readonly string[] {
+  const sources = stage.approval.require.map(({ from }) => from);
+  const escalation = stage.approval.escalate;
+  return escalated && escalation !== undefined ? [...sources, escalation.to] : sources;
+}
+
+function isFrom(approver: Approver, source: string, parties: Parties): boolean {
+  if (source === 'owner') return approver.id === parties.ownerId;
+  return source.startsWith('group:') && approver.groups.includes(source.slice('group:'.length));
+}
+
+function separationOf(id: string, stage: ApprovalStage, parties: Parties): string | undefined {
+  const { separation } = stage.approval;
+  if (separation.includes('requester') && parties.requesters.includes(id)) return 'a requester';
+  if (separation.includes('requester') && parties.onBehalfOf.includes(id)) return 'the person behind a requester';
+  if (separation.includes('onBehalfOf') && parties.onBehalfOf.includes(id)) return 'the person it acts for';
+  if (separation.includes('owner') && parties.ownerId === id) return 'the owner';
+  if (separation.includes('flowAuthor') && parties.flowAuthor === id) return 'the author of the flow';
+  return undefined;
+}
+
+function refusal(slug: 'self-approval' | 'not-eligible', detail: string): Eligibility {
+  return { may: false, slug, detail };
+}

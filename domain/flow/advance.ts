@@ -1,0 +1,230 @@
+import { isFinalRequestState, type RequestState } from '../states.ts';
+import type { Change } from './changes.ts';
+import { type AuditEntry, Draft, instant } from './draft.ts';
+import type { RequestEvent, Verdict } from './events.ts';
+import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } from './issuance.ts';
+import { type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
+import type { Flow } from './language.ts';
+import type { EffectOrder, Plan } from './plan.ts';
+import {
+  beginRevocation,
+  nextLeaseEndMs,
+  revocationOrders,
+  settleRevocation,
+  takeRevocationOutcome,
+} from './revocation.ts';
+import { applies, approvalDeadlineMs, approvalStanding, isVerified, requestDeadlineMs } from './stages.ts';
+import type { FlowState, LedgerFacts } from './state.ts';
+import { destroyOrders, isStuck, nextRetryMs } from './steps.ts';
+
+/** `opened` is the first event of every request; `responder` runs a revocation's transaction at once. */
+export type FlowEvent = RequestEvent | { readonly kind: 'opened'; readonly id: 'opened'; readonly atOnce: boolean };
+
+export interface AdvanceInput {
+  readonly flow: Flow;
+  readonly state: FlowState;
+  readonly event: FlowEvent;
+  readonly facts: LedgerFacts;
+  /** Needed for decisions only. */
+  readonly decisionContext?: DecisionContext;
+}
+
+export interface Advance {
+  readonly verdict: Verdict;
+  readonly state: FlowState;
+  readonly requestState: RequestState;
+  readonly reason: string | undefined;
+  /** In order; the ledger carries them out in the same transaction. */
+  readonly changes: readonly Change[];
+  readonly audit: readonly AuditEntry[];
+  /** False for a timer that fired early by the ledger's clock: not recorded, armed again. */
+  readonly isRecorded: boolean;
+  /** What the workflow carries out next, but for `requestId` and `sequence`, which the ledger gives. */
+  readonly next: Omit<Plan, 'requestId' | 'sequence'>;
+}
+
+/**
+ * One step of one request. Pure: the same flow, state, event and facts (the clock is one of them) give the same answer,
+ * in a transaction, in a test, in a simulation. Denies by default: what no rule allows, does not happen.
+ * @throws TransitionRefused only for a defect of its own
+ */
+export function advance({ flow, state, event, facts, decisionContext }: AdvanceInput): Advance {
+  const draft = new Draft(flow, state, facts);
+  const isEarly = event.kind === 'timer' && Date.parse(dueAtOf(event.id)) > draft.nowMs;
+  const verdict = take(draft, event, decisionContext);
+  if (!isFinalRequestState(draft.requestState)) settle(draft);
+  return {
+    verdict,
+    state: draft.state,
+    requestState: draft.requestState,
+    reason: draft.reason,
+    changes: draft.changes,
+    audit: draft.audit,
+    isRecorded: event.kind !== 'nudge' && !isEarly,
+    next: planOf(draft),
+  };
+}
+
+function take(draft: Draft, event: FlowEvent, context: DecisionContext | undefined): Verdict {
+  switch (event.kind) {
+    case 'decision':
+      if (context === undefined) throw new TypeError('A decision needs the approver and the keys to judge it.');
+      return judgeDecision(draft, event.decision, context);
+    case 'command':
+      return judgeCommand(draft, event.command);
+    case 'effect':
+      if (draft.flow.on === 'revocation') takeRevocationOutcome(draft, event.id, event.outcome);
+      else takeIssuanceOutcome(draft, event.id, event.outcome);
+      return { accepted: true };
+    case 'opened':
+      if (event.atOnce) revokeAtOnce(draft);
+      return { accepted: true };
+    case 'timer':
+    case 'nudge':
+      return { accepted: true };
+  }
+}
+
+/** A responder's revocation does not wait: the transaction now, then the flow from its effect on. */
+function revokeAtOnce(draft: Draft): void {
+  const effect = draft.flow.stages.findIndex((stage) => 'effect' in stage);
+  draft.note('stages-passed-by-responder', { stages: draft.flow.stages.slice(0, effect).map(({ id }) => id) });
+  draft.enter(effect);
+  beginRevocation(draft);
+}
+
+/** Goes on through the stages until one waits or the request ends. */
+function settle(draft: Draft): void {
+  const isPaused = (): boolean => draft.facts.holds.some(({ kind }) => kind === 'pause');
+  for (;;) {
+    const { stage } = draft;
+    if (stage === undefined)
+      return draft.finish('completed', draft.state.effect.rolledBack ? 'rolled-back' : undefined);
+    const isWaitingForPeople = !hasBegun(draft);
+    if (isWaitingForPeople && draft.nowMs >= requestDeadlineMs(draft))
+      return draft.finish('expired', 'request-timeout');
+    const isApplied = applies(draft, stage);
+    if (isApplied === 'denied') return;
+    if (isApplied) {
+      if ('verify' in stage && !isVerified(draft, stage)) return;
+      if ('approval' in stage && approvalStanding(draft, stage) !== 'passed') return;
+      if ('effect' in stage && !settleEffect(draft)) {
+        // A check at `begin` may have sent the request back to an approval, which then waits as any other.
+        if (isFinalRequestState(draft.requestState) || draft.stage === stage) return;
+        continue;
+      }
+      if ('notify' in stage) draft.change({ change: 'notify', to: stage.notify.to, about: `stage:${stage.id}` });
+    }
+    if (isPaused()) return;
+    draft.note(isApplied ? 'stage-passed' : 'stage-skipped', { stage: stage.id });
+    draft.enter(draft.state.stage + 1);
+  }
+}
+
+function settleEffect(draft: Draft): boolean {
+  return draft.flow.on === 'revocation' ? settleRevocation(draft) : settleIssuance(draft);
+}
+
+function hasBegun(draft: Draft): boolean {
+  const { committedVersion, revoked } = draft.state.effect;
+  return committedVersion !== undefined || revoked || mintOf(draft) !== undefined;
+}
+
+function planOf(draft: Draft): Omit<Plan, 'requestId' | 'sequence'> {
+  const state = standingOf(draft);
+  draft.requestState = state;
+  const effects = ordersOf(draft);
+  const isFinal = isFinalRequestState(state);
+  const dueMs = isFinal && isTakenOver(draft) ? undefined : timerMs(draft, isFinal);
+  const timer = dueMs === undefined ? undefined : timerOrder(draft, dueMs);
+  return {
+    state,
+    done: isFinal && effects.length === 0 && timer === undefined,
+    effects,
+    ...(timer === undefined ? {} : { timer }),
+    summary: summaryOf(draft, effects),
+  };
+}
+
+function ordersOf(draft: Draft): EffectOrder[] {
+  if (isFinalRequestState(draft.requestState)) {
+    return isTakenOver(draft) ? [] : destroyOrders(draft, (version) => isMine(draft, version));
+  }
+  if (draft.stage === undefined || !('effect' in draft.stage))
+    return destroyOrders(draft, (version) => isMine(draft, version));
+  return draft.flow.on === 'revocation' ? revocationOrders(draft) : issuanceOrders(draft);
+}
+
+/** Under a revocation the identity's destroys are that request's to carry out. */
+function isTakenOver(draft: Draft): boolean {
+  return draft.facts.identity.state === 'revoking' || draft.flow.on === 'revocation';
+}
+
+/** The request's state as people see it. */
+function standingOf(draft: Draft): RequestState {
+  if (isFinalRequestState(draft.requestState)) return draft.requestState;
+  if (isBlockedByHold(draft)) return 'held';
+  const { stage } = draft;
+  if (stage !== undefined && 'approval' in stage) return 'awaiting-approval';
+  if (stage === undefined || !('effect' in stage)) return 'evaluating';
+  if (isStuck(draft)) return 'stuck';
+  const isWaiting = draft.facts.credentials.some(({ state }) => state === 'retiring') && isPromoted(draft);
+  return isWaiting ? 'awaiting-consumers' : 'executing';
+}
+
+/** A pause blocks every stage exit; a freeze blocks what is not committed, and stops the clock of a grace window. */
+function isBlockedByHold(draft: Draft): boolean {
+  const { holds, credentials } = draft.facts;
+  const { effect } = draft.state;
+  if (holds.length === 0 || effect.revoked) return false;
+  const isAtEffect = draft.stage !== undefined && 'effect' in draft.stage;
+  if (isAtEffect && effect.committedVersion !== undefined) {
+    // Promote goes on after commit, whatever holds.
+    if (!isPromoted(draft)) return false;
+    return holds.some(({ kind }) => kind === 'pause') || credentials.some(({ state }) => state === 'retiring');
+  }
+  if (holds.some(({ kind }) => kind === 'pause')) return true;
+  return isAtEffect && draft.flow.on !== 'revocation';
+}
+
+function isPromoted(draft: Draft): boolean {
+  const { credentials, identity } = draft.facts;
+  return credentials.some(({ state, promotedEpoch }) => state === 'current' && promotedEpoch === identity.epoch);
+}
+
+/** The soonest instant at which something changes by itself; undefined when only events move the request. */
+function timerMs(draft: Draft, isFinal: boolean): number | undefined {
+  const { stage } = draft;
+  const isOwed = (step: string): boolean => !isFinal || step.startsWith('destroy-v');
+  const candidates = [nextRetryMs(draft, isOwed)];
+  if (!isFinal) {
+    if (!hasBegun(draft)) candidates.push(requestDeadlineMs(draft));
+    if (stage !== undefined && 'approval' in stage) candidates.push(approvalDeadlineMs(draft, stage));
+    if (draft.flow.on === 'revocation') candidates.push(nextLeaseEndMs(draft));
+    const { graceEndsAt } = draft.state.effect;
+    const isRetiring = draft.facts.credentials.some(({ state }) => state === 'retiring');
+    if (isRetiring && graceEndsAt !== undefined && draft.facts.holds.length === 0)
+      candidates.push(Date.parse(graceEndsAt));
+  }
+  const due = candidates.filter((candidate) => candidate !== undefined);
+  return due.length === 0 ? undefined : Math.min(...due);
+}
+
+function timerOrder(draft: Draft, dueMs: number): NonNullable<Plan['timer']> {
+  const dueAt = instant(dueMs);
+  return {
+    id: `timer:${draft.stage?.id ?? 'end'}/${draft.state.entry}/${dueAt}`,
+    dueAt,
+    delayMs: Math.max(1, dueMs - draft.nowMs),
+  };
+}
+
+function dueAtOf(timerId: string): string {
+  return timerId.slice(timerId.lastIndexOf('/') + 1);
+}
+
+function summaryOf(draft: Draft, effects: readonly EffectOrder[]): string {
+  const where = draft.stage === undefined ? 'all stages passed' : `stage ${draft.stage.id}`;
+  const doing = effects.length === 0 ? '' : `, ${effects.map(({ activity }) => activity).join(' and ')}`;
+  return `${draft.requestState}: ${where}${doing}`;
+}

@@ -1,0 +1,160 @@
+import type { Approver } from '../decisions.ts';
+import { credentialTransitions } from '../states.ts';
+import type { AmendedSubject, SignedDecision } from './events.ts';
+import type { Receipt } from './plan.ts';
+import type { CredentialFacts, LedgerFacts } from './state.ts';
+
+/**
+ * What a transaction does to the ledger besides the request's own row. `advance` lists them; `ledger/applyChange.ts`
+ * carries each out and appends its evidence; `applyChange` below does the same to facts, for planning and for pure tests.
+ */
+export type Change =
+  | { readonly change: 'mint'; readonly version: number; readonly leaseEndsAt: string }
+  | { readonly change: 'renew-lease'; readonly version: number; readonly leaseEndsAt: string }
+  | { readonly change: 'stage'; readonly version: number; readonly fingerprint: string }
+  | { readonly change: 'retire'; readonly version: number }
+  | { readonly change: 'make-current'; readonly version: number; readonly epoch: number; readonly expiresAt: string }
+  | { readonly change: 'record-promote'; readonly version: number; readonly epoch: number }
+  | { readonly change: 'record-quarantine'; readonly epoch: number }
+  | { readonly change: 'destroy'; readonly version: number; readonly because: string }
+  /** The issuer confirmed, but a late creation may still land until the lease ends: swept then. */
+  | { readonly change: 'record-receipt'; readonly version: number; readonly receipt: Receipt }
+  | { readonly change: 'destroyed'; readonly version: number; readonly receipt: Receipt }
+  | { readonly change: 'activate-identity' }
+  | { readonly change: 'reject-identity' }
+  /** The whole transaction of a revocation: state, epoch, credentials, and the identity's other open requests. */
+  | { readonly change: 'begin-revocation'; readonly epoch: number }
+  | { readonly change: 'finish-revocation' }
+  | { readonly change: 'record-decision'; readonly decision: SignedDecision; readonly approver: Approver }
+  | { readonly change: 'withdraw-decision'; readonly decisionId: string; readonly by: string }
+  | { readonly change: 'pause'; readonly by: string; readonly reason: string }
+  | { readonly change: 'resume'; readonly by: string; readonly all: boolean; readonly reason: string }
+  | { readonly change: 'amend'; readonly by: string; readonly subject: AmendedSubject; readonly reason: string }
+  | { readonly change: 'notify'; readonly to: readonly string[]; readonly about: string };
+
+/**
+ * The facts after a change. Decisions, pauses and amendments are read again by the ledger, so only what planning needs
+ * is carried here.
+ * @throws TransitionRefused when a credential cannot go there: a defect in `advance`, never a user's mistake
+ */
+export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
+  switch (change.change) {
+    case 'mint':
+      return {
+        ...facts,
+        identity: { ...facts.identity, highestVersion: change.version },
+        credentials: [
+          ...facts.credentials,
+          {
+            version: change.version,
+            state: 'minting',
+            requestId: facts.request.id,
+            leaseEndsAt: change.leaseEndsAt,
+            hasReceipt: false,
+          },
+        ],
+      };
+    case 'renew-lease':
+      return withCredential(facts, change.version, (credential) => ({
+        ...credential,
+        leaseEndsAt: change.leaseEndsAt,
+      }));
+    case 'stage':
+      return withState(facts, change.version, 'staged');
+    case 'retire':
+      return withState(facts, change.version, 'retiring');
+    case 'make-current': {
+      const current = withState(facts, change.version, 'current');
+      const epochTaken = { ...current, identity: { ...current.identity, epoch: change.epoch }, acknowledgedBy: [] };
+      return withCredential(epochTaken, change.version, (credential) => ({
+        ...credential,
+        expiresAt: change.expiresAt,
+      }));
+    }
+    case 'record-promote':
+      return withCredential(facts, change.version, (credential) => ({ ...credential, promotedEpoch: change.epoch }));
+    case 'destroy':
+      return withState(facts, change.version, 'destroying');
+    case 'record-receipt':
+      return withCredential(facts, change.version, (credential) => ({ ...credential, hasReceipt: true }));
+    case 'destroyed':
+      return { ...facts, credentials: facts.credentials.filter(({ version }) => version !== change.version) };
+    case 'activate-identity':
+      return { ...facts, identity: { ...facts.identity, state: 'active' } };
+    case 'reject-identity':
+      return { ...facts, identity: { ...facts.identity, state: 'rejected' } };
+    case 'begin-revocation':
+      return {
+        ...facts,
+        identity: {
+          ...facts.identity,
+          state: facts.identity.state === 'requested' ? 'rejected' : 'revoking',
+          epoch: change.epoch,
+        },
+        credentials: facts.credentials.map((credential) => ({ ...credential, state: 'destroying' })),
+      };
+    case 'finish-revocation':
+      return { ...facts, identity: { ...facts.identity, state: 'revoked' } };
+    case 'record-decision': {
+      const { id, stage, verdict } = change.decision;
+      if (verdict === 'withdraw') return facts;
+      return { ...facts, decisions: [...facts.decisions, { id, stage, verdict, approver: change.approver }] };
+    }
+    case 'withdraw-decision':
+      return { ...facts, decisions: facts.decisions.filter(({ id }) => id !== change.decisionId) };
+    case 'resume':
+      return {
+        ...facts,
+        holds: facts.holds.filter((hold) => hold.kind !== 'pause' || !(change.all || hold.by === change.by)),
+      };
+    case 'pause':
+      return {
+        ...facts,
+        holds: [...facts.holds, { kind: 'pause', id: 'new', by: change.by, since: facts.guardFacts.now }],
+      };
+    case 'amend': {
+      const { ownerId, ...subject } = change.subject;
+      return {
+        ...facts,
+        request: { ...facts.request, revision: facts.request.revision + 1 },
+        decisions: [],
+        guardFacts: { ...facts.guardFacts, subject: { ...facts.guardFacts.subject, ...subject } },
+        ...(ownerId === undefined ? {} : { parties: { ...facts.parties, ownerId } }),
+      };
+    }
+    case 'record-quarantine':
+    case 'notify':
+      return facts;
+  }
+}
+
+function withState(facts: LedgerFacts, version: number, state: CredentialFacts['state']): LedgerFacts {
+  return withCredential(facts, version, (credential) => {
+    if (!credentialTransitions[credential.state].includes(state)) {
+      throw new TransitionRefused(facts.identity.id, version, credential.state, state);
+    }
+    return { ...credential, state };
+  });
+}
+
+function withCredential(
+  facts: LedgerFacts,
+  version: number,
+  edit: (credential: CredentialFacts) => CredentialFacts,
+): LedgerFacts {
+  return {
+    ...facts,
+    credentials: facts.credentials.map((credential) =>
+      credential.version === version ? edit(credential) : credential,
+    ),
+  };
+}
+
+export class TransitionRefused extends Error {
+  override readonly name = 'TransitionRefused';
+  constructor(identityId: string, version: number, from: string, to: string) {
+    super(
+      `Credential ${identityId}-v${version} cannot go from ${from} to ${to}. This is a defect in Tenure: report it with the request's timeline.`,
+    );
+  }
+}

@@ -1,0 +1,178 @@
+import { createPublicKey } from 'node:crypto';
+import { type Approver, digestOfReview, isSignedBy, mayDecide, type Review } from '../decisions.ts';
+import type { ProblemSlug } from '../problems.ts';
+import { isFinalRequestState } from '../states.ts';
+import type { Draft } from './draft.ts';
+import type { Command, SignedDecision, Verdict } from './events.ts';
+import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
+import { retryNow } from './steps.ts';
+
+/** Judges decisions and commands: the verdict is recorded with the event, and what is accepted becomes changes. */
+
+const accepted: Verdict = { accepted: true };
+
+export function refused(slug: ProblemSlug, detail: string): Verdict {
+  return { accepted: false, slug, detail };
+}
+
+/** What an approver is shown at the stage where the request stands. */
+export function reviewOf(draft: Draft): Review {
+  const { request, parties, guardFacts } = draft.facts;
+  return {
+    requestId: request.id,
+    revision: request.revision,
+    kind: request.kind,
+    trigger: guardFacts.request.trigger,
+    flowDigest: request.flowDigest,
+    stage: draft.stage?.id ?? '',
+    requesterId: request.requesterId,
+    onBehalfOf: request.onBehalfOf,
+    ownerId: parties.ownerId,
+    justification: guardFacts.request.justification,
+    subject: guardFacts.subject,
+  };
+}
+
+/** What a decision is checked against besides the facts. */
+export interface DecisionContext {
+  /** The approver as the directory knows that person now. */
+  readonly approver: Approver;
+  /** Public keys (SPKI, PEM) by key id. */
+  readonly decisionKeys: Readonly<Record<string, string>>;
+}
+
+/** Signature, revision, exact content, eligibility, uniqueness: in this order, each with its own refusal. */
+export function judgeDecision(draft: Draft, decision: SignedDecision, context: DecisionContext): Verdict {
+  const { facts, stage } = draft;
+  if (isFinalRequestState(draft.requestState)) {
+    return refused(
+      'request-closed',
+      `Request ${facts.request.id} is ${draft.requestState}; nothing is left to decide.`,
+    );
+  }
+  const publicKey = context.decisionKeys[decision.keyId];
+  if (publicKey === undefined || !isSignedBy(decision, createPublicKey(publicKey))) {
+    return refused('bad-signature', `Decision ${decision.id} does not carry a valid signature of this installation.`);
+  }
+  if (decision.requestId !== facts.request.id || decision.approverId !== context.approver.id) {
+    return refused('bad-signature', `Decision ${decision.id} was signed for another request or approver.`);
+  }
+  if (decision.revision !== facts.request.revision) {
+    return refused(
+      'revision-changed',
+      `You decided on revision ${decision.revision}; the request is now at ${facts.request.revision}. Read it again, then decide.`,
+    );
+  }
+  if (stage === undefined || !('approval' in stage) || stage.id !== decision.stage) {
+    return refused('not-awaiting-approval', `Request ${facts.request.id} is not waiting at stage ${decision.stage}.`);
+  }
+  if (decision.digest !== digestOfReview(reviewOf(draft))) {
+    return refused('digest-mismatch', 'The digest is not of what this request shows now. Read it again, then decide.');
+  }
+  const eligibility = mayDecide(context.approver, stage, facts.parties, draft.state.escalated);
+  if (!eligibility.may) return refused(eligibility.slug, eligibility.detail);
+  const earlier = facts.decisions.find(
+    (counted) => counted.stage === stage.id && counted.approver.id === context.approver.id,
+  );
+  if (decision.verdict === 'withdraw') {
+    if (earlier === undefined)
+      return refused('nothing-to-withdraw', `${context.approver.id} has not decided on stage ${stage.id}.`);
+    draft.change({ change: 'withdraw-decision', decisionId: earlier.id, by: context.approver.id });
+    return accepted;
+  }
+  if (earlier !== undefined) {
+    return refused(
+      'already-decided',
+      `${context.approver.id} has decided on this revision of stage ${stage.id}. Withdraw first to change it.`,
+    );
+  }
+  draft.change({ change: 'record-decision', decision, approver: context.approver });
+  return accepted;
+}
+
+/** Commands were authorised by the API; whether they fit the request's state is judged here, under the lock. */
+export function judgeCommand(draft: Draft, command: Command): Verdict {
+  const { request } = draft.facts;
+  if (isFinalRequestState(draft.requestState) && command.do !== 'resolve') {
+    return refused(
+      'request-closed',
+      `Request ${request.id} is ${draft.requestState}; ${command.do} changes nothing any more.`,
+    );
+  }
+  const isCommitted = draft.state.effect.committedVersion !== undefined;
+  switch (command.do) {
+    case 'pause':
+      if (draft.state.effect.revoked) return refused('not-pausable', 'A revocation that has begun is never held up.');
+      if (!draft.facts.holds.some((hold) => hold.kind === 'pause' && hold.by === command.by)) {
+        draft.change({ change: 'pause', by: command.by, reason: command.reason });
+      }
+      return accepted;
+    case 'resume': {
+      const mine = draft.facts.holds.filter((hold) => hold.kind === 'pause' && (command.all || hold.by === command.by));
+      if (mine.length === 0) {
+        const others = draft.facts.holds.map((hold) => `${hold.kind} by ${hold.by}`).join(', ');
+        return refused(
+          'not-paused',
+          others === ''
+            ? 'Nothing holds this request.'
+            : `Still held: ${others}. Only who paused it, or a responder, lifts a pause; a freeze is lifted at /v1/freezes.`,
+        );
+      }
+      draft.change({ change: 'resume', by: command.by, all: command.all, reason: command.reason });
+      return accepted;
+    }
+    case 'cancel': {
+      if (isCommitted)
+        return refused('committed', 'The new credential is committed. Use rollback while the grace window is open.');
+      if (draft.state.effect.revoked) return refused('not-cancellable', 'A revocation that has begun is never undone.');
+      const mint = mintOf(draft);
+      if (mint !== undefined) destroyMint(draft, mint, 'cancelled');
+      draft.finish('cancelled', command.reason);
+      return accepted;
+    }
+    case 'retry':
+      return retryNow(draft) ? accepted : refused('not-stuck', 'No step of this request waits for another attempt.');
+    case 'rollback': {
+      if (request.kind !== 'rotation')
+        return refused('not-rollbackable', `A request of kind ${request.kind} has nothing to roll back to.`);
+      const obstacle = rollback(draft);
+      return obstacle === undefined ? accepted : refused('not-rollbackable', obstacle);
+    }
+    case 'resolve':
+      return resolve(draft, command);
+    case 'amend':
+      if (isCommitted || mintOf(draft) !== undefined || draft.state.effect.revoked) {
+        return refused('not-amendable', 'The effect has begun. Cancel the request, or change the identity afterwards.');
+      }
+      if (request.kind !== 'onboarding') return refused('not-amendable', 'Only an onboarding can be amended.');
+      draft.change({ change: 'amend', by: command.by, subject: command.subject, reason: command.reason });
+      draft.enter(0);
+      return accepted;
+  }
+}
+
+/** A person vouches for a destroy that the issuer cannot confirm: the receipt says so (promise 10). */
+function resolve(draft: Draft, command: Extract<Command, { do: 'resolve' }>): Verdict {
+  const credential = draft.facts.credentials.find(({ version }) => version === command.version);
+  const step = `destroy-v${command.version}`;
+  const isOurs = draft.state.effect.revoked || isMine(draft, command.version);
+  if (
+    credential?.state !== 'destroying' ||
+    credential.hasReceipt ||
+    draft.state.effect.retries[step] === undefined ||
+    !isOurs
+  ) {
+    return refused('not-stuck', `Version ${command.version} is not waiting for the issuer to confirm its destruction.`);
+  }
+  const until = credential.expiresAt ?? credential.leaseEndsAt;
+  recordDestroyed(draft, command.version, {
+    method: 'unverifiable',
+    because: `resolved by a person: ${command.reason}`,
+    at: draft.facts.guardFacts.now,
+    stillUsable:
+      Date.parse(until) > draft.nowMs
+        ? [{ what: `credential version ${command.version}, if it still exists at the issuer`, until }]
+        : [],
+  });
+  return accepted;
+}

@@ -1,0 +1,115 @@
+import { isQuorum } from '../decisions.ts';
+import type { Draft } from './draft.ts';
+import { durationMs } from './duration.ts';
+import { evaluateGuard } from './guards.ts';
+import type { ApprovalStage, Stage, VerifyStage } from './language.ts';
+
+/** Whether a stage applies. A guard that errors denies the request (promise 6). */
+export function applies(draft: Draft, stage: Stage): boolean | 'denied' {
+  if (stage.when === undefined) return true;
+  const answer = evaluateGuard(stage.when, draft.facts.guardFacts);
+  if ('value' in answer) return answer.value;
+  denyByError(draft, stage, answer.error);
+  return 'denied';
+}
+
+/** A `verify` stage: passed, or the request is denied with the stage's own reason. */
+export function isVerified(draft: Draft, stage: VerifyStage): boolean {
+  const answer = evaluateGuard(stage.verify.that, draft.facts.guardFacts);
+  if ('error' in answer) return denyByError(draft, stage, answer.error);
+  if (answer.value) return true;
+  draft.finish('denied', stage.verify.otherwise);
+  return false;
+}
+
+function denyByError(draft: Draft, stage: Stage, error: string): false {
+  draft.note('guard-error', { stage: stage.id, error });
+  draft.finish('denied', 'guard-error');
+  return false;
+}
+
+export type ApprovalStanding = 'passed' | 'waiting' | 'denied';
+
+/** An `approval` stage as the counted decisions, the clock and everyone's eligibility stand now. */
+export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalStanding {
+  const { approval } = stage;
+  const enteredMs = Date.parse(draft.state.enteredAt);
+  if (approval.escalate !== undefined && !draft.state.escalated) {
+    if (draft.nowMs >= enteredMs + durationMs(approval.escalate.after)) {
+      draft.state = { ...draft.state, escalated: true };
+      draft.note('approval-escalated', { stage: stage.id, to: approval.escalate.to });
+      draft.change({ change: 'notify', to: [approval.escalate.to], about: `escalated:${stage.id}` });
+    }
+  }
+  const decisions = draft.facts.decisions.filter((decision) => decision.stage === stage.id);
+  const denial = decisions.find(({ verdict }) => verdict === 'deny');
+  if (denial !== undefined) {
+    draft.finish('denied', 'denied-by-approver');
+    return 'denied';
+  }
+  if (isMet(draft, stage)) return 'passed';
+  if (draft.nowMs >= enteredMs + durationMs(approval.timeout.after)) {
+    if (approval.timeout.result === 'deny') draft.finish('denied', 'approval-timeout');
+    else draft.finish('expired', 'approval-timeout');
+    return 'denied';
+  }
+  return 'waiting';
+}
+
+/** When this stage changes by itself, epoch ms: escalation first, then the time-out. */
+export function approvalDeadlineMs(draft: Draft, stage: ApprovalStage): number {
+  const { escalate, timeout } = stage.approval;
+  const enteredMs = Date.parse(draft.state.enteredAt);
+  const deadlines = [enteredMs + durationMs(timeout.after)];
+  if (escalate !== undefined && !draft.state.escalated) deadlines.push(enteredMs + durationMs(escalate.after));
+  return Math.min(...deadlines);
+}
+
+function isMet(draft: Draft, stage: ApprovalStage): boolean {
+  const approvers = draft.facts.decisions
+    .filter((decision) => decision.stage === stage.id && decision.verdict === 'approve')
+    .map(({ approver }) => approver);
+  return isQuorum(approvers, stage, draft.facts.parties, draft.state.escalated);
+}
+
+/**
+ * What `begin` and `commit` ask again, however long ago it was answered: the identity may still issue and has not
+ * expired, each `verify` guard holds, each approval still has its quorum. On false the request has been denied, or was
+ * sent back to the approval that lost its quorum.
+ */
+export function recheck(draft: Draft): boolean {
+  const { identity, guardFacts } = draft.facts;
+  if (identity.state !== 'requested' && identity.state !== 'active') {
+    draft.finish('cancelled', 'revoking');
+    return false;
+  }
+  if (Date.parse(guardFacts.subject.expiresAt) <= draft.nowMs) {
+    draft.finish('denied', 'identity-expired');
+    return false;
+  }
+  for (const [index, stage] of draft.flow.stages.slice(0, draft.state.stage).entries()) {
+    const isApplied = applies(draft, stage);
+    if (isApplied === 'denied') return false;
+    if (!isApplied) continue;
+    if ('verify' in stage && !isVerified(draft, stage)) return false;
+    // Escalation may have let someone decide who otherwise could not: an earlier stage keeps what it counted.
+    if ('approval' in stage && !isStillMet(draft, stage)) {
+      draft.note('quorum-lost', { stage: stage.id });
+      draft.enter(index);
+      return false;
+    }
+  }
+  return true;
+}
+
+function isStillMet(draft: Draft, stage: ApprovalStage): boolean {
+  const approvers = draft.facts.decisions
+    .filter((decision) => decision.stage === stage.id && decision.verdict === 'approve')
+    .map(({ approver }) => approver);
+  return isQuorum(approvers, stage, draft.facts.parties, stage.approval.escalate !== undefined);
+}
+
+/** How long a request may wait for people, epoch ms. */
+export function requestDeadlineMs(draft: Draft): number {
+  return Date.parse(draft.facts.request.createdAt) + durationMs(draft.flow.limits.requestTtl);
+}

@@ -1,0 +1,111 @@
+import type { Approver, Parties } from '../decisions.ts';
+import type { CredentialState, IdentityState, RequestState } from '../states.ts';
+import type { Facts } from './facts.ts';
+import type { RequestKind } from './language.ts';
+
+/** What `advance` keeps between events, because the ledger's facts alone do not tell it. Plain JSON. */
+export interface FlowState {
+  /** Index of the stage the request stands at; the number of stages when all are passed. */
+  readonly stage: number;
+  /** How often a stage was entered: an amendment or a lost quorum enters one again. */
+  readonly entry: number;
+  /** RFC 3339: when this stage was entered. */
+  readonly enteredAt: string;
+  readonly escalated: boolean;
+  readonly effect: EffectState;
+}
+
+export interface EffectState {
+  /** The version this request made current; absent before commit. */
+  readonly committedVersion?: number;
+  /** The version that a rotation replaced. */
+  readonly replacedVersion?: number;
+  readonly rolledBack: boolean;
+  /** RFC 3339: when the old credential retires without waiting for acknowledgements. Absent until the promote is recorded. */
+  readonly graceEndsAt?: string;
+  /** What was left of the grace window when a hold stopped its clock, ms. */
+  readonly graceLeftMs?: number;
+  /** Revocation has begun: its transaction is done. */
+  readonly revoked: boolean;
+  /** The epoch whose tombstone the store was recorded to hold. */
+  readonly quarantinedEpoch?: number;
+  /** Mints that could not be completed, in a row. */
+  readonly deadMints: number;
+  /** By step (`create-v2`, `promote-e3`, …): how often it failed, and when it is tried again. */
+  readonly retries: Readonly<Record<string, Retry>>;
+}
+
+export interface Retry {
+  /** The attempt that is next; part of the effect's id. */
+  readonly attempt: number;
+  /** RFC 3339. */
+  readonly retryAt: string;
+  /** Why the last attempt failed; no secret. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export const initialFlowState = (now: string): FlowState => ({
+  stage: 0,
+  entry: 1,
+  enteredAt: now,
+  escalated: false,
+  effect: { rolledBack: false, revoked: false, deadMints: 0, retries: {} },
+});
+
+/** Everything `advance` may read, gathered by the ledger under the row locks. */
+export interface LedgerFacts {
+  readonly request: {
+    readonly id: string;
+    readonly kind: RequestKind;
+    readonly state: RequestState;
+    readonly reason?: string;
+    readonly revision: number;
+    readonly flowDigest: string;
+    readonly requesterId: string;
+    readonly onBehalfOf: string;
+    readonly createdAt: string;
+  };
+  readonly identity: {
+    readonly id: string;
+    readonly state: IdentityState;
+    readonly epoch: number;
+    readonly highestVersion: number;
+  };
+  /** Of the identity, not yet destroyed. */
+  readonly credentials: readonly CredentialFacts[];
+  /** What guards read; `now` in it is the ledger's clock. */
+  readonly guardFacts: Facts;
+  readonly parties: Parties;
+  /** Of this request and revision, not withdrawn, oldest first. */
+  readonly decisions: readonly DecisionFacts[];
+  readonly holds: readonly Hold[];
+  /** Consumers that acknowledged the identity's present epoch. */
+  readonly acknowledgedBy: readonly string[];
+  readonly leaseMs: number;
+}
+
+export interface CredentialFacts {
+  readonly version: number;
+  readonly state: CredentialState;
+  /** The request that minted it. */
+  readonly requestId: string;
+  readonly leaseEndsAt: string;
+  readonly expiresAt?: string;
+  readonly promotedEpoch?: number;
+  /** The issuer confirmed the destroy; final once the lease is over too. */
+  readonly hasReceipt: boolean;
+}
+
+export interface DecisionFacts {
+  readonly id: string;
+  readonly stage: string;
+  readonly verdict: 'approve' | 'deny';
+  /** As the directory knows the approver now. */
+  readonly approver: Approver;
+}
+
+/** A reason why a request may not go on. */
+export type Hold =
+  | { readonly kind: 'pause'; readonly id: string; readonly by: string; readonly since: string }
+  | { readonly kind: 'freeze'; readonly id: string; readonly by: string; readonly since: string };
