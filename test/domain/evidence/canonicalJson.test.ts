@@ -20,20 +20,22 @@ test('members are ordered by UTF-16 code units, as RFC 8785 section 3.2.3 demand
 });
 
 test('canonical text is one line, means the same, and is its own canonical form', () => {
-  const exactJson = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('e+'));
+  const exactJson = fc
+    .jsonValue()
+    .map((value) => JSON.parse(JSON.stringify(value), (_, inner) => (isInexact(inner) ? 0 : inner)) as unknown);
   fc.assert(
     fc.property(exactJson, (value) => {
       const text = canonicalJson(value);
       expect(text).not.toMatch(/[\n\r]/);
-      // JSON knows no negative zero: 0 is what it means.
-      expect(JSON.stringify(JSON.parse(text))).toBe(canonicalOrder(value));
+      // Through JSON on both sides: it knows no negative zero.
+      expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
       expect(canonicalJson(JSON.parse(text))).toBe(text);
     }),
   );
 });
 
-function canonicalOrder(value: unknown): string {
-  return JSON.stringify(JSON.parse(canonicalJson(value)));
+function isInexact(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
 }
 
 const cycle: { self?: unknown } = {};

@@ -1,0 +1,72 @@
+import type { KeyObject } from 'node:crypto';
+import { type EvidenceDraft, entryBody } from '../domain/evidence/entry.ts';
+import { chainMac, chainStart } from '../domain/evidence/macChain.ts';
+import { formatVerifierKey, noteVerifier } from '../domain/evidence/signedNote.ts';
+import type { Prisma } from '../prisma/generated/client.ts';
+
+export type { EvidenceDraft } from '../domain/evidence/entry.ts';
+
+/** Keys of the evidence; none of them is ever in PostgreSQL. */
+export interface EvidenceKeys {
+  /** 32 random bytes: chains the entries. */
+  readonly macKey: Buffer;
+  /** 32 random bytes: turns persons into pseudonyms. Destroyed, the pseudonyms are anonymous for ever. */
+  readonly personKey: Buffer;
+  /** Ed25519 private key: signs checkpoints. */
+  readonly signingKey: KeyObject;
+  /** Names the log and its key: a schema-less URL, say `tenure.example.com/evidence`. Never changes. */
+  readonly origin: string;
+}
+
+/** The note key that verifiers are given (C2SP vkey). */
+export function verifierKeyOf(keys: EvidenceKeys): string {
+  return formatVerifierKey(noteVerifier(keys.origin, keys.signingKey));
+}
+
+interface ChainHead {
+  readonly chain: string;
+  readonly position: number;
+  readonly mac: Uint8Array;
+}
+
+/**
+ * Adds the drafts to their chains, in the given order, as part of the caller's transaction: they commit with the change
+ * that they tell of, or not at all. Two statements however many drafts. Chains are locked until the transaction ends, so
+ * call it once, after the row locks (identity, request, credentials), with all drafts of the transaction; a READ
+ * COMMITTED transaction waits for another one on the same chain, a stricter one fails on the unique (chain, position).
+ * Not idempotent: each call adds.
+ * @throws EvidenceDraftInvalid, NotPlainJson before anything is written; the transaction must then roll back
+ */
+export async function appendEvidence(
+  tx: Prisma.TransactionClient,
+  keys: EvidenceKeys,
+  drafts: readonly EvidenceDraft[],
+): Promise<void> {
+  if (drafts.length === 0) return;
+  const chains = [...new Set(drafts.map(({ chain }) => chain))];
+  const found = await tx.$queryRaw<ChainHead[]>`
+    SELECT "chain", "position", "mac" FROM "evidence_chain_heads"(${chains}::text[])`;
+  const heads = new Map<string, Omit<ChainHead, 'chain'>>(found.map((head) => [head.chain, head]));
+  const rows = drafts.map((draft) => {
+    const head = heads.get(draft.chain) ?? { position: -1, mac: chainStart };
+    const position = head.position + 1;
+    const body = entryBody(draft, { installation: keys.origin, position, personKey: keys.personKey });
+    const mac = chainMac(keys.macKey, head.mac, body);
+    heads.set(draft.chain, { position, mac });
+    return { draft, position, body, mac };
+  });
+  // Ordered by the drafts' own order, so that ids (and with them leaf indexes) follow it within the transaction.
+  await tx.$executeRaw`
+    INSERT INTO "evidence_entry" ("chain", "position", "body", "mac", "requestId", "identityId", "at")
+    SELECT "chain", "position", "body", decode("mac", 'hex'), "requestId", "identityId", "at"
+    FROM unnest(
+      ${rows.map(({ draft }) => draft.chain)}::text[],
+      ${rows.map(({ position }) => position)}::integer[],
+      ${rows.map(({ body }) => body)}::text[],
+      ${rows.map(({ mac }) => mac.toString('hex'))}::text[],
+      ${rows.map(({ draft }) => draft.requestId ?? null)}::text[],
+      ${rows.map(({ draft }) => draft.identityId ?? null)}::text[],
+      ${rows.map(({ draft }) => draft.at.toISOString())}::timestamptz[]
+    ) WITH ORDINALITY AS draft("chain", "position", "body", "mac", "requestId", "identityId", "at", "place")
+    ORDER BY "place"`;
+}
