@@ -4,7 +4,10 @@
  */
 export const problems = {
   'invalid-request': { status: 400, title: 'The request is not valid' },
+  'method-not-allowed': { status: 405, title: 'The resource does not take this method' },
   'unauthenticated': { status: 401, title: 'No valid credentials' },
+  'sign-in-unavailable': { status: 503, title: 'The identity provider cannot be reached' },
+  'person-inactive': { status: 403, title: 'This person is not active' },
   'forbidden': { status: 403, title: 'Not allowed' },
   'not-found': { status: 404, title: 'No such object' },
   'not-acceptable': { status: 406, title: 'Only JSON is served here' },
@@ -13,6 +16,7 @@ export const problems = {
   'too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'Only application/json is accepted' },
   'too-many-requests': { status: 429, title: 'Too many requests' },
+  'not-narrowing': { status: 422, title: 'The change does not narrow anything' },
   'unavailable': { status: 503, title: 'Outcome unknown: retry with the same Idempotency-Key' },
   'internal': { status: 500, title: 'Something went wrong on our side' },
   'name-taken': { status: 409, title: 'An identity of this name exists in this environment' },

@@ -37,5 +37,7 @@ test('ids are version 5 UUIDs of the RFC 9562 variant', () => {
 });
 
 test('an id once given stays the same over releases', () => {
-  expect(idFromKey('request', { principal: 'ann@example.com', key: 'first' })).toMatchInlineSnapshot(`"qsch47vxnzj47kmpqx6qtfacpi"`);
+  expect(idFromKey('request', { principal: 'ann@example.com', key: 'first' })).toMatchInlineSnapshot(
+    `"qsch47vxnzj47kmpqx6qtfacpi"`,
+  );
 });

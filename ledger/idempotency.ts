@@ -1,0 +1,36 @@
+import type { PrismaClient } from '../prisma/generated/client.ts';
+
+/** One write of one principal, named by its Idempotency-Key. */
+export interface KeyedCall {
+  readonly principal: string;
+  readonly key: string;
+  readonly operation: string;
+  /** SHA-256 (hex) of the canonical body with the operation and its target. */
+  readonly bodyDigest: string;
+}
+
+export type EarlierCall =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'same'; readonly requestId: string | undefined }
+  /** The key names another call: it is never carried out under this key. */
+  | { readonly kind: 'other' };
+
+type CallTable = Pick<PrismaClient, 'idempotentCall'>;
+
+/** What this principal's key already stands for. */
+export async function findCall(ledger: CallTable, { principal, key, bodyDigest }: KeyedCall): Promise<EarlierCall> {
+  const call = await ledger.idempotentCall.findUnique({ where: { principal_key: { principal, key } } });
+  if (call === null) return { kind: 'none' };
+  return call.bodyDigest === bodyDigest ? { kind: 'same', requestId: call.requestId ?? undefined } : { kind: 'other' };
+}
+
+/**
+ * Binds the key to this call before it is carried out; the first call with a key wins, whatever its outcome. What then
+ * makes a repeat harmless is the command's own id, which is made from the same principal and key.
+ * @returns `none` when the key is bound now for the first time
+ */
+export async function claimCall(ledger: CallTable, call: KeyedCall): Promise<EarlierCall> {
+  const { principal, key, operation, bodyDigest } = call;
+  const { count } = await ledger.idempotentCall.createMany({ data: [{ principal, key, operation, bodyDigest }], skipDuplicates: true });
+  return count === 1 ? { kind: 'none' } : await findCall(ledger, call);
+}
