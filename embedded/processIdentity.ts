@@ -25,6 +25,21 @@ export function commandLine(pid: number): string | undefined {
   return answer.status === 0 ? answer.stdout.trim() : undefined;
 }
 
+/**
+ * When a process began, in words that only compare equal for the same process, or undefined if there is none. With its
+ * id this tells it from a later one that got the same id.
+ */
+export function startOf(pid: number): string | undefined {
+  if (!isAlive(pid)) return undefined;
+  if (process.platform === 'linux') {
+    // proc(5): field 22 is the start in clock ticks after boot; the second field may itself hold spaces and parentheses.
+    const stat = readProcessFile(pid, 'stat');
+    return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  }
+  const answer = spawnSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' });
+  return answer.status === 0 ? answer.stdout.trim() : undefined;
+}
+
 /** A killed child that nobody has waited for yet still has an id, but runs nothing and holds nothing. */
 function isZombie(pid: number): boolean {
   if (process.platform !== 'linux') return false;

@@ -1,7 +1,6 @@
 import { Connection } from '@temporalio/client';
 import { freePort } from './ports.ts';
-import { commandLine, isAlive } from './processIdentity.ts';
-import { readyOrFailed, type ServerProcess, startServerProcess, stopStrayProcess } from './serverProcess.ts';
+import { readyOrFailed, type ServerProcess, startServerProcess } from './serverProcess.ts';
 
 /** The namespace that the development server always makes. */
 export const temporalNamespace = 'default';
@@ -44,12 +43,6 @@ export async function startTemporal({ binary, port, databaseFile, logFile }: Tem
   const address = `127.0.0.1:${port}`;
   await readyOrFailed(server, servesNamespace(address, server), 60_000);
   return { address, namespace: temporalNamespace, process: server, stop: () => server.stop() };
-}
-
-/** Ends a server that a killed start left running on this database file. */
-export async function stopStrayTemporal({ pid, databaseFile }: { pid: number; databaseFile: string }): Promise<void> {
-  if (!isAlive(pid) || !commandLine(pid)?.includes(databaseFile)) return;
-  await stopStrayProcess({ pid, signal: 'SIGTERM', graceMs: 15_000 });
 }
 
 function storedIn(databaseFile: string): string[] {

@@ -1,0 +1,40 @@
+/** The people and pipelines of the embedded sign-in: enough to play every role, and nobody real (RFC 2606 domain). */
+
+export const embeddedDomain = 'tenure.example';
+
+export interface EmbeddedPerson {
+  /** The part of the e-mail address before @; what `tenure token` takes. */
+  readonly name: string;
+  readonly email: string;
+  readonly groups: readonly string[];
+}
+
+const groupsByName: Readonly<Record<string, readonly string[]>> = {
+  owner: ['owner'],
+  requester: ['requester'],
+  'security-1': ['security'],
+  'security-2': ['security'],
+  'security-lead': ['security', 'security-lead'],
+  responder: ['responder'],
+  'responder-2': ['responder'],
+  'flow-author': ['flow-author'],
+  'flow-publisher': ['flow-publisher'],
+  auditor: ['auditor'],
+  admin: ['admin'],
+};
+
+export const embeddedPeople: readonly EmbeddedPerson[] = Object.entries(groupsByName).map(([name, groups]) => ({
+  name,
+  email: `${name}@${embeddedDomain}`,
+  groups,
+}));
+
+/** What a CI system's tokens would claim; the generated tenure.yaml pins both claims. */
+export const embeddedPipelines: readonly { name: string; claims: Readonly<Record<string, string>> }[] = [
+  { name: 'deploy', claims: { repository_id: '1', environment: 'production' } },
+];
+
+/** Finds a person by name or e-mail address. */
+export function findPerson(nameOrEmail: string): EmbeddedPerson | undefined {
+  return embeddedPeople.find(({ name, email }) => name === nameOrEmail || email === nameOrEmail);
+}
