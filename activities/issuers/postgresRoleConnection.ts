@@ -52,8 +52,10 @@ export function postgresConnections(issuer: string, url: string, timeouts: Postg
   const admin = { ...target, user, password } satisfies pg.ClientConfig;
 
   const pool = new pg.Pool({ ...admin, max: 4, idleTimeoutMillis: 30_000, allowExitOnIdle: true });
-  // A connection that breaks while idle has left the pool already; whoever comes next opens another and sees its error.
+  // A connection that breaks while idle has left the pool already, and one in use rejects its pending call with the same
+  // error: the events say nothing new, but without listeners they would end the process.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
 
   function unavailable(cause: unknown): IssuerUnavailable {
     return new IssuerUnavailable(issuer, describe(cause), { cause });
@@ -185,8 +187,11 @@ function isRefusedStatement(cause: unknown): boolean {
 }
 
 /** Server messages name objects, never parameter values or secrets: those are only ever sent as SCRAM exchanges. */
-function describe(cause: unknown): string {
-  if (cause instanceof pg.DatabaseError) return `${cause.message} (SQLSTATE ${cause.code ?? 'unknown'})`;
+export function describe(cause: unknown): string {
+  if (cause instanceof pg.DatabaseError) {
+    const detail = cause.detail === undefined ? '' : `: ${cause.detail.replaceAll('\n', ', ')}`;
+    return `${cause.message}${detail} (SQLSTATE ${cause.code ?? 'unknown'})`;
+  }
   if (!(cause instanceof Error)) return 'an unknown error';
   // A host with several addresses fails with an AggregateError, whose own message is empty.
   if (cause.message !== '') return cause.message;

@@ -1,14 +1,19 @@
 import pg from 'pg';
 import { DestroyIncomplete, IssuerRefused, IssuerUnavailable } from './issuerErrors.ts';
-import type { AdminSession, PostgresConnections } from './postgresRoleConnection.ts';
+import { type AdminSession, describe, type PostgresConnections } from './postgresRoleConnection.ts';
 
 const { escapeIdentifier } = pg;
+
+export interface RoleToRemove {
+  readonly role: string;
+  readonly oid: number;
+}
 
 /** A login role to remove, and the owning role that inherits what the login made under its own name. */
 export interface Removal {
   readonly issuer: string;
   readonly subject: string;
-  readonly login: { readonly role: string; readonly oid: number };
+  readonly login: RoleToRemove;
   readonly owner: string;
 }
 
@@ -47,36 +52,32 @@ export async function removeLogin(
   } catch (cause) {
     if (!(cause instanceof IssuerRefused)) throw cause;
     // The server's own words, without the promise that nothing changed.
-    const reason = cause.cause instanceof Error ? cause.cause.message : cause.message;
-    throw new DestroyIncomplete(issuer, subject, reason, { cause });
+    throw new DestroyIncomplete(issuer, subject, describe(cause.cause), { cause });
   }
 }
 
 /**
- * Removes an owning role that has no members left. What it still owns goes to `reassignTo`; without that, an owner of
- * objects stays (it cannot log in and has no rights but over them), since an identity's data must survive the identity.
+ * Removes an owning role that has no members left. What it still owns goes to `reassignTo`. The role stays, without any
+ * way to use it, while something still depends on it: objects that nobody takes over, since an identity's data must
+ * survive the identity, or rights that others granted to it and only they can take back.
  */
 export async function removeOwner(
   connections: PostgresConnections,
   session: AdminSession,
-  {
-    owner,
-    subject,
-    reassignTo,
-  }: { owner: { role: string; oid: number }; subject: string; reassignTo: string | undefined },
+  { owner, subject, reassignTo }: { owner: RoleToRemove; subject: string; reassignTo: string | undefined },
 ): Promise<void> {
   const ownerRole = escapeIdentifier(owner.role);
-  if (reassignTo === undefined && (await ownsSomething(session, owner.oid))) return;
   await session.query(`GRANT ${ownerRole} TO CURRENT_USER WITH INHERIT TRUE, SET TRUE`);
   await inEveryDatabase(connections, session, { ...owner, subject }, async (there) => {
     await there.transaction(async () => {
       if (reassignTo !== undefined)
         await there.query(`REASSIGN OWNED BY ${ownerRole} TO ${escapeIdentifier(reassignTo)}`);
-      // DROP OWNED takes back rights, but would drop objects as well: with any left, DROP ROLE below refuses instead.
-      if (!(await ownsSomething(there, owner.oid))) await there.query(`DROP OWNED BY ${ownerRole}`);
+      // DROP OWNED takes back rights, and would drop objects too: only when there are none.
+      if (!(await isDependedOn(there, owner, 'owner'))) await there.query(`DROP OWNED BY ${ownerRole}`);
     });
   });
-  await session.query(`DROP ROLE ${ownerRole}`);
+  const isKept = await isDependedOn(session, owner, 'anything');
+  await session.query(isKept ? `REVOKE ${ownerRole} FROM CURRENT_USER` : `DROP ROLE ${ownerRole}`);
 }
 
 async function endSessions(session: AdminSession, { issuer, login }: Removal): Promise<void> {
@@ -108,11 +109,16 @@ async function inEveryDatabase(
   await work(session);
 }
 
-/** In any database of the server: the catalogue of such dependencies is shared. */
-async function ownsSomething(session: AdminSession, oid: number): Promise<boolean> {
-  const owned = await session.query(
-    `SELECT 1 FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1 AND deptype = 'o' LIMIT 1`,
-    [oid],
+/**
+ * Whether the role owns objects in any database of the server, or is mentioned there in any way. Default privileges count
+ * as objects in the catalogue, but hold nothing that anybody would miss.
+ */
+async function isDependedOn(session: AdminSession, { oid }: RoleToRemove, as: 'owner' | 'anything'): Promise<boolean> {
+  const found = await session.query(
+    `SELECT 1 FROM pg_shdepend
+      WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1
+        AND ($2 OR (deptype = 'o' AND classid <> 'pg_default_acl'::regclass)) LIMIT 1`,
+    [oid, as === 'anything'],
   );
-  return owned.length > 0;
+  return found.length > 0;
 }

@@ -1,0 +1,4 @@
+import { issuerContract } from '../../contract/issuers/issuerContract.ts';
+import { postgresSubject } from './postgresSubject.ts';
+
+issuerContract('postgres-role', postgresSubject);
