@@ -5,6 +5,7 @@ import { isFinalRequestState } from '../states.ts';
 import type { Draft } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
+import type { LedgerFacts } from './state.ts';
 import { retryNow } from './steps.ts';
 
 /** Judges decisions and commands: the verdict is recorded with the event, and what is accepted becomes changes. */
@@ -15,16 +16,24 @@ export function refused(slug: ProblemSlug, detail: string): Verdict {
   return { accepted: false, slug, detail };
 }
 
+/** The facts that a review is made of: so few that the API can show it without locking anything. */
+export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
+  readonly request: Pick<
+    LedgerFacts['request'],
+    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf'
+  >;
+};
+
 /** What an approver is shown at the stage where the request stands. */
-export function reviewOf(draft: Draft): Review {
-  const { request, parties, guardFacts } = draft.facts;
+export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFacts }): Review {
+  const { request, parties, guardFacts } = at.facts;
   return {
     requestId: request.id,
     revision: request.revision,
     kind: request.kind,
     trigger: guardFacts.request.trigger,
     flowDigest: request.flowDigest,
-    stage: draft.stage?.id ?? '',
+    stage: at.stage?.id ?? '',
     requesterId: request.requesterId,
     onBehalfOf: request.onBehalfOf,
     ownerId: parties.ownerId,
