@@ -15,7 +15,8 @@ export interface StateLayout {
   readonly configuration: string;
   readonly postgres: string;
   readonly temporalDatabase: string;
-  readonly logs: string;
+  /** Everything that one process says, appended. */
+  logFile(process: string): string;
   /** The installation's keys (configuration/keys.ts). */
   readonly keys: string;
   readonly sealedStoreKey: string;
@@ -38,7 +39,7 @@ export function openState(directory: string): StateLayout {
     configuration: below('tenure.yaml'),
     postgres: below('postgres'),
     temporalDatabase: below('temporal', 'temporal.db'),
-    logs: below('logs'),
+    logFile: (process) => below('logs', `${process.toLowerCase()}.log`),
     keys: below('keys'),
     sealedStoreKey: below('sealed-store.key'),
     ledgerUrl: below('databases', 'ledger-url'),

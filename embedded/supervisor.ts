@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ServerFailed, type ServerProcess } from './serverProcess.ts';
 
 /** Something that runs as a server process of its own. */
-export interface Service {
+export interface Service<Server extends { readonly process: ServerProcess }> {
   readonly name: string;
   /** Resolves when it is ready to serve. */
-  start(): Promise<ServerProcess>;
+  start(): Promise<Server>;
 }
 
 export interface SupervisedService {
@@ -35,16 +35,24 @@ export interface Supervision {
 const steadyMs = 60_000;
 const defaultBackoffMs = [500, 1_000, 2_000, 4_000, 8_000];
 
-/** Starts a service and keeps it running: a death that nobody asked for is told, with its last lines, and mended. */
-export async function supervise(service: Service, supervision: Supervision): Promise<SupervisedService> {
+/**
+ * Starts a service and keeps it running: a death that nobody asked for is told, with its last lines, and mended.
+ * @returns its handle, and what its first start returned
+ * @throws whatever its first start throws: only a service that ran once is mended
+ */
+export async function supervise<Server extends { readonly process: ServerProcess }>(
+  service: Service<Server>,
+  supervision: Supervision,
+): Promise<{ supervised: SupervisedService; first: Server }> {
   const { onProgress, onStarted, onGivenUp, backoffMs = defaultBackoffMs } = supervision;
   let current: ServerProcess | undefined;
   let stopping = new AbortController();
   let deaths = 0;
   let mending: Promise<void> = Promise.resolve();
 
-  async function launch(): Promise<void> {
-    const launched = await service.start();
+  async function launch(): Promise<Server> {
+    const server = await service.start();
+    const launched = server.process;
     current = launched;
     onStarted(service.name, launched.pid);
     const since = performance.now();
@@ -54,6 +62,7 @@ export async function supervise(service: Service, supervision: Supervision): Pro
       if (performance.now() - since >= steadyMs) deaths = 0;
       mending = mend(new ServerFailed({ server: service.name, what: how, output: launched.lastLines() }));
     });
+    return server;
   }
 
   async function mend(death: ServerFailed): Promise<void> {
@@ -83,8 +92,8 @@ export async function supervise(service: Service, supervision: Supervision): Pro
     }
   }
 
-  await launch();
-  return {
+  const first = await launch();
+  const supervised: SupervisedService = {
     name: service.name,
     pid: () => current?.pid,
     async kill() {
@@ -106,4 +115,5 @@ export async function supervise(service: Service, supervision: Supervision): Pro
     },
     ready: () => mending,
   };
+  return { supervised, first };
 }
