@@ -42,18 +42,20 @@ export function portsFromEnvironment(environment: NodeJS.ProcessEnv): Partial<Po
   return Object.fromEntries(asked);
 }
 
-/**
- * Which ports to use: those asked for, else those of the last start, else 8080 for the API and free ones for the rest.
- * Writes nothing: `rememberPorts` does, once everything runs on them.
- */
-export async function planPorts(file: string, asked: Partial<Ports>): Promise<Ports> {
+/** Ports that are settled before a start: those asked for, else those of the last start, and 8080 for the API. */
+export function settledPorts(file: string, asked: Partial<Ports>): Partial<Ports> & Pick<Ports, 'api'> {
   const kept = Remembered.parse(JSON.parse(readFileIfThere(file) ?? '{}'));
-  const choose = async (purpose: Purpose) => asked[purpose] ?? kept[purpose] ?? (await freePort());
+  return { api: defaultApiPort, ...present(kept), ...present(asked) };
+}
+
+/** Which ports to use: the settled ones, and free ones for the rest. Writes nothing: `rememberPorts` does. */
+export async function planPorts(file: string, asked: Partial<Ports>): Promise<Ports> {
+  const settled = settledPorts(file, asked);
   return {
-    api: asked.api ?? kept.api ?? defaultApiPort,
-    postgres: await choose('postgres'),
-    temporal: await choose('temporal'),
-    signIn: await choose('signIn'),
+    api: settled.api,
+    postgres: settled.postgres ?? (await freePort()),
+    temporal: settled.temporal ?? (await freePort()),
+    signIn: settled.signIn ?? (await freePort()),
   };
 }
 
@@ -71,4 +73,8 @@ export function rememberPorts(file: string, ports: Ports): void {
 
 function entries(): [Purpose, { words: string; variable: string }][] {
   return Object.entries(purposes) as [Purpose, { words: string; variable: string }][];
+}
+
+function present(ports: { [P in Purpose]?: number | undefined }): Partial<Ports> {
+  return Object.fromEntries(Object.entries(ports).filter(([, number]) => number !== undefined));
 }
