@@ -18,6 +18,7 @@ export const problems = {
   'too-many-requests': { status: 429, title: 'Too many requests' },
   'not-narrowing': { status: 422, title: 'The change does not narrow anything' },
   'unavailable': { status: 503, title: 'Outcome unknown: retry with the same Idempotency-Key' },
+  'not-ready': { status: 503, title: 'Not ready to serve' },
   'internal': { status: 500, title: 'Something went wrong on our side' },
   'name-taken': { status: 409, title: 'An identity of this name exists in this environment' },
   'no-flow': { status: 422, title: 'No flow covers this' },

@@ -46,3 +46,6 @@ export const finalRequestStates = ['completed', 'denied', 'cancelled', 'expired'
 export function isFinalRequestState(state: RequestState): boolean {
   return (finalRequestStates as readonly RequestState[]).includes(state);
 }
+
+/** A credential that is not committed: it counts for nothing and may be destroyed at any time. */
+export const mintStates = ['minting', 'staged'] as const satisfies readonly CredentialState[];

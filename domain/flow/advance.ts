@@ -17,8 +17,14 @@ import { applies, approvalDeadlineMs, approvalStanding, isVerified, requestDeadl
 import type { FlowState, LedgerFacts } from './state.ts';
 import { destroyOrders, isStuck, nextRetryMs } from './steps.ts';
 
-/** `opened` is the first event of every request; `responder` runs a revocation's transaction at once. */
-export type FlowEvent = RequestEvent | { readonly kind: 'opened'; readonly id: 'opened'; readonly atOnce: boolean };
+/** The first event of every request; `atOnce` is a responder's: a revocation's transaction runs now. */
+export interface OpenedEvent {
+  readonly kind: 'opened';
+  readonly id: 'opened' | 'opened-at-once';
+  readonly atOnce: boolean;
+}
+
+export type FlowEvent = RequestEvent | OpenedEvent;
 
 export interface AdvanceInput {
   readonly flow: Flow;
@@ -88,7 +94,7 @@ function take(draft: Draft, event: FlowEvent, context: DecisionContext | undefin
 /** A responder's revocation does not wait: the transaction now, then the flow from its effect on. */
 function revokeAtOnce(draft: Draft): void {
   const effect = draft.flow.stages.findIndex((stage) => 'effect' in stage);
-  draft.note('stages-passed-by-responder', { stages: draft.flow.stages.slice(0, effect).map(({ id }) => id) });
+  draft.note('request.stages-passed-by-responder', { stages: draft.flow.stages.slice(0, effect).map(({ id }) => id) });
   draft.enter(effect);
   beginRevocation(draft);
 }
@@ -116,7 +122,7 @@ function settle(draft: Draft): void {
       if ('notify' in stage) draft.change({ change: 'notify', to: stage.notify.to, about: `stage:${stage.id}` });
     }
     if (isPaused()) return;
-    draft.note(isApplied ? 'stage-passed' : 'stage-skipped', { stage: stage.id });
+    draft.note(isApplied ? 'request.stage-passed' : 'request.stage-skipped', { stage: stage.id });
     draft.enter(draft.state.stage + 1);
   }
 }

@@ -61,7 +61,7 @@ export class Draft {
   finish(state: 'completed' | 'denied' | 'cancelled' | 'expired' | 'failed', reason?: string): void {
     this.requestState = state;
     this.reason = reason;
-    this.note('request-finished', { state, ...(reason === undefined ? {} : { reason }) });
+    this.note('request.finished', { state, ...(reason === undefined ? {} : { reason }) });
     const { kind } = this.facts.request;
     if (kind === 'onboarding' && state !== 'completed' && this.facts.identity.state === 'requested') {
       this.change({ change: 'reject-identity' });

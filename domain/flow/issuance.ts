@@ -93,7 +93,7 @@ export function issuanceOrders(draft: Draft): EffectOrder[] {
 /** Takes in how an effect ended. An answer to an attempt that no longer counts changes nothing. */
 export function takeIssuanceOutcome(draft: Draft, id: string, outcome: EffectOutcome): void {
   const step = stepOfCurrentAttempt(draft, id);
-  if (step === undefined) return draft.note('late-answer-ignored', { effect: id });
+  if (step === undefined) return draft.note('request.late-answer-ignored', { effect: id });
   const number = Number(step.slice(step.search(/\d+$/)));
   if (step.startsWith('create-v')) return takeCreate(draft, step, number, outcome);
   if (step.startsWith('promote-e')) return takePromote(draft, step, number, outcome);

@@ -3,7 +3,15 @@
  * version by its content, `advance.ts` runs it. Only plain JSON values, so that a flow has one canonical form (RFC 8785).
  */
 
-export const requestKinds = ['onboarding', 'step-up', 'rotation', 'revocation', 'review', 'invocation', 'publication'] as const;
+export const requestKinds = [
+  'onboarding',
+  'step-up',
+  'rotation',
+  'revocation',
+  'review',
+  'invocation',
+  'publication',
+] as const;
 export type RequestKind = (typeof requestKinds)[number];
 
 export const identityKinds = ['service-account', 'api-key', 'certificate', 'agent', 'connector'] as const;

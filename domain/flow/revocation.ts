@@ -55,7 +55,7 @@ export function nextLeaseEndMs(draft: Draft): number | undefined {
 /** Takes in how an effect ended. An answer to an attempt that no longer counts changes nothing. */
 export function takeRevocationOutcome(draft: Draft, id: string, outcome: EffectOutcome): void {
   const step = stepOfCurrentAttempt(draft, id);
-  if (step === undefined) return draft.note('late-answer-ignored', { effect: id });
+  if (step === undefined) return draft.note('request.late-answer-ignored', { effect: id });
   if (!outcome.ok) return recordFailure(draft, step, outcome);
   forgetFailures(draft, step);
   const number = Number(step.slice(step.search(/\d+$/)));

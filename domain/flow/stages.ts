@@ -23,7 +23,7 @@ export function isVerified(draft: Draft, stage: VerifyStage): boolean {
 }
 
 function denyByError(draft: Draft, stage: Stage, error: string): false {
-  draft.note('guard-error', { stage: stage.id, error });
+  draft.note('request.guard-error', { stage: stage.id, error });
   draft.finish('denied', 'guard-error');
   return false;
 }
@@ -37,7 +37,7 @@ export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalSt
   if (approval.escalate !== undefined && !draft.state.escalated) {
     if (draft.nowMs >= enteredMs + durationMs(approval.escalate.after)) {
       draft.state = { ...draft.state, escalated: true };
-      draft.note('approval-escalated', { stage: stage.id, to: approval.escalate.to });
+      draft.note('request.approval-escalated', { stage: stage.id, to: approval.escalate.to });
       draft.change({ change: 'notify', to: [approval.escalate.to], about: `escalated:${stage.id}` });
     }
   }
@@ -94,7 +94,7 @@ export function recheck(draft: Draft): boolean {
     if ('verify' in stage && !isVerified(draft, stage)) return false;
     // Escalation may have let someone decide who otherwise could not: an earlier stage keeps what it counted.
     if ('approval' in stage && !isStillMet(draft, stage)) {
-      draft.note('quorum-lost', { stage: stage.id });
+      draft.note('request.quorum-lost', { stage: stage.id });
       draft.enter(index);
       return false;
     }

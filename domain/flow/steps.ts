@@ -42,7 +42,7 @@ export function recordFailure(draft: Draft, step: string, failure: { reason: str
   const attempt = attemptOf(draft, step);
   const retry = { attempt: attempt + 1, retryAt: instant(draft.nowMs + backoffMs(attempt)), ...failure };
   draft.setEffect({ retries: { ...draft.state.effect.retries, [step]: retry } });
-  draft.note('effect-failed', { step, attempt, reason: failure.reason, message: failure.message });
+  draft.note('request.effect-failed', { step, attempt, reason: failure.reason, message: failure.message });
 }
 
 export function forgetFailures(draft: Draft, step: string): void {

@@ -63,6 +63,7 @@ CREATE TABLE "credential" (
     "retiringAt" TIMESTAMPTZ(3),
     "destroyingAt" TIMESTAMPTZ(3),
     "destroyedAt" TIMESTAMPTZ(3),
+    "probe" JSONB,
     "receipt" JSONB,
     "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 

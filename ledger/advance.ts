@@ -1,0 +1,136 @@
+import { type Advance, advance, type FlowEvent } from '../domain/flow/advance.ts';
+import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events.ts';
+import type { Plan } from '../domain/flow/plan.ts';
+import { isFinalRequestState } from '../domain/states.ts';
+import type { Prisma } from '../prisma/generated/client.ts';
+import { applyChange, evidenceOf } from './applyChange.ts';
+import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
+import { appendEvidence, type EvidenceDraft } from './evidence.ts';
+import { type Gathered, gatherFacts } from './gatherFacts.ts';
+import { enqueue } from './outbox.ts';
+
+/**
+ * One event on one request, in one transaction: locks, facts, `advance`, changes, evidence, outbox. Idempotent by the
+ * event's id: a known one gets its recorded verdict and the present plan.
+ * @throws RequestMissing when there is no such request
+ */
+export async function advanceRequest(
+  ledger: Ledger,
+  { requestId, event }: { requestId: string; event: RequestEvent },
+): Promise<AdvanceResult> {
+  return issuingTransaction(ledger, (tx) => advanceWithin(tx, ledger, requestId, event));
+}
+
+/** The same within a transaction that already holds the freeze lock. */
+export async function advanceWithin(
+  tx: Transaction,
+  ledger: Ledger,
+  requestId: string,
+  event: FlowEvent,
+): Promise<AdvanceResult> {
+  const approverId = event.kind === 'decision' ? event.decision.approverId : undefined;
+  const gathered = await gatherFacts(tx, ledger, { requestId, eventId: event.id, approverId });
+  if (gathered === undefined) throw new RequestMissing(requestId);
+  const isKnown = gathered.knownVerdict !== null;
+  const applied: FlowEvent = isKnown ? { kind: 'nudge', id: 'nudge' } : event;
+  const result = advance({
+    flow: gathered.flow,
+    state: gathered.state,
+    event: applied,
+    facts: gathered.facts,
+    ...(gathered.approver === undefined
+      ? {}
+      : { decisionContext: { approver: gathered.approver, decisionKeys: ledger.decisionKeys } }),
+  });
+  const sequence = await record(tx, ledger, { gathered, event: applied, result });
+  const plan: Plan = { requestId, sequence, ...result.next };
+  return { verdict: isKnown ? (gathered.knownVerdict as Verdict) : result.verdict, plan };
+}
+
+interface Step {
+  readonly gathered: Gathered;
+  readonly event: FlowEvent;
+  readonly result: Advance;
+}
+
+/** Writes what the step decided; returns the request's sequence after it. */
+async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<number> {
+  const { gathered, event, result } = step;
+  const { request, identity } = gathered.facts;
+  const hasMoved = result.changes.length > 0 || result.audit.length > 0 || result.next.state !== request.state;
+  if (!result.isRecorded && !hasMoved) return gathered.sequence;
+  const sequence = gathered.sequence + 1;
+  const place = { requestId: request.id, identityId: identity.id, now: gathered.now };
+  for (const change of result.changes) await applyChange(tx, place, change);
+  const isFinal = isFinalRequestState(result.next.state);
+  await tx.request.update({
+    where: { id: request.id },
+    data: {
+      state: result.next.state,
+      reason: result.reason ?? null,
+      flowState: result.state as unknown as Prisma.InputJsonObject,
+      sequence,
+      updatedAt: gathered.now,
+      owesDestroys: isFinal && !result.next.done,
+      wakeAt: wakeAt(result.next, gathered.now),
+      ...(isFinal && !isFinalRequestState(request.state) ? { finishedAt: gathered.now } : {}),
+    },
+  });
+  if (result.isRecorded) {
+    await tx.requestEvent.create({
+      data: {
+        requestId: request.id,
+        id: event.id,
+        kind: event.kind,
+        verdict: { ...result.verdict },
+        sequence,
+        at: gathered.now,
+      },
+    });
+  }
+  // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
+  if (event.kind === 'command' && result.verdict.accepted) await enqueue(tx, { kind: 'nudge', requestId: request.id });
+  await appendEvidence(tx, ledger.evidence, evidenceDrafts(step, place));
+  return sequence;
+}
+
+function evidenceDrafts(
+  { gathered, event, result }: Step,
+  { requestId, identityId, now }: { requestId: string; identityId: string; now: Date },
+): readonly EvidenceDraft[] {
+  const actor = actorOf(event, gathered);
+  const place = { chain: `request/${requestId}`, actor, requestId, identityId, at: now };
+  const entries = [...result.changes.map(evidenceOf), ...result.audit.map(({ kind, data }) => ({ kind, data }))];
+  if (!result.verdict.accepted) {
+    const kind = event.kind === 'decision' ? 'decision.refused' : 'request.command-refused';
+    entries.unshift({ kind, data: { event: event.id, reason: result.verdict.slug } });
+  }
+  return entries.map(({ kind, data }) => ({ ...place, kind, data }));
+}
+
+function actorOf(event: FlowEvent, { facts }: Gathered): string {
+  if (event.kind === 'decision') return event.decision.approverId;
+  if (event.kind === 'command') return event.command.by;
+  if (event.kind === 'opened') return facts.request.requesterId;
+  return 'system:workflow';
+}
+
+const nudgeSlackMs = 30_000;
+const effectPatienceMs = 120_000;
+const idlePatienceMs = 3_600_000;
+
+/** When the lifecycle asks whether this request's workflow was lost: soon after it should have moved by itself. */
+function wakeAt(next: Omit<Plan, 'requestId' | 'sequence'>, now: Date): Date | null {
+  if (next.done) return null;
+  if (next.effects.length > 0) return new Date(now.getTime() + effectPatienceMs);
+  const untilMs = next.timer === undefined ? idlePatienceMs : next.timer.delayMs + nudgeSlackMs;
+  return new Date(now.getTime() + untilMs);
+}
+
+/** There is no such request in this ledger. Not retryable. */
+export class RequestMissing extends Error {
+  override readonly name = 'RequestMissing';
+  constructor(requestId: string) {
+    super(`Request ${requestId} is not in this ledger. Check the id, and that worker and API use the same database.`);
+  }
+}

@@ -1,0 +1,211 @@
+import { randomUUID } from 'node:crypto';
+import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
+import type { Change } from '../domain/flow/changes.ts';
+import type { Prisma } from '../prisma/generated/client.ts';
+import type { Transaction } from './client.ts';
+import { enqueue } from './outbox.ts';
+
+/** Where a change happens. */
+export interface Place {
+  readonly requestId: string;
+  readonly identityId: string;
+  readonly now: Date;
+}
+
+/**
+ * Carries out one change of `advance` as rows. Only ever called under the locks of `gatherFacts`; PostgreSQL's triggers
+ * and partial unique indexes check every transition again.
+ */
+export async function applyChange(tx: Transaction, place: Place, change: Change): Promise<void> {
+  const { requestId, identityId, now } = place;
+  const credential = (version: number, data: Prisma.CredentialUpdateInput) =>
+    tx.credential.update({ where: { identityId_version: { identityId, version } }, data });
+  switch (change.change) {
+    case 'mint':
+      await tx.identity.update({ where: { id: identityId }, data: { highestVersion: change.version } });
+      await tx.credential.create({
+        data: {
+          handle: handleOf(identityId, change.version),
+          identityId,
+          version: change.version,
+          requestId,
+          state: 'minting',
+          leaseEndsAt: change.leaseEndsAt,
+          createdAt: now,
+        },
+      });
+      return;
+    case 'renew-lease':
+      await credential(change.version, { leaseEndsAt: change.leaseEndsAt });
+      return;
+    case 'stage':
+      await credential(change.version, { state: 'staged', fingerprint: change.fingerprint });
+      return;
+    case 'retire':
+      await credential(change.version, { state: 'retiring', retiringAt: now });
+      return;
+    case 'make-current':
+      await tx.identity.update({ where: { id: identityId }, data: { epoch: change.epoch } });
+      await credential(change.version, {
+        state: 'current',
+        epoch: change.epoch,
+        expiresAt: change.expiresAt,
+        committedAt: now,
+        retiringAt: null,
+      });
+      await dueAt(tx, 'rotation', identityId, rotationDue(now, new Date(change.expiresAt)));
+      return;
+    case 'record-promote':
+      await credential(change.version, { promotedEpoch: change.epoch, promotedAt: now });
+      return;
+    case 'destroy':
+      await credential(change.version, { state: 'destroying', destroyingAt: now });
+      return;
+    case 'record-receipt': {
+      const { leaseEndsAt, handle } = await credential(change.version, { receipt: { ...change.receipt } as object });
+      await dueAt(tx, 'sweep', handle, leaseEndsAt);
+      return;
+    }
+    case 'destroyed':
+      await credential(change.version, { state: 'destroyed', destroyedAt: now, receipt: { ...change.receipt } as object });
+      return;
+    case 'activate-identity': {
+      const { expiresAt } = await tx.identity.update({ where: { id: identityId }, data: { state: 'active' } });
+      await dueAt(tx, 'expiry', identityId, expiresAt);
+      return;
+    }
+    case 'reject-identity':
+      await tx.identity.update({ where: { id: identityId }, data: { state: 'rejected' } });
+      return;
+    case 'begin-revocation':
+      await beginRevocation(tx, place, change.epoch);
+      return;
+    case 'finish-revocation':
+      await tx.identity.update({ where: { id: identityId }, data: { state: 'revoked' } });
+      return;
+    case 'record-decision': {
+      const { decision } = change;
+      // The signed instant, so that the stored row can be verified again.
+      await tx.decision.create({ data: { ...decision, decidedAt: new Date(decision.decidedAt) } });
+      return;
+    }
+    case 'withdraw-decision':
+      await tx.decision.update({ where: { id: change.decisionId }, data: { withdrawnAt: now } });
+      return;
+    case 'pause':
+      await tx.pause.create({
+        data: { id: randomUUID(), requestId, principal: change.by, reason: change.reason, createdAt: now },
+      });
+      return;
+    case 'resume':
+      await tx.pause.updateMany({
+        where: { requestId, liftedAt: null, ...(change.all ? {} : { principal: change.by }) },
+        data: { liftedAt: now, liftedBy: change.by },
+      });
+      return;
+    case 'amend': {
+      const { scopes, consumers, ...scalars } = change.subject;
+      await tx.identity.update({
+        where: { id: identityId },
+        data: {
+          ...scalars,
+          ...(scopes === undefined ? {} : { scopes: [...scopes] }),
+          ...(consumers === undefined ? {} : { consumers: [...consumers] }),
+        },
+      });
+      await tx.request.update({ where: { id: requestId }, data: { revision: { increment: 1 } } });
+      return;
+    }
+    case 'notify':
+      await enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
+      return;
+    case 'record-quarantine':
+      return;
+  }
+}
+
+/** The whole transaction of a revocation: nothing issued before it counts any more, whatever state it was in. */
+async function beginRevocation(tx: Transaction, { requestId, identityId, now }: Place, epoch: number): Promise<void> {
+  const { state } = await tx.identity.findUniqueOrThrow({ where: { id: identityId }, select: { state: true } });
+  await tx.identity.update({
+    where: { id: identityId },
+    data: { state: state === 'requested' ? 'rejected' : 'revoking', epoch },
+  });
+  await tx.credential.updateMany({
+    where: { identityId, state: { notIn: ['destroying', 'destroyed'] } },
+    data: { state: 'destroying', destroyingAt: now },
+  });
+  await tx.dueWork.deleteMany({ where: { subjectId: identityId } });
+  const others = await tx.request.findMany({
+    where: { identityId, id: { not: requestId }, finishedAt: null },
+    orderBy: { id: 'asc' },
+    select: { id: true },
+  });
+  for (const { id } of others) {
+    await tx.request.update({
+      where: { id },
+      data: {
+        state: 'cancelled',
+        reason: 'revoking',
+        finishedAt: now,
+        updatedAt: now,
+        owesDestroys: false,
+        wakeAt: null,
+        sequence: { increment: 1 },
+      },
+    });
+    await enqueue(tx, { kind: 'nudge', requestId: id });
+  }
+}
+
+/** Two thirds of a credential's life: time for approvals and for a failure or two before it expires. */
+function rotationDue(issuedAt: Date, expiresAt: Date): Date {
+  return new Date(issuedAt.getTime() + ((expiresAt.getTime() - issuedAt.getTime()) * 2) / 3);
+}
+
+/** Effect: one due row per kind and subject; the newest date wins. */
+async function dueAt(tx: Transaction, kind: 'rotation' | 'expiry' | 'sweep', subjectId: string, at: Date): Promise<void> {
+  await tx.dueWork.upsert({
+    where: { kind_subjectId: { kind, subjectId } },
+    create: { kind, subjectId, dueAt: at },
+    update: { dueAt: at, attempts: 0 },
+  });
+}
+
+/** The handle at the issuer: identity id and version, never made twice. */
+export function handleOf(identityId: string, version: number): string {
+  return `${identityId}-v${version}`;
+}
+
+const evidenceKinds: Readonly<Record<Change['change'], string>> = {
+  mint: 'credential.minting',
+  'renew-lease': 'credential.lease-renewed',
+  stage: 'credential.staged',
+  retire: 'credential.retiring',
+  'make-current': 'credential.current',
+  'record-promote': 'credential.promoted',
+  'record-quarantine': 'credential.quarantined',
+  destroy: 'credential.destroying',
+  'record-receipt': 'credential.receipt',
+  destroyed: 'credential.destroyed',
+  'activate-identity': 'identity.activated',
+  'reject-identity': 'identity.rejected',
+  'begin-revocation': 'identity.revoking',
+  'finish-revocation': 'identity.revoked',
+  'record-decision': 'decision.recorded',
+  'withdraw-decision': 'decision.withdrawn',
+  pause: 'request.paused',
+  resume: 'request.resumed',
+  amend: 'request.amended',
+  notify: 'request.notified',
+};
+
+/** What a change leaves as evidence: its kind and its own fields (promise 9). */
+export function evidenceOf(change: Change): { kind: string; data: JsonObject } {
+  const { change: name, ...data } = change;
+  if (change.change === 'record-decision') {
+    const { approver: _, decision } = change;
+    return { kind: evidenceKinds[name], data: { ...decision } };
+  }
+  return { kind: evidenceKinds[name], data: JSON.parse(JSON.stringify(data)) as JsonObject };
+}

@@ -1,0 +1,91 @@
+import type { Facts } from '../domain/flow/facts.ts';
+import type { Flow, RequestKind } from '../domain/flow/language.ts';
+import { selectFlow } from '../domain/flow/select.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { appendEvidence } from './evidence.ts';
+
+export interface FlowSource {
+  readonly flow: Flow;
+  readonly digest: string;
+  readonly canonical: string;
+  readonly source: string;
+}
+
+/** Versions never change, so they are parsed once per process. Bounded by the number of versions ever used. */
+const parsedFlows = new Map<string, { flow: Flow; author: string }>();
+
+/** @throws FlowVersionMissing: a request's version is never deleted, so its absence means a damaged ledger */
+export async function flowVersion(tx: Transaction, digest: string): Promise<{ flow: Flow; author: string }> {
+  const known = parsedFlows.get(digest);
+  if (known !== undefined) return known;
+  const row = await tx.flowVersion.findUnique({ where: { digest }, select: { canonical: true, author: true } });
+  if (row === null) throw new FlowVersionMissing(digest);
+  const version = { flow: JSON.parse(row.canonical) as Flow, author: row.author };
+  parsedFlows.set(digest, version);
+  return version;
+}
+
+/** The published flow that rules this subject and operation; the most specific wins (DESIGN section 6). */
+export async function flowFor(
+  tx: Transaction,
+  operation: RequestKind,
+  facts: Facts,
+): Promise<{ found: { flow: Flow; digest: string } } | { slug: 'no-flow' | 'ambiguous-flow'; detail: string }> {
+  const published = await tx.publishedFlow.findMany({ where: { operation }, orderBy: { name: 'asc' } });
+  const flows = await Promise.all(
+    published.map(async ({ digest }) => ({ flow: (await flowVersion(tx, digest)).flow, digest })),
+  );
+  const selection = selectFlow(flows, facts);
+  if ('found' in selection) return { found: selection.found };
+  if ('ambiguous' in selection) {
+    return { slug: 'ambiguous-flow', detail: `Flows ${selection.ambiguous.join(' and ')} match equally well. Make one of them more specific.` };
+  }
+  return { slug: 'no-flow', detail: `No published flow for ${operation} covers this subject: ${selection.none}. Publish one, or correct the subject.` };
+}
+
+/**
+ * Seeds an empty ledger with the shipped flows (evidence of the installation's beginning). A ledger that has any flow is
+ * left alone: the published version rules.
+ * @returns the names of files that differ from what is published: drift, reported and not loaded
+ */
+export async function seedFlows(ledger: Ledger, sources: readonly FlowSource[]): Promise<readonly string[]> {
+  return ledger.prisma.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT pg_advisory_xact_lock(${seedLock})::text`;
+    const published = await tx.publishedFlow.findMany();
+    if (published.length > 0) {
+      const digestByName = new Map(published.map(({ name, digest }) => [name, digest]));
+      return sources
+        .filter(({ flow, digest }) => digestByName.get(flow.metadata.name) !== digest)
+        .map(({ flow }) => flow.metadata.name);
+    }
+    const at = new Date();
+    for (const { flow, digest, canonical, source } of sources) {
+      const { name } = flow.metadata;
+      await tx.flowVersion.create({ data: { digest, name, operation: flow.on, canonical, source, author: seeder } });
+      await tx.publishedFlow.create({ data: { name, operation: flow.on, digest } });
+    }
+    await appendEvidence(
+      tx,
+      ledger.evidence,
+      sources.map(({ flow, digest }) => ({
+        chain: 'installation',
+        kind: 'flow.seeded',
+        actor: seeder,
+        at,
+        data: { name: flow.metadata.name, on: flow.on, digest },
+      })),
+    );
+    return [];
+  });
+}
+
+const seedLock = 7_305_808_869_231_003n;
+const seeder = 'system:seed';
+
+/** The ledger names a flow version that it does not hold. */
+export class FlowVersionMissing extends Error {
+  override readonly name = 'FlowVersionMissing';
+  constructor(digest: string) {
+    super(`Flow version ${digest} is not in the ledger although a request runs under it. Restore the ledger from its backup.`);
+  }
+}

@@ -1,0 +1,175 @@
+import type { Facts, RequesterFacts } from '../domain/flow/facts.ts';
+import type { Flow, IdentityKind, RequestKind } from '../domain/flow/language.ts';
+import type { DecisionFacts, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
+import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
+import type { Credential, Identity, Request } from '../prisma/generated/client.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { flowVersion } from './flows.ts';
+
+export interface Gathered {
+  readonly flow: Flow;
+  readonly state: FlowState;
+  readonly facts: LedgerFacts;
+  readonly now: Date;
+  readonly sequence: number;
+  readonly workflowId: string;
+  /** The recorded verdict of this event id, when it is known. */
+  readonly knownVerdict: unknown;
+  readonly approver: { id: string; active: boolean; groups: readonly string[] } | undefined;
+}
+
+interface Surroundings {
+  now: Date;
+  requesters: { principal: string; onBehalfOf: string | null }[];
+  decisions: DecisionFacts[];
+  pauses: Hold[];
+  freezes: Hold[];
+  acknowledgedBy: string[];
+  people: { id: string; active: boolean; groups: string[] }[];
+  knownVerdict: unknown;
+}
+
+/**
+ * Locks the identity, then the request, then its credentials (always in this order), and gathers all that `advance` may
+ * read, by the database's clock. Call it after the freeze lock, in the same transaction.
+ * @returns undefined when there is no such request
+ */
+export async function gatherFacts(
+  tx: Transaction,
+  ledger: Ledger,
+  asked: { requestId: string; eventId: string; approverId: string | undefined },
+): Promise<Gathered | undefined> {
+  const [identity] = await tx.$queryRaw<Identity[]>`
+    SELECT * FROM "identity" WHERE "id" = (SELECT "identityId" FROM "request" WHERE "id" = ${asked.requestId}) FOR UPDATE`;
+  if (identity === undefined) return undefined;
+  const [request] = await tx.$queryRaw<Request[]>`SELECT * FROM "request" WHERE "id" = ${asked.requestId} FOR UPDATE`;
+  if (request === undefined) return undefined;
+  const credentials = await tx.$queryRaw<Credential[]>`
+    SELECT * FROM "credential" WHERE "identityId" = ${identity.id} AND "state" <> 'destroyed' ORDER BY "version" FOR UPDATE`;
+  const around = await surroundings(tx, identity, request, asked);
+  const { flow, author } = await flowVersion(tx, request.flowDigest);
+  const person = (id: string) =>
+    around.people.find((candidate) => candidate.id === id) ?? { id, active: false, groups: [] as string[] };
+  const machines = around.requesters.map(({ onBehalfOf }) => onBehalfOf).filter((id) => id !== null);
+  return {
+    flow,
+    state: request.flowState as unknown as FlowState,
+    now: around.now,
+    sequence: request.sequence,
+    workflowId: request.workflowId,
+    knownVerdict: around.knownVerdict,
+    approver: asked.approverId === undefined ? undefined : person(asked.approverId),
+    facts: {
+      request: {
+        id: request.id,
+        kind: request.kind as RequestKind,
+        state: request.state as RequestState,
+        ...(request.reason === null ? {} : { reason: request.reason }),
+        revision: request.revision,
+        flowDigest: request.flowDigest,
+        requesterId: request.requesterId,
+        onBehalfOf: request.onBehalfOf ?? '',
+        createdAt: request.createdAt.toISOString(),
+      },
+      identity: {
+        id: identity.id,
+        state: identity.state as IdentityState,
+        epoch: identity.epoch,
+        highestVersion: identity.highestVersion,
+      },
+      credentials: credentials.map((credential) => ({
+        version: credential.version,
+        state: credential.state as CredentialState,
+        requestId: credential.requestId,
+        leaseEndsAt: credential.leaseEndsAt.toISOString(),
+        ...(credential.expiresAt === null ? {} : { expiresAt: credential.expiresAt.toISOString() }),
+        ...(credential.promotedEpoch === null ? {} : { promotedEpoch: credential.promotedEpoch }),
+        hasReceipt: credential.receipt !== null,
+      })),
+      guardFacts: guardFactsOf(identity, request, person, around.now),
+      parties: {
+        requesters: around.requesters.map(({ principal }) => principal),
+        onBehalfOf: machines,
+        ownerId: identity.ownerId,
+        flowAuthor: author,
+      },
+      decisions: around.decisions,
+      holds: [...around.pauses, ...around.freezes],
+      acknowledgedBy: around.acknowledgedBy,
+      leaseMs: ledger.leaseMs,
+    },
+  };
+}
+
+async function surroundings(
+  tx: Transaction,
+  identity: Identity,
+  request: Request,
+  asked: { eventId: string; approverId: string | undefined },
+): Promise<Surroundings> {
+  const people = [identity.ownerId, request.requesterId, request.onBehalfOf, asked.approverId].filter(
+    (id) => id !== null && id !== undefined,
+  );
+  const [row] = await tx.$queryRaw<Surroundings[]>`
+    SELECT clock_timestamp() AS "now",
+      (SELECT coalesce(json_agg(json_build_object('principal', "principal", 'onBehalfOf', "onBehalfOf") ORDER BY "joinedAt"), '[]')
+         FROM "requester" WHERE "requestId" = ${request.id}) AS "requesters",
+      (SELECT coalesce(json_agg(json_build_object('id', d."id", 'stage', d."stage", 'verdict', d."verdict", 'approver',
+           json_build_object('id', d."approverId", 'active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}')))
+           ORDER BY d."decidedAt", d."id"), '[]')
+         FROM "decision" d LEFT JOIN "person" p ON p."id" = d."approverId"
+         WHERE d."requestId" = ${request.id} AND d."revision" = ${request.revision} AND d."withdrawnAt" IS NULL) AS "decisions",
+      (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', "principal", 'since', "createdAt")), '[]')
+         FROM "pause" WHERE "requestId" = ${request.id} AND "liftedAt" IS NULL) AS "pauses",
+      (SELECT coalesce(json_agg(json_build_object('kind', 'freeze', 'id', "id", 'by', "openedBy", 'since', "createdAt")), '[]')
+         FROM "freeze" WHERE "liftedAt" IS NULL
+           AND (${identity.id} = ANY("identityIds") OR ${identity.integration} = ANY("integrations"))) AS "freezes",
+      (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
+         WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy",
+      (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
+         FROM "person" WHERE "id" = ANY(${people}::text[])) AS "people",
+      (SELECT "verdict" FROM "request_event" WHERE "requestId" = ${request.id} AND "id" = ${asked.eventId}) AS "knownVerdict"`;
+  if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
+  return row;
+}
+
+/** The facts guards read, of a request that exists or is about to. */
+export function guardFactsOf(
+  identity: Omit<Identity, 'labels'> & { readonly labels: unknown },
+  request: Pick<Request, 'kind' | 'trigger' | 'justification' | 'requesterId' | 'requesterKind' | 'onBehalfOf'>,
+  person: (id: string) => { id: string; active: boolean; groups: readonly string[] },
+  now: Date,
+): Facts {
+  const requester = request.requesterKind === 'person' ? person(request.requesterId) : undefined;
+  return {
+    subject: {
+      id: identity.id,
+      kind: identity.kind as IdentityKind,
+      name: identity.name,
+      environment: identity.environment,
+      purpose: identity.purpose,
+      integration: identity.integration,
+      scopes: identity.scopes,
+      consumers: identity.consumers,
+      labels: identity.labels as Record<string, string>,
+      expiresAt: identity.expiresAt.toISOString(),
+      issuer: identity.issuer,
+      store: identity.store,
+    },
+    owner: person(identity.ownerId),
+    requester: {
+      ...(requester ?? { id: request.requesterId, active: true, groups: [] }),
+      kind: request.requesterKind as RequesterFacts['kind'],
+    },
+    onBehalfOf:
+      request.onBehalfOf === null ? { id: '', active: false, groups: [] } : person(request.onBehalfOf),
+    request: {
+      kind: request.kind as RequestKind,
+      trigger: request.trigger as Facts['request']['trigger'],
+      justification: request.justification,
+    },
+    // Risk weights come with step-up; until then every request is neutral.
+    risk: { score: 0 },
+    now: now.toISOString(),
+  };
+}

@@ -1,0 +1,53 @@
+import type { Prisma } from '../prisma/generated/client.ts';
+import type { Ledger, Transaction } from './client.ts';
+
+/** What must reach Temporal or a person after the transaction that wrote it, at least once. */
+export type OutboxPayload =
+  | { readonly kind: 'nudge'; readonly requestId: string }
+  /** Every request of the freeze's subjects is nudged, in batches, when it begins and when it is lifted. */
+  | { readonly kind: 'nudge-frozen'; readonly freezeId: string; readonly afterRequestId?: string }
+  | { readonly kind: 'notify'; readonly requestId: string; readonly to: readonly string[]; readonly about: string };
+
+/** Effect: one message, delivered only if the transaction commits. */
+export async function enqueue(tx: Transaction, payload: OutboxPayload): Promise<void> {
+  await tx.outboxMessage.create({ data: { kind: payload.kind, payload: payload as unknown as Prisma.InputJsonObject } });
+}
+
+export interface ClaimedMessage {
+  readonly id: bigint;
+  readonly payload: OutboxPayload;
+}
+
+const firstBackoffSeconds = 1;
+const longestBackoffSeconds = 60;
+
+/**
+ * Claims up to `limit` undelivered messages of these kinds for this process and pushes their next attempt, so that a
+ * process that dies with them delays and never loses them.
+ */
+export async function claimMessages(
+  ledger: Pick<Ledger, 'prisma'>,
+  kinds: readonly string[],
+  limit: number,
+): Promise<readonly ClaimedMessage[]> {
+  return ledger.prisma.$queryRaw<ClaimedMessage[]>`
+    UPDATE "outbox_message" SET
+      "attempts" = "attempts" + 1,
+      "nextAttemptAt" = clock_timestamp()
+        + make_interval(secs => least(${firstBackoffSeconds} * power(2, "attempts"), ${longestBackoffSeconds}))
+    WHERE "id" IN (
+      SELECT "id" FROM "outbox_message"
+      WHERE "deliveredAt" IS NULL AND "nextAttemptAt" <= clock_timestamp() AND "kind" = ANY(${kinds}::text[])
+      ORDER BY "nextAttemptAt", "id" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+    RETURNING "id", "payload"`;
+}
+
+/** The message arrived. Idempotent. */
+export async function markDelivered(ledger: Pick<Ledger, 'prisma'>, id: bigint): Promise<void> {
+  await ledger.prisma.outboxMessage.updateMany({ where: { id, deliveredAt: null }, data: { deliveredAt: new Date() } });
+}
+
+/** The message did not arrive and is tried again; `error` is kept for operators. */
+export async function markFailed(ledger: Pick<Ledger, 'prisma'>, id: bigint, error: string): Promise<void> {
+  await ledger.prisma.outboxMessage.updateMany({ where: { id }, data: { lastError: error.slice(0, 500) } });
+}
