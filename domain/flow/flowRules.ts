@@ -1,0 +1,152 @@
+import { durationMs } from './duration.ts';
+import { compileGuard } from './guards.ts';
+import type { ApprovalStage, Flow, FlowTest, Stage } from './language.ts';
+import { nearestWord } from './nearestWord.ts';
+import { effectOf } from './schema.ts';
+import { testPeople, testRoles } from './testFacts.ts';
+
+/** What must hold in a flow beyond the shape of each part. */
+
+/** A rule broken at `path`; with `textOffset`, at a character of the text there. */
+export interface BrokenRule {
+  readonly path: readonly (string | number)[];
+  readonly reason: string;
+  readonly suggestion?: string;
+  readonly textOffset?: number;
+}
+
+/** A flow of which some parts may not have parsed: those are undefined, and rules about them wait for the next run. */
+export interface FlowSketch {
+  readonly on: Flow['on'] | undefined;
+  readonly requestTtl: string | undefined;
+  readonly stages: readonly (Stage | undefined)[];
+  readonly tests: readonly (FlowTest | undefined)[];
+}
+
+/** Every rule that this flow breaks, in the order of the file's parts. */
+export function brokenRules(flow: FlowSketch): readonly BrokenRule[] {
+  return [
+    ...stageRules(flow),
+    ...flow.stages.flatMap((stage, index) => approvalRules(flow, stage, index)),
+    ...testRules(flow),
+  ];
+}
+
+/** Compiles a guard; an error stands at its character of the text. */
+export function guardRules(guard: string, path: readonly (string | number)[]): readonly BrokenRule[] {
+  const compilation = compileGuard(guard);
+  if (compilation.ok) return [];
+  const { reason, offset, suggestion } = compilation.error;
+  return [{ path, reason: `guard: ${reason}`, textOffset: offset, ...(suggestion !== undefined && { suggestion }) }];
+}
+
+function stageRules({ on, stages }: FlowSketch): readonly BrokenRule[] {
+  const broken: BrokenRule[] = duplicates(stages.map((stage) => stage?.id)).map((index) => ({
+    path: ['stages', index, 'id'],
+    reason: `there is a stage '${stages[index]?.id}' already: ids tell stages apart in evidence`,
+  }));
+  const effectAt = stages.findIndex((stage) => stage !== undefined && 'effect' in stage);
+  for (const [index, stage] of stages.entries()) {
+    if (stage === undefined) continue;
+    if ('effect' in stage) {
+      if (index !== effectAt)
+        broken.push({ path: ['stages', index, 'effect'], reason: 'a flow has one effect: there is one before' });
+      else if (on !== undefined && stage.effect !== effectOf[on]) {
+        broken.push({
+          path: ['stages', index, 'effect'],
+          reason: `the effect of a flow on ${on} is '${effectOf[on]}'`,
+        });
+      }
+    } else if (effectAt !== -1 && index > effectAt && !('notify' in stage)) {
+      const kind = 'verify' in stage ? 'verify' : 'approval';
+      broken.push({
+        path: ['stages', index, kind],
+        reason: 'it stands after the effect, when nothing can be prevented any more',
+      });
+    }
+  }
+  if (effectAt === -1 && stages.length > 0 && !stages.includes(undefined)) {
+    const effect = on === undefined ? '' : ` (effect: ${effectOf[on]})`;
+    broken.push({ path: ['stages'], reason: `a flow without its effect${effect} would approve and do nothing` });
+  }
+  return broken;
+}
+
+function approvalRules({ requestTtl }: FlowSketch, stage: Stage | undefined, index: number): readonly BrokenRule[] {
+  if (stage === undefined || !('approval' in stage)) return [];
+  const { require: sources, separation, escalate, timeout } = (stage as ApprovalStage).approval;
+  const path = ['stages', index, 'approval'];
+  const broken: BrokenRule[] = [
+    ...duplicates(sources.map(({ from }) => from)).map((source) => ({
+      path: [...path, 'require', source, 'from'],
+      reason: `'${sources[source]?.from}' is asked for twice: one entry with the whole count says the same`,
+    })),
+    ...duplicates(separation).map((role) => ({
+      path: [...path, 'separation', role],
+      reason: `'${separation[role]}' is here twice`,
+    })),
+  ];
+  for (const [source, { from, count }] of sources.entries()) {
+    if (from !== 'owner') continue;
+    const at = [...path, 'require', source];
+    if (count > 1) broken.push({ path: [...at, 'count'], reason: 'there is one owner only' });
+    if (separation.includes('owner'))
+      broken.push({ path: [...at, 'from'], reason: 'separation keeps the owner from deciding, so this is never met' });
+  }
+  if (escalate !== undefined && durationMs(escalate.after) >= durationMs(timeout.after)) {
+    broken.push({
+      path: [...path, 'escalate', 'after'],
+      reason: `escalation comes before the timeout of ${timeout.after}, or never`,
+    });
+  }
+  if (requestTtl !== undefined && durationMs(timeout.after) > durationMs(requestTtl)) {
+    broken.push({
+      path: [...path, 'timeout', 'after'],
+      reason: `the request ends after ${requestTtl} (limits.requestTtl), before this timeout`,
+    });
+  }
+  return broken;
+}
+
+function testRules({ stages, tests }: FlowSketch): readonly BrokenRule[] {
+  const broken: BrokenRule[] = duplicates(tests.map((given) => given?.name)).map((index) => ({
+    path: ['tests', index, 'name'],
+    reason: `there is a test '${tests[index]?.name}' already`,
+  }));
+  const ids = stages.flatMap((stage) => stage?.id ?? []);
+  for (const [index, flowTest] of tests.entries()) {
+    if (flowTest === undefined) continue;
+    const { expect, events, given } = flowTest;
+    if (expect.stage !== undefined && !ids.includes(expect.stage) && !stages.includes(undefined)) {
+      broken.push({
+        path: ['tests', index, 'expect', 'stage'],
+        reason: `there is no stage '${expect.stage}'`,
+        ...suggest(expect.stage, ids),
+      });
+    }
+    if (expect.refused !== undefined && !events.some((event) => 'decision' in event)) {
+      broken.push({ path: ['tests', index, 'expect', 'refused'], reason: 'no event of this test is a decision' });
+    }
+    const people = [...testRoles, ...testPeople.keys(), ...Object.keys(Object(given['people']))];
+    for (const [at, event] of events.entries()) {
+      if ('decision' in event && !people.includes(event.by)) {
+        broken.push({
+          path: ['tests', index, 'events', at, 'by'],
+          reason: `nobody is called '${event.by}' here: add them to given.people with their groups`,
+          ...suggest(event.by, people),
+        });
+      }
+    }
+  }
+  return broken;
+}
+
+/** Indexes of entries that are the same as an earlier one. */
+function duplicates(entries: readonly (string | undefined)[]): number[] {
+  return [...entries.keys()].filter((index) => entries[index] !== undefined && entries.indexOf(entries[index]) < index);
+}
+
+function suggest(word: string, known: readonly string[]): { suggestion?: string } {
+  const suggestion = nearestWord(word, known);
+  return suggestion === undefined ? {} : { suggestion };
+}

@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import { durationMs, InvalidDuration } from './duration.ts';
+import { type FactType, factTypes, isInstant } from './guardFacts.ts';
+import {
+  type Effect,
+  type Flow,
+  type FlowTest,
+  type FlowTestEvent,
+  identityKinds,
+  type RequestKind,
+  type Stage,
+  separations,
+} from './language.ts';
+import { nearestWord } from './nearestWord.ts';
+
+/** The shape of a flow file. What a shape cannot say (order of stages, names that must agree) is in `flowRules.ts`. */
+
+/** The effect that belongs to each kind of request; a kind without one cannot be written as a flow yet. */
+export const effectOf: Partial<Readonly<Record<RequestKind, Effect>>> = {
+  onboarding: 'issue',
+  rotation: 'rotate',
+  revocation: 'revoke',
+};
+
+/** A map that allows no other keys. The message of its `unrecognized_keys` issues is the list of those it does. */
+const closed = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.strictObject(shape, {
+    error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(shape).join(', ') : undefined),
+  });
+
+const kebabCase = (what: string) =>
+  z
+    .string()
+    .max(63, `${what} has at most 63 characters`)
+    .regex(
+      /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/,
+      `${what} is in kebab-case: lower-case ASCII letters, digits and single hyphens`,
+    );
+
+const text = (limit: number) => z.string().min(1, 'must not be empty').max(limit, `has at most ${limit} characters`);
+
+/** Compiled by `flowRules.ts`, which knows its place in the text. */
+const guard = z.string();
+
+const group = z
+  .string()
+  .regex(/^group:[a-z0-9][a-z0-9._-]{0,62}$/, 'write a group as group:<name>, in lower-case ASCII');
+const groupOr = (...words: [string, ...string[]]) =>
+  z
+    .string()
+    .refine(
+      (source) => words.includes(source) || group.safeParse(source).success,
+      `write ${words.join(', ')} or group:<name>`,
+    );
+
+const duration = (leastMs = 1) =>
+  z.string().superRefine((written, context) => {
+    try {
+      if (durationMs(written) < leastMs) context.addIssue('must be longer than nothing');
+    } catch (error) {
+      if (!(error instanceof InvalidDuration)) throw error;
+      context.addIssue(error.message);
+    }
+  });
+
+/**
+ * One of several shapes, told apart by the one key that only it has: errors then speak of the shape that was meant, not of
+ * all that did not fit.
+ */
+function byKey<T>(what: string, shapes: Readonly<Record<string, z.ZodType<T>>>) {
+  const keys = Object.keys(shapes);
+  return z.unknown().transform((value, context): T => {
+    const present = typeof value === 'object' && value !== null ? keys.filter((key) => Object.hasOwn(value, key)) : [];
+    const shape = shapes[present[0] ?? ''];
+    if (shape === undefined || present.length > 1) {
+      const found = present.length > 1 ? `, not ${present.join(' and ')}` : '';
+      const written = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+      const suggestion =
+        present.length > 1 ? undefined : written.map((key) => nearestWord(key, keys)).find((key) => key !== undefined);
+      const message = `${what} has exactly one of ${keys.join(', ')}${found}`;
+      context.issues.push({ code: 'custom', message, params: { suggestion }, input: value });
+      return z.NEVER;
+    }
+    const result = shape.safeParse(value);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+    return z.NEVER;
+  });
+}
+
+const principal = z
+  .string()
+  .max(200, 'has at most 200 characters')
+  .regex(/^[a-z0-9][a-z0-9._@+-]*$/, 'name a team or an e-mail address, in lower-case ASCII');
+
+const stageId = { id: kebabCase('a stage id') };
+const when = { when: z.exactOptional(guard) };
+
+const approval = closed({
+  require: z
+    .array(
+      closed({
+        from: groupOr('owner'),
+        count: z
+          .int('must be a whole number')
+          .min(1, 'must be at least 1: a quorum of nobody is no approval')
+          .max(20, 'must be at most 20'),
+      }),
+    )
+    .min(1, 'must name at least one source of approvers'),
+  separation: z.array(z.enum(separations)),
+  proof: z.literal('session').default('session'),
+  escalate: z.exactOptional(closed({ after: duration(), to: group })),
+  timeout: closed({ after: duration(), result: z.enum(['deny', 'expire']) }),
+});
+
+export const stageSchema = byKey<Stage>('a stage', {
+  verify: closed({ ...stageId, ...when, verify: closed({ that: guard, otherwise: kebabCase('a reason') }) }),
+  approval: closed({ ...stageId, ...when, approval }),
+  effect: closed({ ...stageId, effect: z.enum(['issue', 'rotate', 'revoke']) }),
+  notify: closed({
+    ...stageId,
+    ...when,
+    notify: closed({ to: z.array(groupOr('owner', 'requester', 'approvers')).min(1, 'must name somebody') }),
+  }),
+});
+
+const person = text(200);
+const event = byKey<FlowTestEvent>('an event', {
+  decision: closed({ decision: z.enum(['approve', 'deny']), by: person }),
+  wait: closed({ wait: duration() }),
+  freeze: closed({ freeze: z.literal(true) }),
+  thaw: closed({ thaw: z.literal(true) }),
+  pause: closed({ pause: person }),
+  resume: closed({ resume: person }),
+  cancel: closed({ cancel: person }),
+});
+
+const factShape: Readonly<Record<FactType, z.ZodType>> = {
+  string: z.string(),
+  instant: z.string().refine(isInstant, 'write an RFC 3339 instant, such as 2026-01-01T00:00:00Z'),
+  bool: z.boolean(),
+  int: z.int('must be a whole number'),
+  'list<string>': z.array(z.string()),
+  'map<string, string>': z.record(z.string(), z.string()),
+};
+
+const givenFacts = Object.fromEntries(
+  [...factTypes].map(([root, type]) => {
+    if (typeof type === 'string') return [root, factShape[type].optional()];
+    const fields = Object.entries(type).map(([field, fieldType]) => [field, factShape[fieldType].optional()] as const);
+    return [root, closed(Object.fromEntries(fields)).optional()];
+  }),
+);
+
+const given = closed({
+  ...givenFacts,
+  people: z
+    .record(person, closed({ groups: z.array(z.string()).default([]), active: z.boolean().default(true) }))
+    .optional(),
+  flowAuthor: person.optional(),
+});
+
+export const testSchema: z.ZodType<FlowTest> = closed({
+  name: text(200),
+  given: given.prefault({}),
+  events: z.array(event).max(100, 'has at most 100 events').default([]),
+  expect: closed({
+    outcome: z.enum(['waiting', 'issuing', 'held', 'denied', 'expired', 'cancelled', 'completed']),
+    reason: z.exactOptional(kebabCase('a reason')),
+    refused: z.exactOptional(kebabCase('a refusal')),
+    stage: z.exactOptional(kebabCase('a stage id')),
+  }),
+});
+
+export const limitsSchema = closed({
+  credentialTtl: duration().default('P90D'),
+  requestTtl: duration().default('P3D'),
+  grace: duration(0).default('PT24H'),
+}).prefault({});
+
+export const flowSchema: z.ZodType<Flow> = closed({
+  apiVersion: z.literal('tenure/v1'),
+  kind: z.literal('Flow'),
+  metadata: closed({ name: kebabCase('a name'), owner: principal, description: text(1_000) }),
+  on: z.enum(Object.keys(effectOf) as (keyof typeof effectOf)[]),
+  subject: closed({ kind: z.exactOptional(z.enum(identityKinds)), where: z.exactOptional(guard) }).prefault({}),
+  limits: limitsSchema,
+  stages: z.array(stageSchema).min(1, 'must have at least one stage').max(30, 'has at most 30 stages'),
+  tests: z.array(testSchema).max(200, 'has at most 200 tests').default([]),
+});

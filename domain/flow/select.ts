@@ -1,0 +1,49 @@
+import type { Facts } from './facts.ts';
+import { evaluateGuard } from './guards.ts';
+import type { Flow } from './language.ts';
+
+export type Selection<Version> =
+  | { readonly found: Version }
+  /** `detail` says what was looked at, for the problem's text. */
+  | { readonly none: 'no-flow' | 'guard-error'; readonly detail: string }
+  /** Names of the flows that fit equally well. */
+  | { readonly ambiguous: readonly string[] };
+
+/**
+ * The flow that governs a request: `on` is its kind, `subject.kind` and `subject.where` fit. The more specific wins: kind
+ * and where, then where, then kind, then neither; of two equally specific ones, none (a policy that depends on an order is
+ * no policy). Pure. Fails closed: where one guard cannot be evaluated, it may have been the stricter flow, so none is found.
+ */
+export function selectFlow<Version extends { readonly flow: Flow }>(
+  versions: readonly Version[],
+  facts: Facts,
+): Selection<Version> {
+  const { kind: requested } = facts.request;
+  const { kind, name } = facts.subject;
+  const candidates = versions.filter(
+    ({ flow }) => flow.on === requested && (flow.subject.kind === undefined || flow.subject.kind === kind),
+  );
+  const fitting: Version[] = [];
+  for (const version of candidates) {
+    const { metadata, subject } = version.flow;
+    const result = subject.where === undefined ? { value: true } : evaluateGuard(subject.where, facts);
+    if ('error' in result) {
+      return {
+        none: 'guard-error',
+        detail: `Whether flow ${metadata.name} covers ${name} cannot be told: ${result.error}.`,
+      };
+    }
+    if (result.value) fitting.push(version);
+  }
+  const highest = Math.max(...fitting.map(({ flow }) => specificity(flow)));
+  const best = fitting.filter(({ flow }) => specificity(flow) === highest);
+  const [found] = best;
+  if (found === undefined) {
+    return { none: 'no-flow', detail: `None of ${versions.length} flows covers ${requested} of ${kind} ${name}.` };
+  }
+  return best.length === 1 ? { found } : { ambiguous: best.map(({ flow }) => flow.metadata.name).sort() };
+}
+
+function specificity({ subject }: Flow): number {
+  return (subject.where === undefined ? 0 : 2) + (subject.kind === undefined ? 0 : 1);
+}
