@@ -1,0 +1,85 @@
+import { type Command, Option } from 'commander';
+import { exportEvidence } from './evidenceExport.ts';
+import { type VerificationReport, verifyExport } from './evidenceVerify.ts';
+import { CommandFailed, exitCodes } from './exitCodes.ts';
+import { coloured, printJson } from './output.ts';
+
+/** `tenure evidence export` and `tenure evidence verify`; exit 1 when something does not verify. */
+export function registerEvidence(program: Command): void {
+  const evidence = program.command('evidence').description('export the evidence log, and verify an export offline');
+
+  evidence
+    .command('export')
+    .description('fetch the whole log through the API into a directory: entries.jsonl, checkpoint, vkey')
+    .argument('<dir>', 'where to; it must not hold an export yet')
+    .addOption(new Option('--url <url>', 'the API').env('TENURE_URL').default('http://127.0.0.1:8080'))
+    .addOption(new Option('--token <token>', 'an access token of an auditor').env('TENURE_TOKEN').makeOptionMandatory())
+    .option('--json', 'print the report as JSON')
+    .action(async (directory: string, options: { url: string; token: string; json?: true }) => {
+      if (!URL.canParse(options.url)) throw new CommandFailed('usage', `--url ${options.url} is not a URL.`);
+      const report = await exportEvidence({ url: options.url, token: options.token, directory });
+      if (options.json) return finish(report, () => printJson(report));
+      finish(report, () => {
+        if (report.ok) print(`Exported ${report.size} entries of ${report.origin} to ${directory}; they verify.`);
+        else printProblems(`Exported to ${directory}, but the export does not verify.`, report);
+        print(`Verify it offline, anywhere, at any time: tenure evidence verify ${directory}`);
+      });
+    });
+
+  evidence
+    .command('verify')
+    .description('verify an export offline: signature, every entry, and that history was not rewritten')
+    .argument('<dir>', 'the export')
+    .option('--checkpoint <file>', 'a checkpoint of the same log that you kept: the export must continue it')
+    .option('--vkey <file>', 'the note key as you were given it, instead of the one in the export')
+    .option('--json', 'print the report as JSON')
+    .action(async (directory: string, options: { checkpoint?: string; vkey?: string; json?: true }) => {
+      const report = await verifyExport({
+        directory,
+        ...(options.checkpoint === undefined ? {} : { heldCheckpointFile: options.checkpoint }),
+        ...(options.vkey === undefined ? {} : { vkeyFile: options.vkey }),
+      });
+      if (options.json) return finish(report, () => printJson(report));
+      finish(report, () => {
+        if ('size' in report && report.ok) {
+          print(
+            `${coloured('green', 'Verified')}: ${report.size} entries of ${report.origin} are exactly what was signed.`,
+          );
+          print(`Root ${report.root} at size ${report.size}.`);
+          if (report.heldSize !== undefined)
+            print(`They continue the checkpoint of size ${report.heldSize} that you hold.`);
+        } else {
+          printProblems(`${coloured('red', 'Not verified')}: ${directory} is not what was signed.`, report);
+        }
+        for (const hint of hints(options)) print(hint);
+      });
+    });
+}
+
+/** What this run could not know. MACs need a key that never leaves the installation. */
+function hints(options: { checkpoint?: string; vkey?: string }): string[] {
+  return [
+    ...(options.vkey === undefined
+      ? ['The key came with the export: compare it with the one you were given, or name that one with --vkey.']
+      : []),
+    ...(options.checkpoint === undefined
+      ? ['To see that history was not rewritten or cut back, name a checkpoint you kept with --checkpoint.']
+      : []),
+  ];
+}
+
+function finish(report: VerificationReport, tell: () => void): void {
+  tell();
+  if (!report.ok) process.exitCode = exitCodes.checkFailed.code;
+}
+
+function printProblems(headline: string, report: VerificationReport): void {
+  print(headline);
+  for (const problem of report.problems) {
+    print(`  ${'line' in problem ? `entries.jsonl:${problem.line}: ` : ''}${problem.message}`);
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,91 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { type Checkpoint, openCheckpoint } from '../domain/evidence/checkpoint.ts';
+import { ExportCheck, type ExportReport } from '../domain/evidence/exportCheck.ts';
+import { NoteInvalid, type NoteVerifier, parseVerifierKey } from '../domain/evidence/signedNote.ts';
+import { byteLines, exportFiles } from './evidenceFiles.ts';
+
+/** Something without which nothing can be verified: a file that is missing, or is not what its name says. */
+export interface VerificationImpossible {
+  readonly ok: false;
+  readonly problems: readonly { readonly code: 'unusable-file'; readonly message: string }[];
+}
+export type VerificationReport = ExportReport | VerificationImpossible;
+
+export interface VerificationOrder {
+  readonly directory: string;
+  /** An older (or equal) checkpoint of the same log that was kept elsewhere: the export must continue it. */
+  readonly heldCheckpointFile?: string;
+  /** The note key, from elsewhere; otherwise the one in the export, which whoever forged the export chose. */
+  readonly vkeyFile?: string;
+}
+
+class UnusableFile extends Error {
+  override readonly name = 'UnusableFile';
+}
+
+/**
+ * Verifies an export offline: the signature, the size and root of the tree rebuilt from the lines, and the continuation of
+ * a checkpoint held elsewhere. Reads only; whatever is wrong is in the report, never thrown.
+ */
+export async function verifyExport(order: VerificationOrder): Promise<VerificationReport> {
+  const files = exportFiles(order.directory);
+  try {
+    const verifier = await readVerifierKey(order.vkeyFile ?? files.vkey);
+    const checkpoint = await readCheckpoint(files.checkpoint, verifier);
+    const held =
+      order.heldCheckpointFile === undefined ? undefined : await readCheckpoint(order.heldCheckpointFile, verifier);
+    const check = new ExportCheck(checkpoint, held);
+    await readLines(files.entries, (line) => check.line(line));
+    return check.finish();
+  } catch (error) {
+    if (!(error instanceof UnusableFile)) throw error;
+    return { ok: false, problems: [{ code: 'unusable-file', message: error.message }] };
+  }
+}
+
+async function readVerifierKey(path: string): Promise<NoteVerifier> {
+  const text = await readWhole(path);
+  return withPath(path, () => parseVerifierKey(text.toString('utf8')));
+}
+
+async function readCheckpoint(path: string, verifier: NoteVerifier): Promise<Checkpoint> {
+  const note = await readWhole(path);
+  return withPath(path, () => openCheckpoint(note, verifier));
+}
+
+async function readWhole(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+async function readLines(path: string, onLine: (line: Uint8Array) => void): Promise<void> {
+  try {
+    for await (const line of byteLines(createReadStream(path))) onLine(line);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+/** The errors of the file system carry a code; anything else is no fault of the file. */
+function unreadable(path: string, error: unknown): unknown {
+  if (!(error instanceof Error && 'code' in error)) return error;
+  return new UnusableFile(
+    `${path} cannot be read (${String(error.code)}). An export has entries.jsonl, checkpoint and vkey.`,
+    {
+      cause: error,
+    },
+  );
+}
+
+function withPath<Result>(path: string, read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof NoteInvalid) throw new UnusableFile(`${path}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
