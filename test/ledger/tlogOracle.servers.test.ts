@@ -16,7 +16,9 @@ const oracle = join(buildDirectory, 'oracle');
 
 beforeAll(async () => {
   try {
-    await run('go', ['build', '-buildvcs=false', '-o', oracle, '.'], { cwd: fileURLToPath(new URL('../oracle', import.meta.url)) });
+    await run('go', ['build', '-buildvcs=false', '-o', oracle, '.'], {
+      cwd: fileURLToPath(new URL('../oracle', import.meta.url)),
+    });
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
       throw new Error(
