@@ -19,7 +19,10 @@ export interface IssuanceParts {
 /** The effects of DESIGN section 5. Each rereads the ledger first, and may be repeated at any point. */
 export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
   const { ledger } = parts;
-  const at = (order: CredentialOrder) => ({ issuer: parts.issuer(order.identity.issuer), store: parts.store(order.identity.store) });
+  const at = (order: CredentialOrder) => ({
+    issuer: parts.issuer(order.identity.issuer),
+    store: parts.store(order.identity.store),
+  });
 
   return {
     /**
@@ -59,7 +62,9 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
         await issuer.extend({ handle, validUntil: order.expiresAt });
         const secret = await store.readStaged({ identityId, version });
         if (secret === undefined || (await issuer.prove({ handle, secret })) === 'refused') {
-          throw new Error(`Issuer ${issuer.name} does not accept ${handle}; the store is left as it is. Check the issuer.`);
+          throw new Error(
+            `Issuer ${issuer.name} does not accept ${handle}; the store is left as it is. Check the issuer.`,
+          );
         }
         await store.promote({ identityId, version, epoch });
         return { outcome: 'served' };
@@ -138,5 +143,8 @@ function fingerprintOf(secret: string, key: KeyObject): string {
 }
 
 function noLongerWanted(order: CredentialOrder): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(`Credential ${order.handle} is ${order.state}: this effect is no longer wanted.`, 'NoLongerWanted');
+  return ApplicationFailure.nonRetryable(
+    `Credential ${order.handle} is ${order.state}: this effect is no longer wanted.`,
+    'NoLongerWanted',
+  );
 }

@@ -5,7 +5,7 @@ export class EpochSuperseded extends Error {
   override readonly name = 'EpochSuperseded';
   constructor(store: string, identityId: string, epochs: { asked: number; found: number }) {
     super(
-      `Store ${store} serves identity ${identityId} under epoch ${epochs.found}, above the asked ${epochs.asked}: a newer change won. Nothing was written.`,
+      `Store ${store} carries epoch ${epochs.found} for identity ${identityId}, and epoch ${epochs.asked} was asked: a newer change won. Nothing was written.`,
     );
   }
 }

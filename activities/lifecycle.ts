@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import type { LifecycleActivities } from '../contracts/activities.ts';
+import type { OpenOrder, OpenResult } from '../contracts/open.ts';
+import { idFromKey } from '../domain/ids.ts';
+import type { Ledger } from '../ledger/client.ts';
+import { readCredential } from '../ledger/credentials.ts';
+import {
+  activeIdentity,
+  claimDueRows,
+  claimSleepingRequests,
+  type DueRow,
+  recordLifecycleSuccess,
+  removeDueRow,
+} from '../ledger/dueWork.ts';
+import { recordSwept } from '../ledger/sweep.ts';
+import type { Issuer } from './issuers/issuer.ts';
+
+/** What the lifecycle needs of Temporal; the worker provides it. */
+export interface WorkflowStarts {
+  /** Update-with-start `open`. Throws when the outcome is unknown. */
+  open(order: OpenOrder): Promise<OpenResult>;
+  /** Signal-with-start `nudge`. */
+  nudge(target: { kind: OpenOrder['kind']; identityId: string }, requestId: string): Promise<void>;
+}
+
+export interface LifecycleParts {
+  readonly ledger: Ledger;
+  readonly issuer: (name: string) => Issuer;
+  readonly starts: WorkflowStarts;
+  readonly onError: (error: unknown, what: string) => void;
+}
+
+const batchSize = 50;
+const principal = 'system:lifecycle';
+
+/** Work that falls due. A row that fails is told to `onError` and comes back after its backoff; it never stops the others. */
+export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities {
+  const { ledger, starts } = parts;
+  const work: Record<DueRow['kind'], (row: DueRow) => Promise<void>> = {
+    rotation: (row) => openDue(row, 'rotation'),
+    expiry: (row) => openDue(row, 'revocation'),
+    sweep: (row) => sweep(row),
+  };
+
+  /** Opens the request that fell due; a request that already runs is what was wanted. */
+  async function openDue(row: DueRow, kind: 'rotation' | 'revocation'): Promise<void> {
+    const identity = await activeIdentity(ledger, row.subjectId);
+    if (identity === undefined) return removeDueRow(ledger, row);
+    // A new key for each try: what was denied once is asked again, and one try is never carried out twice.
+    const key = `${row.kind}/${identity.id}/v${identity.highestVersion}/${row.attempts}`;
+    const result = await starts.open({
+      kind,
+      requestId: idFromKey('request', { principal, key }),
+      identityId: identity.id,
+      principal,
+      principalKind: 'system',
+      idempotencyKey: key,
+      bodyDigest: createHash('sha256').update(key).digest('hex'),
+      trigger: 'schedule',
+      justification: kind === 'rotation' ? 'the credential is due for rotation' : 'the identity has expired',
+    });
+    if (!result.opened && result.slug !== 'request-running')
+      throw new Error(`${kind} of ${identity.id} refused: ${result.detail}`);
+  }
+
+  /** After the lease: a late creation may have landed although its destroy was confirmed. */
+  async function sweep(row: DueRow): Promise<void> {
+    const [identityId = '', version = ''] = row.subjectId.split('-v');
+    const { handle, identity } = await readCredential(ledger, { identityId, version: Number(version) });
+    const issuer = parts.issuer(identity.issuer);
+    await issuer.destroy({ handle, identityId });
+    if (await recordSwept(ledger, handle)) await removeDueRow(ledger, row);
+  }
+
+  return {
+    /** Effect: one bounded batch. Idempotency: each row's own. Errors: told and retried row by row. */
+    async runDueWork() {
+      const rows = await claimDueRows(ledger, batchSize);
+      for (const row of rows) {
+        await work[row.kind](row).catch((error: unknown) => parts.onError(error, `${row.kind} of ${row.subjectId}`));
+      }
+      const sleeping = await claimSleepingRequests(ledger, batchSize);
+      for (const request of sleeping) {
+        await starts
+          .nudge(request, request.id)
+          .catch((error: unknown) => parts.onError(error, `nudge of request ${request.id}`));
+      }
+      await recordLifecycleSuccess(ledger);
+      return { handled: rows.length + sleeping.length };
+    },
+  };
+}
