@@ -15,8 +15,12 @@ interface SchemaNode {
 export function nearestKey(key: string, path: readonly PropertyKey[]): string | undefined {
   const root: SchemaNode = configurationJsonSchema();
   let nodes = branchesOf(root, root);
-  for (const step of path) nodes = nodes.flatMap((node) => childrenOf(node, step)).flatMap((node) => branchesOf(node, root));
-  return nearestWord(key, nodes.flatMap((node) => Object.keys(node.properties ?? {})));
+  for (const step of path)
+    nodes = nodes.flatMap((node) => childrenOf(node, step)).flatMap((node) => branchesOf(node, root));
+  return nearestWord(
+    key,
+    nodes.flatMap((node) => Object.keys(node.properties ?? {})),
+  );
 }
 
 function branchesOf(node: SchemaNode, root: SchemaNode): SchemaNode[] {

@@ -1,4 +1,4 @@
-import type { PrismaClient } from '../prisma/generated/client.ts';
+import type { Transaction } from './client.ts';
 
 /** A person as `tenure.yaml` lists them. */
 export interface ListedPerson {
@@ -13,7 +13,7 @@ export interface KnownPerson {
   readonly groups: readonly string[];
 }
 
-type PersonTable = Pick<PrismaClient, 'person'>;
+type PersonTable = Pick<Transaction, 'person'>;
 
 /** Who put the row there: it decides who may take it away. */
 const listed = 'tenure.yaml';
@@ -48,10 +48,19 @@ export function directory(ledger: PersonTable, people: readonly ListedPerson[]) 
      * Records who signed in, as the provider describes them now: groups it no longer names are gone at once. Writes only
      * when something changed. Never reactivates anybody.
      */
-    async recordSignIn({ id, name, groups }: { id: string; name: string; groups: readonly string[] }): Promise<KnownPerson> {
+    async recordSignIn({
+      id,
+      name,
+      groups,
+    }: {
+      id: string;
+      name: string;
+      groups: readonly string[];
+    }): Promise<KnownPerson> {
       const described = { name, groups: union(listedGroups.get(id) ?? [], groups) };
       const known = await ledger.person.findUnique({ where: { id } });
-      if (known !== null && known.source === signedIn && known.name === name && isSame(known.groups, described.groups)) return known;
+      if (known !== null && known.source === signedIn && known.name === name && isSame(known.groups, described.groups))
+        return known;
       return await ledger.person.upsert({
         where: { id },
         create: { id, ...described, active: true, source: signedIn },

@@ -1,4 +1,4 @@
-import type { PrismaClient } from '../prisma/generated/client.ts';
+import type { Transaction } from './client.ts';
 
 /** One write of one principal, named by its Idempotency-Key. */
 export interface KeyedCall {
@@ -15,7 +15,7 @@ export type EarlierCall =
   /** The key names another call: it is never carried out under this key. */
   | { readonly kind: 'other' };
 
-type CallTable = Pick<PrismaClient, 'idempotentCall'>;
+type CallTable = Pick<Transaction, 'idempotentCall'>;
 
 /** What this principal's key already stands for. */
 export async function findCall(ledger: CallTable, { principal, key, bodyDigest }: KeyedCall): Promise<EarlierCall> {
@@ -31,6 +31,9 @@ export async function findCall(ledger: CallTable, { principal, key, bodyDigest }
  */
 export async function claimCall(ledger: CallTable, call: KeyedCall): Promise<EarlierCall> {
   const { principal, key, operation, bodyDigest } = call;
-  const { count } = await ledger.idempotentCall.createMany({ data: [{ principal, key, operation, bodyDigest }], skipDuplicates: true });
+  const { count } = await ledger.idempotentCall.createMany({
+    data: [{ principal, key, operation, bodyDigest }],
+    skipDuplicates: true,
+  });
   return count === 1 ? { kind: 'none' } : await findCall(ledger, call);
 }

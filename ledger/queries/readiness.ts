@@ -1,12 +1,14 @@
 import { readdirSync } from 'node:fs';
-import type { PrismaClient } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../client.ts';
 
 const migrations = readdirSync(new URL('../../prisma/migrations', import.meta.url), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map((entry) => entry.name);
 
 /** Whether the database answers, and whether it has every migration this release knows (it may have newer ones). */
-export async function ledgerReadiness(ledger: Pick<PrismaClient, '$queryRaw'>): Promise<{ database: boolean; migrations: boolean }> {
+export async function ledgerReadiness(
+  ledger: Pick<Transaction, '$queryRaw'>,
+): Promise<{ database: boolean; migrations: boolean }> {
   try {
     const applied = await ledger.$queryRaw<{ name: string }[]>`
       SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`;
@@ -18,7 +20,20 @@ export async function ledgerReadiness(ledger: Pick<PrismaClient, '$queryRaw'>): 
 }
 
 /** Prisma's codes for "not reached or not in time"; any other error is about what was asked, not about reaching it. */
-const unavailableCodes = new Set(['P1001', 'P1002', 'P1008', 'P1011', 'P1017', 'P2024', 'P2028', 'ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'ETIMEDOUT', 'EPIPE']);
+const unavailableCodes = new Set([
+  'P1001',
+  'P1002',
+  'P1008',
+  'P1011',
+  'P1017',
+  'P2024',
+  'P2028',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EPIPE',
+]);
 /** SQLSTATE: connection exceptions (08), shutting down or starting (57P), no connection left (53300), a lock or statement timed out (55P03, 57014). */
 const unavailableStates = /^(08|57P|53300|55P03|57014|25P0)/;
 
@@ -30,7 +45,13 @@ export function isLedgerUnavailable(error: unknown): boolean {
     const originalCode = 'originalCode' in cause ? cause.originalCode : undefined;
     if (typeof originalCode === 'string' && unavailableStates.test(originalCode)) return true;
     const kind = 'kind' in cause ? cause.kind : undefined;
-    if (kind === 'DatabaseNotReachable' || kind === 'ConnectionClosed' || kind === 'SocketTimeout' || kind === 'TlsConnectionError') return true;
+    if (
+      kind === 'DatabaseNotReachable' ||
+      kind === 'ConnectionClosed' ||
+      kind === 'SocketTimeout' ||
+      kind === 'TlsConnectionError'
+    )
+      return true;
     cause = 'cause' in cause ? cause.cause : 'meta' in cause ? cause.meta : undefined;
     if (typeof cause === 'object' && cause !== null && 'driverAdapterError' in cause) cause = cause.driverAdapterError;
   }

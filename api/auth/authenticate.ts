@@ -1,0 +1,116 @@
+import type { Request, RequestHandler } from 'express';
+import { decodeJwt, type JWTPayload } from 'jose';
+import { z } from 'zod';
+import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
+import { Problem } from '../problem.ts';
+import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
+import { pipelinePrincipal } from './pipelines.ts';
+import { type Principal, setPrincipal } from './principal.ts';
+import { rolesOf } from './roles.ts';
+
+/** What sign-in asks of the directory (`ledger/directory.ts`). */
+export interface Directory {
+  /** Records the person as the provider describes them now; returns what the directory knows, `active` included. */
+  recordSignIn(person: {
+    id: string;
+    name: string;
+    groups: readonly string[];
+  }): Promise<{ active: boolean; groups: readonly string[] }>;
+}
+
+/** Long tokens cost a parse before they are known to be false. */
+const longestToken = 16_384;
+
+/** Bearer authentication (RFC 6750): verifies the token, asks the directory, and leaves the principal for `principalOf`. */
+export function authenticate({
+  configuration,
+  directory,
+}: {
+  configuration: Configuration;
+  directory: Directory;
+}): RequestHandler {
+  const verifiers = configuration.oidc.map(tokenVerifier);
+  return async (req, res, next) => {
+    const token = bearerToken(req);
+    const verifier = verifierFor(token, verifiers);
+    const claims = await verifier.verify(token);
+    setPrincipal(
+      res,
+      verifier.provider.for === 'pipelines'
+        ? pipelinePrincipal(claims, verifier.provider.name, configuration.pipelines)
+        : await personPrincipal(claims, verifier.provider, configuration, directory),
+    );
+    next();
+  };
+}
+
+function bearerToken(req: Request): string {
+  const sent = req.headersDistinct['authorization'] ?? [];
+  const [header] = sent;
+  if (header === undefined)
+    throw new Problem(
+      'unauthenticated',
+      'The header Authorization is missing. Send "Authorization: Bearer <token>" with a token of a configured provider.',
+      {
+        headers: { 'WWW-Authenticate': 'Bearer realm="tenure"' },
+      },
+    );
+  const token = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(header)?.[1];
+  if (sent.length > 1 || token === undefined || token.length > longestToken)
+    throw unauthenticated('The header Authorization must be sent once, as "Bearer <token>".');
+  return token;
+}
+
+/** Read before it is verified, only to choose whose keys to verify with. */
+function verifierFor(token: string, verifiers: readonly TokenVerifier[]): TokenVerifier {
+  let unverified: JWTPayload;
+  try {
+    unverified = decodeJwt(token);
+  } catch (cause) {
+    throw unauthenticated('The token is not a well-formed signed JWT. Get a new one.', cause);
+  }
+  const ofIssuer = verifiers.filter(({ provider }) => provider.issuer === unverified.iss);
+  const audiences = [unverified.aud ?? []].flat();
+  const chosen = ofIssuer.find(({ provider }) => audiences.includes(provider.audience)) ?? ofIssuer[0];
+  if (chosen === undefined)
+    throw unauthenticated("The token's issuer is not a provider of tenure.yaml. Use a token of a configured provider.");
+  return chosen;
+}
+
+const personClaims = z.object({
+  email: z.email().max(200).toLowerCase(),
+  email_verified: z.literal(true).optional(),
+  name: z.string().trim().min(1).max(200).optional(),
+});
+const groupNames = z.array(z.string().min(1).max(200)).max(1000);
+
+async function personPrincipal(
+  claims: JWTPayload,
+  provider: OidcProvider,
+  configuration: Configuration,
+  directory: Directory,
+): Promise<Principal> {
+  const person = personClaims.safeParse(claims);
+  if (!person.success)
+    throw unauthenticated(
+      `The token names no person: its claim "email" is missing, malformed or not verified. Make provider "${provider.name}" send it.`,
+    );
+  const groups = groupNames.safeParse(claims[provider.groupsClaim] ?? []);
+  if (!groups.success)
+    throw unauthenticated(
+      `The token's claim "${provider.groupsClaim}" is not a list of group names. Correct it at provider "${provider.name}".`,
+    );
+  const { email: id, name = id } = person.data;
+  const known = await directory.recordSignIn({ id, name, groups: groups.data });
+  if (!known.active)
+    throw new Problem(
+      'person-inactive',
+      `${id} is not active in the directory. An administrator reactivates people in tenure.yaml.`,
+    );
+  return {
+    id,
+    kind: 'person',
+    groups: known.groups,
+    roles: rolesOf({ id, groups: known.groups }, configuration.roles),
+  };
+}

@@ -1,0 +1,36 @@
+import type { Response } from 'express';
+import type { PipelineRule, Role } from '../../configuration/configurationSchema.ts';
+import { Problem } from '../problem.ts';
+
+/** Who calls, once the token is verified and the directory asked. */
+export interface Principal {
+  /** An e-mail address, or `pipeline:<name>`. */
+  readonly id: string;
+  readonly kind: 'person' | 'pipeline';
+  readonly groups: readonly string[];
+  readonly roles: readonly Role[];
+  /** The person a pipeline's run acts for. */
+  readonly onBehalfOf?: string;
+  /** What a pipeline may do; absent for people. */
+  readonly may?: PipelineRule['may'];
+}
+
+/** Nobody: what routes open to anyone see. */
+const anonymous: Principal = { id: 'anonymous', kind: 'person', groups: [], roles: [] };
+
+/** Only `authenticate` may call this. */
+export function setPrincipal(res: Response, principal: Principal): void {
+  res.locals['principal'] = principal;
+}
+
+/** Allows a route without sign-in: health and documentation. */
+export function setAnonymous(res: Response): void {
+  setPrincipal(res, anonymous);
+}
+
+/** Fails closed: a route that was mounted without `authenticate` refuses everyone. */
+export function principalOf(res: Response): Principal {
+  const principal: Principal | undefined = res.locals['principal'];
+  if (principal === undefined) throw new Problem('unauthenticated', 'No sign-in took place for this route.');
+  return principal;
+}

@@ -1,0 +1,16 @@
+import { type Configuration, type Role, roleNames } from '../../configuration/configurationSchema.ts';
+
+/**
+ * The roles of an active person. A role belongs to whom tenure.yaml lists, by e-mail address or by group; a role that is
+ * not listed belongs to nobody, except `requester`, which then belongs to every person: asking decides nothing.
+ */
+export function rolesOf(
+  person: { id: string; groups: readonly string[] },
+  roles: Configuration['roles'],
+): readonly Role[] {
+  const names = new Set([person.id, ...person.groups.map((group) => `group:${group}`)]);
+  return roleNames.filter((role) => {
+    const members = roles[role];
+    return members === undefined ? role === 'requester' : members.some((member) => names.has(member));
+  });
+}

@@ -1,0 +1,58 @@
+import type { RequestWorkflowType } from '../contracts/names.ts';
+import { findIdentity, type IdentityRow } from '../ledger/queries/identities.ts';
+import { findRequest, type RequestSituation } from '../ledger/queries/requests.ts';
+import { mayRotate } from './auth/pipelines.ts';
+import type { Principal } from './auth/principal.ts';
+import type { ApiDependencies } from './ports.ts';
+import { notFound, Problem } from './problem.ts';
+
+/**
+ * People of the directory see every identity and request (there is no secret in them); a pipeline sees those that it may
+ * rotate, reads, or asked for. What is not visible is not there.
+ */
+export async function visibleIdentity(
+  { ledger }: Pick<ApiDependencies, 'ledger'>,
+  principal: Principal,
+  id: string,
+): Promise<IdentityRow> {
+  const identity = await findIdentity(ledger.prisma, id);
+  if (identity === undefined || !seesIdentity(principal, identity)) throw notFound('identity', id);
+  return identity;
+}
+
+function seesIdentity(
+  principal: Principal,
+  identity: Pick<IdentityRow, 'integration' | 'name' | 'consumers'>,
+): boolean {
+  return (
+    principal.kind === 'person' || identity.consumers.includes(principal.id) || mayRotate(principal.may ?? [], identity)
+  );
+}
+
+export async function visibleRequest(
+  { ledger }: Pick<ApiDependencies, 'ledger'>,
+  principal: Principal,
+  id: string,
+): Promise<RequestSituation> {
+  const request = await findRequest(ledger.prisma, id);
+  if (request === undefined || !seesRequest(principal, request)) throw notFound('request', id);
+  return request;
+}
+
+function seesRequest(principal: Principal, request: RequestSituation): boolean {
+  return (
+    principal.kind === 'person' ||
+    request.parties.requesters.includes(principal.id) ||
+    seesIdentity(principal, request.identity)
+  );
+}
+
+/** Requests of other kinds have no workflow yet; meeting one here is a fault of ours. */
+export function workflowOf({ id, review, identityId }: RequestSituation): {
+  kind: RequestWorkflowType;
+  identityId: string;
+} {
+  const { kind } = review;
+  if (kind === 'onboarding' || kind === 'rotation' || kind === 'revocation') return { kind, identityId };
+  throw new Problem('internal', `Request ${id} is of kind ${kind}, which no workflow drives.`);
+}

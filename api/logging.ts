@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import type { RequestHandler } from 'express';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { pinoHttp } from 'pino-http';
+
+/**
+ * The API's log: one JSON line per event. Serializers write down what may be logged; everything else about a request
+ * (headers, query, body) never reaches the logger. The redaction paths are the second line.
+ */
+export function createLogger(destination?: DestinationStream): Logger {
+  return pino(
+    {
+      base: { process: 'api' },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: {
+        paths: [
+          'authorization',
+          'token',
+          'value',
+          'secret',
+          'password',
+          'cookie',
+          '*.authorization',
+          '*.token',
+          '*.value',
+          '*.secret',
+          '*.password',
+          '*.cookie',
+          '*.headers',
+          '*.body',
+        ],
+        censor: '[redacted]',
+      },
+      serializers: { err: describeError },
+    },
+    destination ?? pino.destination(1),
+  );
+}
+
+/** Gives every request an id, answers it as X-Request-Id, and logs how it ended. */
+export function requestLogging(logger: Logger): RequestHandler {
+  return pinoHttp({
+    logger,
+    genReqId(_req, res) {
+      // Ours, never the caller's: an id that the caller chooses could be made to collide in the log.
+      const id = randomUUID();
+      res.setHeader('X-Request-Id', id);
+      return id;
+    },
+    wrapSerializers: false,
+    serializers: {
+      req: (req: { id: unknown; method: string; url: string }) => ({
+        id: req.id,
+        method: req.method,
+        path: req.url.split('?', 1)[0],
+      }),
+      res: (res: { statusCode: number }) => ({ status: res.statusCode }),
+      err: describeError,
+    },
+    quietReqLogger: true,
+    customAttributeKeys: { reqId: 'requestId' },
+    customLogLevel: (_req, res, error) =>
+      error !== undefined || res.statusCode >= 500 ? 'error' : res.statusCode >= 400 ? 'warn' : 'info',
+    customErrorMessage: () => 'request failed',
+    customSuccessMessage: (_req, res) => (res.writableFinished ? 'request answered' : 'client gone'),
+  });
+}
+
+interface DescribedError {
+  readonly type: string;
+  readonly message: string;
+  readonly code?: string;
+  readonly stack?: string;
+  readonly cause?: DescribedError;
+}
+
+/** Name, message and stack, and of the causes too; an error's other members may hold what was sent. */
+function describeError(error: unknown, depth = 0): DescribedError {
+  if (!(error instanceof Error)) return { type: typeof error, message: 'something that is not an error was thrown' };
+  return {
+    type: error.name,
+    message: withoutSecrets(error.message),
+    ...('code' in error && typeof error.code === 'string' ? { code: error.code } : {}),
+    ...(error.stack === undefined ? {} : { stack: withoutSecrets(error.stack) }),
+    ...(error.cause === undefined || depth >= 3 ? {} : { cause: describeError(error.cause, depth + 1) }),
+  };
+}
+
+/** Drivers put connection strings and tokens into messages: take out what looks like one. */
+function withoutSecrets(text: string): string {
+  return text
+    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '[token]')
+    .replace(/(\/\/[^\s:/@]*):[^\s@]*@/g, '$1:[redacted]@')
+    .replace(/\b(Bearer)\s+\S+/gi, '$1 [redacted]');
+}

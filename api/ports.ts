@@ -1,0 +1,50 @@
+import type { KeyObject } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Configuration } from '../configuration/configurationSchema.ts';
+import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
+import type { RequestWorkflowType } from '../contracts/names.ts';
+import type { OpenOrder, OpenResult } from '../contracts/open.ts';
+import type { Ledger } from '../ledger/client.ts';
+import type { Directory } from './auth/authenticate.ts';
+import type { RateLimits } from './limits.ts';
+
+/** Everything the API works with; `main.ts` provides the real parts. */
+export interface ApiDependencies {
+  readonly configuration: Configuration;
+  /** For reads and for safety commands, which need nothing else. */
+  readonly ledger: Ledger;
+  readonly directory: Directory;
+  readonly gateway: RequestGateway;
+  readonly secrets: SecretSource;
+  readonly decisionSigning: { readonly keyId: string; readonly privateKey: KeyObject };
+  readonly logger: Logger;
+  /** For what callers may ask (an expiry in the future); what holds is decided by the ledger's clock. */
+  readonly now: () => Date;
+  readonly limits?: RateLimits;
+}
+
+export interface WorkflowTarget {
+  readonly kind: RequestWorkflowType;
+  readonly identityId: string;
+}
+
+/** The durable way: what a workflow opens and decides. Every call throws when its outcome is unknown. */
+export interface RequestGateway {
+  open(order: OpenOrder): Promise<OpenResult>;
+  decide(target: WorkflowTarget, decision: SignedDecision): Promise<AdvanceResult>;
+  /** Tells the request's workflow that its plan changed; the outbox does it too, so a failure here costs only time. */
+  nudge(target: WorkflowTarget, requestId: string): Promise<void>;
+  isReachable(): Promise<boolean>;
+}
+
+/** Where values come from; `main.ts` builds it from the adapters, which the API itself knows nothing of. */
+export interface SecretSource {
+  /** What the store serves now; undefined when nothing was ever promoted. @throws when the store cannot be reached */
+  readLive(store: string, identityId: string): Promise<LiveSecret | undefined>;
+  /** The name a consumer logs in with, where the issuer has one. */
+  loginName(issuer: string, handle: string): string | undefined;
+}
+
+export type LiveSecret =
+  | { readonly kind: 'value'; readonly epoch: number; readonly version: number; readonly value: string }
+  | { readonly kind: 'tombstone'; readonly epoch: number };

@@ -1,0 +1,213 @@
+import { z } from 'zod';
+import { digestOfReview } from '../../domain/decisions.ts';
+import { triggers } from '../../domain/flow/facts.ts';
+import { identityKinds, requestKinds } from '../../domain/flow/language.ts';
+import { requestStates } from '../../domain/states.ts';
+import type { RequestSituation } from '../../ledger/queries/requests.ts';
+import type { Principal } from '../auth/principal.ts';
+import { eligibilityOf } from '../eligibility.ts';
+import { Id, Instant } from './fields.ts';
+
+/** Exactly what an approver is shown, and what the digest is of. */
+const ReviewBody = z
+  .object({
+    requestId: Id,
+    revision: z.int(),
+    kind: z.enum(requestKinds),
+    trigger: z.enum(triggers),
+    flowDigest: z.string(),
+    stage: z.string(),
+    requesterId: z.string(),
+    onBehalfOf: z.string(),
+    ownerId: z.string(),
+    justification: z.string(),
+    subject: z.object({
+      id: Id,
+      kind: z.enum(identityKinds),
+      name: z.string(),
+      environment: z.string(),
+      purpose: z.string(),
+      integration: z.string(),
+      scopes: z.array(z.string()),
+      consumers: z.array(z.string()),
+      labels: z.record(z.string(), z.string()),
+      expiresAt: Instant,
+      issuer: z.string(),
+      store: z.string(),
+    }),
+  })
+  .meta({
+    id: 'Review',
+    description: 'Exactly what is decided on. Its RFC 8785 form has the SHA-256 `digest` that a decision names.',
+  });
+
+export const RequestBody = z
+  .object({
+    id: Id,
+    kind: z.enum(requestKinds),
+    identityId: Id,
+    state: z.enum(requestStates),
+    reason: z
+      .string()
+      .nullable()
+      .meta({ description: 'Why it ended as it did, or is stuck: a word of the problem catalogue or of the flow.' }),
+    revision: z.int().meta({ description: 'Grows with each amendment; a decision is for one revision.' }),
+    sequence: z.int().meta({ description: 'Grows with each event; `afterSequence` of the long-poll.' }),
+    stage: z.string().nullable().meta({ description: 'The stage of the flow where it stands.' }),
+    flow: z.object({ name: z.string(), digest: z.string() }),
+    trigger: z.enum(triggers),
+    requester: z.string(),
+    requesters: z.array(z.string()).meta({ description: 'Everyone who asked or joined.' }),
+    onBehalfOf: z.string().nullable(),
+    justification: z.string(),
+    heldBy: z.array(
+      z.object({
+        kind: z.enum(['pause', 'freeze']),
+        id: z.string(),
+        by: z.string(),
+        reason: z.string(),
+        since: Instant,
+      }),
+    ),
+    decisions: z.array(
+      z.object({
+        id: z.string(),
+        stage: z.string(),
+        revision: z.int(),
+        approver: z.string(),
+        verdict: z.string(),
+        digest: z.string(),
+        comment: z.string(),
+        decidedAt: Instant,
+        withdrawnAt: Instant.nullable(),
+      }),
+    ),
+    review: ReviewBody,
+    digest: z.string().meta({ description: 'SHA-256 (hex) of `review`: what a decision must name.' }),
+    forMe: z.object({
+      mayDecide: z.boolean(),
+      because: z.string().nullable().meta({ description: 'Why not: a problem slug.' }),
+      detail: z.string().nullable(),
+    }),
+    createdAt: Instant,
+    updatedAt: Instant,
+    finishedAt: Instant.nullable(),
+  })
+  .meta({ id: 'Request' });
+export type RequestBody = z.input<typeof RequestBody>;
+
+/** `principal`: for whom `forMe` answers. */
+export function requestBody(row: RequestSituation, principal: Principal): RequestBody {
+  const eligibility = eligibilityOf(row, principal);
+  return {
+    id: row.id,
+    kind: row.review.kind,
+    identityId: row.identityId,
+    state: z.enum(requestStates).parse(row.state),
+    reason: row.reason,
+    revision: row.revision,
+    sequence: row.sequence,
+    stage: row.stage?.id ?? null,
+    flow: { name: row.flowName, digest: row.flowDigest },
+    trigger: row.review.trigger,
+    requester: row.requesterId,
+    requesters: [...row.parties.requesters],
+    onBehalfOf: row.onBehalfOf,
+    justification: row.justification,
+    heldBy: [
+      ...row.pauses.map(({ id, principal: by, reason, createdAt }) => ({
+        kind: 'pause' as const,
+        id,
+        by,
+        reason,
+        since: createdAt.toISOString(),
+      })),
+      ...row.freezes.map(({ id, openedBy: by, reason, createdAt }) => ({
+        kind: 'freeze' as const,
+        id,
+        by,
+        reason,
+        since: createdAt.toISOString(),
+      })),
+    ],
+    decisions: row.decisions.map(
+      ({ id, stage, revision, approverId: approver, verdict, digest, comment, decidedAt, withdrawnAt }) => ({
+        id,
+        stage,
+        revision,
+        approver,
+        verdict,
+        digest,
+        comment,
+        decidedAt: decidedAt.toISOString(),
+        withdrawnAt: withdrawnAt?.toISOString() ?? null,
+      }),
+    ),
+    review: {
+      ...row.review,
+      subject: {
+        ...row.review.subject,
+        scopes: [...row.review.subject.scopes],
+        consumers: [...row.review.subject.consumers],
+        labels: { ...row.review.subject.labels },
+      },
+    },
+    digest: digestOfReview(row.review),
+    forMe: eligibility.may
+      ? { mayDecide: true, because: null, detail: null }
+      : { mayDecide: false, because: eligibility.slug, detail: eligibility.detail },
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    finishedAt: row.finishedAt?.toISOString() ?? null,
+  };
+}
+
+export const requestExample: RequestBody = {
+  id: 'qsch47vxnzj47kmpqx6qtfacpi',
+  kind: 'onboarding',
+  identityId: 'b5mzfaqsxcjgvhsx3bqvyyqzda',
+  state: 'awaiting-approval',
+  reason: null,
+  revision: 1,
+  sequence: 1,
+  stage: 'security',
+  flow: { name: 'production-service-account', digest: '9f2c66a1c1a2' },
+  trigger: 'person',
+  requester: 'requester@example.com',
+  requesters: ['requester@example.com'],
+  onBehalfOf: null,
+  justification: 'The billing API moves to its own account',
+  heldBy: [],
+  decisions: [],
+  review: {
+    requestId: 'qsch47vxnzj47kmpqx6qtfacpi',
+    revision: 1,
+    kind: 'onboarding',
+    trigger: 'person',
+    flowDigest: '9f2c66a1c1a2',
+    stage: 'security',
+    requesterId: 'requester@example.com',
+    onBehalfOf: '',
+    ownerId: 'owner@example.com',
+    justification: 'The billing API moves to its own account',
+    subject: {
+      id: 'b5mzfaqsxcjgvhsx3bqvyyqzda',
+      kind: 'service-account',
+      name: 'billing-api',
+      environment: 'production',
+      purpose: 'Reads invoices for the billing API',
+      integration: 'payments',
+      scopes: ['read'],
+      consumers: ['pipeline:deploy'],
+      labels: { team: 'billing' },
+      expiresAt: '2027-01-31T12:00:00.000Z',
+      issuer: 'main-db',
+      store: 'sealed',
+    },
+  },
+  digest: '3f0a4e',
+  forMe: { mayDecide: true, because: null, detail: null },
+  createdAt: '2026-11-22T10:00:00.000Z',
+  updatedAt: '2026-11-22T10:00:00.000Z',
+  finishedAt: null,
+};

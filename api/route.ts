@@ -1,0 +1,145 @@
+import type { Request, RequestHandler, Response } from 'express';
+import type { z } from 'zod';
+import type { Role } from '../configuration/configurationSchema.ts';
+import type { ProblemSlug } from '../domain/problems.ts';
+import { type Principal, principalOf } from './auth/principal.ts';
+import { readIdempotencyKey } from './idempotencyKey.ts';
+import { type FieldFault, invalidRequest, Problem } from './problem.ts';
+
+/** Who may call a route at all; what more is needed for one object, the handler asks (`auth/standing.ts`). */
+export type Access = 'anyone' | { readonly kinds: readonly Principal['kind'][]; readonly roles?: readonly Role[] };
+
+/** What a handler gets: everything in it has passed its schema. */
+export interface Call<P, Q, B> {
+  readonly principal: Principal;
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  /** The Idempotency-Key; empty for reads, which need none. */
+  readonly key: string;
+  /** Ends when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface Reply<R> {
+  readonly body: R;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A route is its documentation too: `openApi.ts` makes the reference from exactly what is mounted here. */
+export interface RouteDefinition<
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodObject,
+  R extends z.ZodType,
+> {
+  readonly method: 'get' | 'post';
+  /** OpenAPI form: `/v1/requests/{requestId}`. */
+  readonly path: string;
+  readonly operationId: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly access: Access;
+  readonly params: P;
+  readonly query: Q;
+  /** Absent: the route takes no body. */
+  readonly body?: B;
+  readonly bodyExample?: z.input<B>;
+  readonly reply: {
+    readonly status: 200 | 201 | 202;
+    readonly description: string;
+    readonly schema: R;
+    readonly example: z.input<R>;
+    readonly headers?: Readonly<Record<string, string>>;
+  };
+  readonly problems: readonly ProblemSlug[];
+  handle(call: Call<z.output<P>, z.output<Q>, z.output<B>>): Promise<Reply<z.output<R>>>;
+}
+
+/** A route whose schemas' types have done their work; `answer` validates, asks the handler and sends. */
+export interface Route extends Omit<RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType>, 'handle'> {
+  readonly answer: RequestHandler;
+}
+
+export function defineRoute<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodObject, R extends z.ZodType>(
+  definition: RouteDefinition<P, Q, B, R>,
+): Route {
+  const { handle, ...described } = definition;
+  return {
+    ...described,
+    async answer(req, res) {
+      const principal = principalOf(res);
+      requireAccess(principal, definition.access);
+      const key = definition.method === 'post' ? readIdempotencyKey(req) : '';
+      const faults: FieldFault[] = [];
+      const params = read(definition.params, req.params, 'path', faults);
+      const query = read(definition.query, req.query, 'query', faults);
+      const body = readBody(definition.body, req, faults);
+      if (params === undefined || query === undefined || body === undefined) throw invalidRequest(faults);
+      const reply = await handle.call(definition, { principal, params, query, body, key, signal: disconnection(res) });
+      res
+        .status(definition.reply.status)
+        .set(reply.headers ?? {})
+        .json(reply.body);
+    },
+  };
+}
+
+function requireAccess(principal: Principal, access: Access): void {
+  if (access === 'anyone') return;
+  if (!access.kinds.includes(principal.kind))
+    throw new Problem(
+      'forbidden',
+      `This is for ${access.kinds.join(' and ')} principals; ${principal.id} is a ${principal.kind}. Sign in as one of those.`,
+    );
+  const { roles } = access;
+  if (roles !== undefined && !roles.some((role) => principal.roles.includes(role)))
+    throw new Problem(
+      'forbidden',
+      `${principal.id} has none of the roles ${roles.join(', ')}. An administrator grants roles in tenure.yaml.`,
+    );
+}
+
+function read<S extends z.ZodObject>(
+  schema: S,
+  value: unknown,
+  part: string,
+  faults: FieldFault[],
+): z.output<S> | undefined {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(issue, part)));
+  return undefined;
+}
+
+function readBody<S extends z.ZodObject>(
+  schema: S | undefined,
+  req: Request,
+  faults: FieldFault[],
+): z.output<S> | undefined {
+  const sent: unknown = req.body;
+  if (schema !== undefined) return read(schema, sent ?? {}, 'body', faults);
+  if (sent === undefined || (typeof sent === 'object' && sent !== null && Object.keys(sent).length === 0))
+    return {} as z.output<S>;
+  faults.push({ field: 'body', message: 'must be empty: this route takes none' });
+  return undefined;
+}
+
+/** Zod's messages name types and limits, never the value that was sent. */
+function faultsOf(issue: z.core.$ZodIssue, part: string): FieldFault[] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({
+      field: [part, ...issue.path, key.slice(0, 100)].join('.'),
+      message: 'is not a known field; remove it',
+    }));
+  return [
+    { field: [part, ...issue.path].join('.'), message: issue.message.charAt(0).toLowerCase() + issue.message.slice(1) },
+  ];
+}
+
+function disconnection(res: Response): AbortSignal {
+  const controller = new AbortController();
+  res.once('close', () => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,26 @@
+import type { ApiDependencies } from '../ports.ts';
+import type { Route } from '../route.ts';
+import { commandRoutes } from './commands.ts';
+import { decisionRoutes } from './decisions.ts';
+import { evidenceRoutes } from './evidence.ts';
+import { freezeRoutes } from './freezes.ts';
+import { healthRoutes } from './health.ts';
+import { identityRoutes } from './identities.ts';
+import { lifecycleRoutes } from './lifecycle.ts';
+import { requestRoutes } from './requests.ts';
+import { secretRoutes } from './secret.ts';
+
+/** Every route of the API: what is not here is neither served nor documented. */
+export function apiRoutes(deps: ApiDependencies): Route[] {
+  return [
+    identityRoutes,
+    lifecycleRoutes,
+    secretRoutes,
+    requestRoutes,
+    decisionRoutes,
+    commandRoutes,
+    freezeRoutes,
+    evidenceRoutes,
+    healthRoutes,
+  ].flatMap((routesOf) => routesOf(deps));
+}

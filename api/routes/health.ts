@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { ledgerReadiness } from '../../ledger/queries/readiness.ts';
+import type { ApiDependencies } from '../ports.ts';
+import { Problem } from '../problem.ts';
+import { noParams, noQuery } from '../representations/fields.ts';
+import { defineRoute, type Route } from '../route.ts';
+
+const Readiness = z
+  .object({
+    status: z
+      .enum(['ready', 'degraded'])
+      .meta({
+        description:
+          '`degraded`: Temporal cannot be reached; safety commands and reads work, opening and deciding do not.',
+      }),
+    database: z.literal('reachable'),
+    migrations: z.literal('applied'),
+    temporal: z.enum(['reachable', 'unreachable']),
+  })
+  .meta({ id: 'Readiness' });
+
+export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
+  return [
+    defineRoute({
+      method: 'get',
+      path: '/healthz',
+      operationId: 'getHealth',
+      tag: 'Health',
+      summary: 'Is the process alive',
+      description: 'Looks at nothing else: restarting the API would not bring a database back.',
+      access: 'anyone',
+      params: noParams,
+      query: noQuery,
+      reply: {
+        status: 200,
+        description: 'Alive.',
+        schema: z.object({ status: z.literal('alive') }),
+        example: { status: 'alive' },
+      },
+      problems: [],
+      handle: async () => ({ body: { status: 'alive' as const } }),
+    }),
+    defineRoute({
+      method: 'get',
+      path: '/readyz',
+      operationId: 'getReadiness',
+      tag: 'Health',
+      summary: 'Can it serve',
+      description:
+        'Needs the database with all migrations. Without Temporal it is `degraded` and still serves, since a freeze or a revocation must get through then too.',
+      access: 'anyone',
+      params: noParams,
+      query: noQuery,
+      reply: {
+        status: 200,
+        description: 'It serves.',
+        schema: Readiness,
+        example: { status: 'ready', database: 'reachable', migrations: 'applied', temporal: 'reachable' },
+      },
+      problems: ['not-ready'],
+      async handle() {
+        const [{ database, migrations }, isTemporalReachable] = await Promise.all([
+          ledgerReadiness(ledger.prisma),
+          gateway.isReachable(),
+        ]);
+        const temporal = isTemporalReachable ? ('reachable' as const) : ('unreachable' as const);
+        if (!database)
+          throw new Problem('not-ready', 'The database cannot be reached. Check DATABASE_URL and PostgreSQL.', {
+            extensions: { temporal },
+          });
+        if (!migrations)
+          throw new Problem(
+            'not-ready',
+            'The database lacks migrations of this release. Start the worker, or run the migrations.',
+            { extensions: { temporal } },
+          );
+        return {
+          body: {
+            status: isTemporalReachable ? ('ready' as const) : ('degraded' as const),
+            database: 'reachable' as const,
+            migrations: 'applied' as const,
+            temporal,
+          },
+        };
+      },
+    }),
+  ];
+}

@@ -1,0 +1,272 @@
+import { z } from 'zod';
+import { identityKinds } from '../../domain/flow/language.ts';
+import { idFromKey } from '../../domain/ids.ts';
+import { longestName, parseName } from '../../domain/names.ts';
+import { identityStates } from '../../domain/states.ts';
+import { listCredentials, listIdentities } from '../../ledger/queries/identities.ts';
+import { pageBody, placeOf } from '../cursor.ts';
+import { visibleIdentity, visibleRequest } from '../findVisible.ts';
+import { keyedCall } from '../keyedCall.ts';
+import { openRequest, orderFor } from '../openRequest.ts';
+import type { ApiDependencies } from '../ports.ts';
+import { invalidRequest, Problem } from '../problem.ts';
+import {
+  consumers,
+  defaultPageLimit,
+  email,
+  Id,
+  Instant,
+  noParams,
+  noQuery,
+  pageQuery,
+  Reason,
+  scopes,
+  slug,
+  text,
+} from '../representations/fields.ts';
+import {
+  CredentialBody,
+  credentialBody,
+  credentialExample,
+  IdentityBody,
+  identityBody,
+  identityExample,
+} from '../representations/identity.ts';
+import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
+import { defineRoute, type Route } from '../route.ts';
+
+const tag = 'Identities';
+
+const Name = z
+  .string()
+  .min(1)
+  .max(longestName * 4)
+  .transform((written, context) => {
+    const parsed = parseName(written);
+    if (parsed.ok) return parsed.name;
+    context.issues.push({ code: 'custom', message: `the name ${parsed.reason}`, input: '' });
+    return z.NEVER;
+  })
+  .meta({
+    description:
+      'At most 200 characters of one script: letters, digits, spaces, ASCII punctuation. Unique in its environment, look-alikes included.',
+    example: 'billing-api',
+  });
+
+const Onboarding = z
+  .strictObject({
+    kind: z.enum(identityKinds),
+    name: Name,
+    environment: slug,
+    owner: email.meta({ description: 'The person responsible for it.' }),
+    purpose: text(2000),
+    scopes: scopes.min(1).meta({ description: 'What it may do, in the words of the issuer in tenure.yaml.' }),
+    integration: slug.meta({ description: 'The group that an incident hits together.' }),
+    labels: z
+      .record(slug, text(200))
+      .refine((labels) => Object.keys(labels).length <= 50, 'must have at most 50 entries')
+      .default({}),
+    consumers: consumers
+      .default([])
+      .meta({ description: 'Who may read the credential and acknowledges each cutover.' }),
+    expiresAt: Instant.meta({ description: 'RFC 3339, in the future, within ten years.' }),
+    issuer: z.string().min(1).max(63),
+    store: z.string().min(1).max(63),
+    justification: Reason,
+  })
+  .meta({ id: 'Onboarding' });
+
+const tenYearsMs = 10 * 366 * 24 * 60 * 60 * 1000;
+
+const OneIdentity = z.strictObject({ identityId: Id });
+
+export function identityRoutes(deps: ApiDependencies): Route[] {
+  const { ledger } = deps;
+  return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/identities',
+      operationId: 'onboardIdentity',
+      tag,
+      summary: 'Ask for a new identity',
+      description: 'Opens an onboarding request. No credential exists before its flow has passed.',
+      access: { kinds: ['person'], roles: ['requester'] },
+      params: noParams,
+      query: noQuery,
+      body: Onboarding,
+      bodyExample: {
+        kind: 'service-account',
+        name: 'billing-api',
+        environment: 'production',
+        owner: 'owner@example.com',
+        purpose: 'Reads invoices for the billing API',
+        scopes: ['read'],
+        integration: 'payments',
+        labels: { team: 'billing' },
+        consumers: ['pipeline:deploy'],
+        expiresAt: '2027-01-31T12:00:00Z',
+        issuer: 'main-db',
+        store: 'sealed',
+        justification: 'The billing API moves to its own account',
+      },
+      reply: {
+        status: 202,
+        description: 'The request, open. Long-poll it at Location.',
+        schema: RequestBody,
+        example: requestExample,
+        headers: { Location: 'The request.' },
+      },
+      problems: [
+        'name-taken',
+        'no-flow',
+        'ambiguous-flow',
+        'owner-not-valid',
+        'unknown-issuer',
+        'unknown-store',
+        'unsupported-scope',
+      ],
+      async handle({ principal, params, body, key }) {
+        const call = keyedCall('onboarding', { principal, key, params, body });
+        const { justification, owner, ...subject } = body;
+        const order = orderFor(call, principal, {
+          kind: 'onboarding',
+          identityId: idFromKey('identity', call),
+          trigger: 'person',
+          justification,
+          subject: { ...subject, ownerId: owner, expiresAt: new Date(body.expiresAt).toISOString() },
+        });
+        const requestId = await openRequest(deps, call, async () => {
+          requireSensibleExpiry(body.expiresAt, deps.now());
+          requireConfigured(deps, body);
+          return await deps.gateway.open(order);
+        });
+        return {
+          body: requestBody(await visibleRequest(deps, principal, requestId), principal),
+          headers: { Location: `/v1/requests/${requestId}` },
+        };
+      },
+    }),
+
+    defineRoute({
+      method: 'get',
+      path: '/v1/identities',
+      operationId: 'listIdentities',
+      tag,
+      summary: 'List identities',
+      description: 'Newest first.',
+      access: { kinds: ['person'] },
+      params: noParams,
+      query: z.strictObject({
+        ...pageQuery,
+        state: z.enum(identityStates).optional(),
+        integration: slug.optional(),
+        environment: slug.optional(),
+        owner: email.optional(),
+      }),
+      reply: {
+        status: 200,
+        description: 'One page.',
+        schema: z.object({ items: z.array(IdentityBody), nextCursor: z.string().nullable() }),
+        example: { items: [identityExample], nextCursor: null },
+      },
+      problems: [],
+      async handle({ query }) {
+        const { limit = defaultPageLimit, cursor, owner, state, integration, environment } = query;
+        const filter = {
+          ...(state === undefined ? {} : { state }),
+          ...(integration === undefined ? {} : { integration }),
+          ...(environment === undefined ? {} : { environment }),
+          ...(owner === undefined ? {} : { ownerId: owner }),
+        };
+        const page = await listIdentities(ledger.prisma, filter, {
+          limit,
+          ...(cursor === undefined ? {} : { after: placeOf(cursor) }),
+        });
+        return { body: pageBody(page, identityBody) };
+      },
+    }),
+
+    defineRoute({
+      method: 'get',
+      path: '/v1/identities/{identityId}',
+      operationId: 'getIdentity',
+      tag,
+      summary: 'Read an identity',
+      description: 'What it is, its state, and the freezes that hold its issuance.',
+      access: { kinds: ['person', 'pipeline'] },
+      params: OneIdentity,
+      query: noQuery,
+      reply: { status: 200, description: 'The identity.', schema: IdentityBody, example: identityExample },
+      problems: ['not-found'],
+      handle: async ({ principal, params }) => ({
+        body: identityBody(await visibleIdentity(deps, principal, params.identityId)),
+      }),
+    }),
+
+    defineRoute({
+      method: 'get',
+      path: '/v1/identities/{identityId}/credentials',
+      operationId: 'listCredentials',
+      tag,
+      summary: 'Read the credentials of an identity',
+      description: 'Every version ever issued, newest first, with its receipt once it is destroyed. Never a value.',
+      access: { kinds: ['person', 'pipeline'] },
+      params: OneIdentity,
+      query: noQuery,
+      reply: {
+        status: 200,
+        description: 'All of them.',
+        schema: z.object({ items: z.array(CredentialBody), nextCursor: z.null() }),
+        example: { items: [credentialExample], nextCursor: null },
+      },
+      problems: ['not-found'],
+      async handle({ principal, params }) {
+        const identity = await visibleIdentity(deps, principal, params.identityId);
+        const rows = await listCredentials(ledger.prisma, identity.id);
+        return { body: { items: rows.map((row) => credentialBody(row, identity.epoch)), nextCursor: null } };
+      },
+    }),
+  ];
+}
+
+function requireSensibleExpiry(expiresAt: string, now: Date): void {
+  const untilMs = Date.parse(expiresAt) - now.getTime();
+  if (untilMs <= 0) throw invalidRequest([{ field: 'body.expiresAt', message: 'must be in the future' }]);
+  if (untilMs > tenYearsMs) throw invalidRequest([{ field: 'body.expiresAt', message: 'must be within ten years' }]);
+}
+
+/** What tenure.yaml cannot carry out is refused now and not after the approvals. */
+function requireConfigured(
+  { configuration }: ApiDependencies,
+  asked: { issuer: string; store: string; scopes: readonly string[]; consumers: readonly string[] },
+): void {
+  const issuer = Object.hasOwn(configuration.issuers, asked.issuer) ? configuration.issuers[asked.issuer] : undefined;
+  if (issuer === undefined)
+    throw new Problem(
+      'unknown-issuer',
+      `There is no issuer "${asked.issuer}". tenure.yaml has: ${listed(Object.keys(configuration.issuers))}.`,
+    );
+  if (!Object.hasOwn(configuration.stores, asked.store))
+    throw new Problem(
+      'unknown-store',
+      `There is no store "${asked.store}". tenure.yaml has: ${listed(Object.keys(configuration.stores))}.`,
+    );
+  const unsupported = asked.scopes.find((scope) => !Object.hasOwn(issuer.scopes, scope));
+  if (unsupported !== undefined)
+    throw new Problem(
+      'unsupported-scope',
+      `Issuer "${asked.issuer}" does not offer scope "${unsupported}". It offers: ${listed(Object.keys(issuer.scopes))}.`,
+    );
+  const undeclared = asked.consumers.findIndex(
+    (consumer) =>
+      consumer.startsWith('pipeline:') && !Object.hasOwn(configuration.pipelines, consumer.slice('pipeline:'.length)),
+  );
+  if (undeclared >= 0)
+    throw invalidRequest([
+      { field: `body.consumers.${undeclared}`, message: 'names a pipeline that tenure.yaml does not declare' },
+    ]);
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ');
+}

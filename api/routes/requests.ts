@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { requestKinds } from '../../domain/flow/language.ts';
+import { requestStates } from '../../domain/states.ts';
+import { listRequests, type RequestSituation, scanRequests, sequenceOf } from '../../ledger/queries/requests.ts';
+import type { Principal } from '../auth/principal.ts';
+import { pageBody, placeOf } from '../cursor.ts';
+import { eligibilityOf } from '../eligibility.ts';
+import { visibleRequest } from '../findVisible.ts';
+import { waitForChange } from '../longPoll.ts';
+import type { ApiDependencies } from '../ports.ts';
+import { defaultPageLimit, Id, noParams, pageQuery, wholeNumber } from '../representations/fields.ts';
+import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
+import { defineRoute, type Route } from '../route.ts';
+
+const tag = 'Requests';
+const longestWaitSeconds = 60;
+
+export function requestRoutes(deps: ApiDependencies): Route[] {
+  const { ledger } = deps;
+  return [
+    defineRoute({
+      method: 'get',
+      path: '/v1/requests',
+      operationId: 'listRequests',
+      tag,
+      summary: 'List requests',
+      description:
+        'Newest first. `awaiting=me` keeps those that you may decide now; such a page can be short and still have a next one. A pipeline sees those it asked for.',
+      access: { kinds: ['person', 'pipeline'] },
+      params: noParams,
+      query: z.strictObject({
+        ...pageQuery,
+        state: z.enum(requestStates).optional(),
+        kind: z.enum(requestKinds).optional(),
+        identityId: Id.optional(),
+        awaiting: z.literal('me').optional(),
+      }),
+      reply: {
+        status: 200,
+        description: 'One page.',
+        schema: z.object({ items: z.array(RequestBody), nextCursor: z.string().nullable() }),
+        example: { items: [requestExample], nextCursor: null },
+      },
+      problems: [],
+      async handle({ principal, query }) {
+        const { limit = defaultPageLimit, cursor, awaiting, state, kind, identityId } = query;
+        const filter = {
+          ...(state === undefined ? {} : { state }),
+          ...(kind === undefined ? {} : { kind }),
+          ...(identityId === undefined ? {} : { identityId }),
+          ...(principal.kind === 'pipeline' ? { requesterId: principal.id } : {}),
+          ...(awaiting === undefined ? {} : { isOpen: true }),
+        };
+        const asked = { limit, ...(cursor === undefined ? {} : { after: placeOf(cursor) }) };
+        const page =
+          awaiting === undefined
+            ? await listRequests(ledger.prisma, filter, asked)
+            : await scanRequests(ledger.prisma, filter, asked, (request) => awaits(request, principal));
+        return { body: pageBody(page, (request) => requestBody(request, principal)) };
+      },
+    }),
+
+    defineRoute({
+      method: 'get',
+      path: '/v1/requests/{requestId}',
+      operationId: 'getRequest',
+      tag,
+      summary: 'Read a request, or wait until it changes',
+      description:
+        'With `waitSeconds` the answer comes when the request has moved past `afterSequence` (or past where it stood when you asked), at the latest after that time. `forMe` says whether you may decide, and if not why; `digest` is what a decision must name.',
+      access: { kinds: ['person', 'pipeline'] },
+      params: z.strictObject({ requestId: Id }),
+      query: z.strictObject({
+        waitSeconds: wholeNumber(0, longestWaitSeconds)
+          .optional()
+          .meta({ description: `How long to wait for a change, at most ${longestWaitSeconds} s.` }),
+        afterSequence: wholeNumber(0, 2_147_483_647)
+          .optional()
+          .meta({ description: 'The `sequence` that you have seen.' }),
+      }),
+      reply: { status: 200, description: 'The request as it stands.', schema: RequestBody, example: requestExample },
+      problems: ['not-found'],
+      async handle({ principal, params: { requestId }, query: { waitSeconds = 0, afterSequence }, signal }) {
+        const found = await visibleRequest(deps, principal, requestId);
+        const after = afterSequence ?? found.sequence;
+        if (waitSeconds === 0 || found.sequence > after || found.finishedAt !== null)
+          return { body: requestBody(found, principal) };
+        await waitForChange(() => sequenceOf(ledger.prisma, requestId), { after, seconds: waitSeconds, signal });
+        return { body: requestBody(await visibleRequest(deps, principal, requestId), principal) };
+      },
+    }),
+  ];
+}
+
+function awaits(request: RequestSituation, principal: Principal): boolean {
+  return eligibilityOf(request, principal).may;
+}

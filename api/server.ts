@@ -1,0 +1,89 @@
+import express, { type Express, type RequestHandler } from 'express';
+import helmet from 'helmet';
+import { isLedgerUnavailable } from '../ledger/queries/readiness.ts';
+import { authenticate } from './auth/authenticate.ts';
+import { setAnonymous } from './auth/principal.ts';
+import { docsPages } from './docs.ts';
+import { jsonAccepted, jsonBody } from './jsonBody.ts';
+import { defaultRateLimits, limitPerAddress, limitPerPrincipal } from './limits.ts';
+import { requestLogging } from './logging.ts';
+import { openApiDocument } from './openApi.ts';
+import type { ApiDependencies } from './ports.ts';
+import { Problem, problemHandler } from './problem.ts';
+import type { Route } from './route.ts';
+import { apiRoutes } from './routes/all.ts';
+
+/** The whole HTTP API over what `deps` provide; it holds no state of its own and opens nothing. */
+export function createApi(deps: ApiDependencies): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.set('case sensitive routing', true);
+  app.use(
+    requestLogging(deps.logger),
+    securityHeaders(deps.configuration.publicUrl),
+    limitPerAddress(deps.limits ?? defaultRateLimits),
+  );
+
+  const routes = apiRoutes(deps);
+  const document = openApiDocument(routes, deps.configuration.publicUrl);
+  app.use(docsPages(document));
+  mount(app, routes, deps);
+
+  app.use((req) => {
+    throw new Problem('not-found', `There is nothing at ${req.method} here. The resources are listed at /docs.`);
+  });
+  app.use(problemHandler(isLedgerUnavailable));
+  return app;
+}
+
+function mount(app: Express, routes: readonly Route[], deps: ApiDependencies): void {
+  const signIn = [authenticate(deps), limitPerPrincipal(deps.limits ?? defaultRateLimits)];
+  const open: RequestHandler[] = [
+    (_req, res, next) => {
+      setAnonymous(res);
+      next();
+    },
+  ];
+  const byPath = Map.groupBy(routes, ({ path }) => path);
+  for (const [path, ofPath] of byPath) {
+    const expressPath = path.replaceAll(/\{(\w+)\}/g, ':$1');
+    for (const route of ofPath)
+      app[route.method](
+        expressPath,
+        noStore,
+        jsonAccepted,
+        ...(route.access === 'anyone' ? open : signIn),
+        jsonBody,
+        route.answer,
+      );
+    app.all(expressPath, refuseMethod(ofPath.map(({ method }) => method.toUpperCase())));
+  }
+}
+
+/** Everything here is about somebody's identities: no cache keeps any of it. */
+const noStore: RequestHandler = (_req, res, next) => {
+  res.set('Cache-Control', 'no-store');
+  next();
+};
+
+function refuseMethod(methods: readonly string[]): RequestHandler {
+  const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ');
+  return (req) => {
+    throw new Problem('method-not-allowed', `This resource does not take ${req.method}. It takes ${allow}.`, {
+      headers: { Allow: allow },
+    });
+  };
+}
+
+function securityHeaders(publicUrl: string): RequestHandler {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] },
+    },
+    strictTransportSecurity: publicUrl.startsWith('https:') ? { maxAge: 31_536_000 } : false,
+    referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
+  });
+}

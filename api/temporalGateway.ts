@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { Client, Connection, WithStartWorkflowOperation } from '@temporalio/client';
+import type { TemporalConnection } from '../configuration/temporalConnection.ts';
+import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
+import { decideUpdate, nudgeSignal, openUpdate, taskQueue, workflowIdOf } from '../contracts/names.ts';
+import type { OpenOrder, OpenResult } from '../contracts/open.ts';
+import type { RequestGateway, WorkflowTarget } from './ports.ts';
+
+/** After this the outcome is unknown and the caller is told so; the update may still commit, and the nudge then drives it. */
+const deadlineMs = 5_000;
+const readinessDeadlineMs = 2_000;
+
+/** gRPC waits up to two minutes between attempts to reconnect; safety and sign-off should not wait for that after an outage. */
+const channelArgs = {
+  'grpc.initial_reconnect_backoff_ms': 200,
+  'grpc.min_reconnect_backoff_ms': 500,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+};
+
+export interface TemporalGateway extends RequestGateway {
+  close(): Promise<void>;
+}
+
+/**
+ * The API's only way to Temporal. Nothing is connected before the first call, so the API starts and takes safety commands
+ * while Temporal is down. Each attempt has an update id of its own: Temporal keeps even failures under an update id, and
+ * deduplication is the ledger's.
+ */
+export function temporalGateway({ namespace, connectionOptions }: TemporalConnection): TemporalGateway {
+  const connection = Connection.lazy({ ...connectionOptions, channelArgs });
+  const client = new Client({ connection, namespace });
+
+  function within<R>(milliseconds: number, call: () => Promise<R>): Promise<R> {
+    return client.withDeadline(Date.now() + milliseconds, call);
+  }
+
+  function driver({ kind, identityId }: WorkflowTarget) {
+    return {
+      workflowId: workflowIdOf(kind, identityId),
+      taskQueue,
+      args: [],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+    } as const;
+  }
+
+  function update<R>(target: WorkflowTarget, name: string, args: [unknown]): Promise<R> {
+    const startWorkflowOperation = new WithStartWorkflowOperation<RequestWorkflow>(target.kind, driver(target));
+    return within(deadlineMs, () =>
+      client.workflow.executeUpdateWithStart<RequestWorkflow, R, [unknown]>(name, {
+        args,
+        updateId: randomUUID(),
+        startWorkflowOperation,
+      }),
+    );
+  }
+
+  return {
+    open: (order: OpenOrder) => update<OpenResult>(order, openUpdate, [order]),
+    decide: (target: WorkflowTarget, decision: SignedDecision) =>
+      update<AdvanceResult>(target, decideUpdate, [{ requestId: decision.requestId, decision }]),
+    async nudge(target: WorkflowTarget, requestId: string): Promise<void> {
+      await within(deadlineMs, () =>
+        client.workflow.signalWithStart<RequestWorkflow, [string]>(target.kind, {
+          ...driver(target),
+          signal: nudgeSignal,
+          signalArgs: [requestId],
+        }),
+      );
+    },
+    async isReachable(): Promise<boolean> {
+      try {
+        await within(readinessDeadlineMs, () => client.workflowService.describeNamespace({ namespace }));
+        return true;
+      } catch {
+        // The answer is the point here; why it cannot be reached is in Temporal's own log.
+        return false;
+      }
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** All request workflows take no arguments: what they drive comes by update or signal, so a lost one can be started again by anyone. */
+type RequestWorkflow = () => Promise<void>;

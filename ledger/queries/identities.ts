@@ -1,0 +1,81 @@
+import type { Freeze, Identity } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../client.ts';
+import { type Page, type PageAsked, pageOf, pageQuery } from './page.ts';
+
+/** An identity with the freezes that hold its issuance now. */
+export type IdentityRow = Identity & { readonly frozenBy: readonly Pick<Freeze, 'id' | 'reason' | 'createdAt'>[] };
+
+export async function findIdentity(ledger: Transaction, id: string): Promise<IdentityRow | undefined> {
+  const identity = await ledger.identity.findUnique({ where: { id } });
+  return identity === null ? undefined : (await withFreezes(ledger, [identity]))[0];
+}
+
+export interface IdentityFilter {
+  readonly state?: string;
+  readonly integration?: string;
+  readonly environment?: string;
+  readonly ownerId?: string;
+}
+
+/** Newest first. */
+export async function listIdentities(
+  ledger: Transaction,
+  filter: IdentityFilter,
+  asked: PageAsked,
+): Promise<Page<IdentityRow>> {
+  const { where, ...order } = pageQuery(asked);
+  const rows = await ledger.identity.findMany({ ...order, where: { AND: [filter, where ?? {}] } });
+  const { items, next } = pageOf(rows, asked.limit);
+  return { items: await withFreezes(ledger, items), next };
+}
+
+async function withFreezes(ledger: Transaction, identities: readonly Identity[]): Promise<IdentityRow[]> {
+  const freezes = await openFreezesOn(ledger, identities);
+  return identities.map((identity) => ({
+    ...identity,
+    frozenBy: freezes.filter((freeze) => matches(freeze, identity)),
+  }));
+}
+
+/** The freezes in force that match any of these identities. */
+export async function openFreezesOn(
+  ledger: Transaction,
+  identities: readonly Pick<Identity, 'id' | 'integration'>[],
+): Promise<Freeze[]> {
+  if (identities.length === 0) return [];
+  return await ledger.freeze.findMany({
+    where: {
+      liftedAt: null,
+      OR: [
+        { identityIds: { hasSome: identities.map(({ id }) => id) } },
+        { integrations: { hasSome: identities.map(({ integration }) => integration) } },
+      ],
+    },
+    orderBy: { createdAt: 'asc' },
+  });
+}
+
+export function matches(
+  freeze: Pick<Freeze, 'identityIds' | 'integrations'>,
+  identity: Pick<Identity, 'id' | 'integration'>,
+): boolean {
+  return freeze.identityIds.includes(identity.id) || freeze.integrations.includes(identity.integration);
+}
+
+/** All credentials ever issued to the identity, newest version first; there is no value among them. */
+export async function listCredentials(ledger: Transaction, identityId: string) {
+  return await ledger.credential.findMany({ where: { identityId }, orderBy: { version: 'desc' } });
+}
+
+/** The handle at the issuer of one version, as its login name is made from it. */
+export async function handleOf(
+  ledger: Transaction,
+  { identityId, version }: { identityId: string; version: number },
+): Promise<string | undefined> {
+  return (
+    await ledger.credential.findUnique({
+      where: { identityId_version: { identityId, version } },
+      select: { handle: true },
+    })
+  )?.handle;
+}

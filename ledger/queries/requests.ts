@@ -1,0 +1,170 @@
+import type { Parties, Review } from '../../domain/decisions.ts';
+import { reviewOf } from '../../domain/flow/judge.ts';
+import type { Flow, RequestKind, Stage } from '../../domain/flow/language.ts';
+import type { FlowState } from '../../domain/flow/state.ts';
+import type { RequestState } from '../../domain/states.ts';
+import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
+import type { Transaction } from '../client.ts';
+import { flowVersion } from '../flows.ts';
+import { guardFactsOf } from '../gatherFacts.ts';
+import { matches, openFreezesOn } from './identities.ts';
+import { type Page, type PageAsked, type Place, pageOf, pageQuery } from './page.ts';
+
+type RequestRow = Request & {
+  readonly identity: Identity;
+  readonly requesters: readonly Requester[];
+  readonly decisions: readonly Decision[];
+  readonly pauses: readonly Pause[];
+};
+
+/** A request as the API shows it: the rows, its flow, and where it stands in it. */
+export interface RequestSituation extends RequestRow {
+  readonly flowName: string;
+  readonly stage: Stage | undefined;
+  readonly flowState: Prisma.JsonValue;
+  readonly escalated: boolean;
+  readonly parties: Parties;
+  readonly freezes: readonly Freeze[];
+  /** What an approver is shown now, and signs the digest of. */
+  readonly review: Review;
+}
+
+const related = {
+  identity: true,
+  requesters: { orderBy: { joinedAt: 'asc' } },
+  decisions: { orderBy: [{ decidedAt: 'asc' }, { id: 'asc' }] },
+  pauses: { where: { liftedAt: null }, orderBy: { createdAt: 'asc' } },
+} as const satisfies Prisma.RequestInclude;
+
+export async function findRequest(ledger: Transaction, id: string): Promise<RequestSituation | undefined> {
+  const row = await ledger.request.findUnique({ where: { id }, include: related });
+  return row === null ? undefined : (await situations(ledger, [row]))[0];
+}
+
+/** Grows with every event that was applied to the request; undefined when there is no such request. One read by key. */
+export async function sequenceOf(ledger: Transaction, id: string): Promise<number | undefined> {
+  return (await ledger.request.findUnique({ where: { id }, select: { sequence: true } }))?.sequence;
+}
+
+export interface RequestFilter {
+  readonly state?: RequestState;
+  readonly kind?: RequestKind;
+  readonly identityId?: string;
+  /** Only requests that this principal asked for or joined. */
+  readonly requesterId?: string;
+}
+
+/** Newest first. */
+export async function listRequests(
+  ledger: Transaction,
+  { requesterId, ...filter }: RequestFilter,
+  asked: PageAsked,
+): Promise<Page<RequestSituation>> {
+  const { where, ...order } = pageQuery(asked);
+  const rows = await ledger.request.findMany({
+    ...order,
+    where: {
+      AND: [filter, where ?? {}, requesterId === undefined ? {} : { requesters: { some: { principal: requesterId } } }],
+    },
+    include: related,
+  });
+  const { items, next } = pageOf(rows, asked.limit);
+  return { items: await situations(ledger, items), next };
+}
+
+/** Rows looked at for one page of a list that is filtered by more than the ledger's columns. */
+const scanLimit = 1_000;
+const scanBatch = 100;
+
+/**
+ * Requests of which `isWanted` holds, newest first. Looks at 1,000 rows at most: a page may then be short or empty and
+ * still have a next one.
+ */
+export async function scanRequests(
+  ledger: Transaction,
+  filter: RequestFilter,
+  { limit, after }: PageAsked,
+  isWanted: (request: RequestSituation) => boolean,
+): Promise<Page<RequestSituation>> {
+  const items: RequestSituation[] = [];
+  let place: Place | undefined = after;
+  for (let scanned = 0; scanned < scanLimit; scanned += scanBatch) {
+    const batch: Page<RequestSituation> = await listRequests(ledger, filter, {
+      limit: scanBatch,
+      ...(place === undefined ? {} : { after: place }),
+    });
+    for (const request of batch.items) {
+      if (isWanted(request)) items.push(request);
+      if (items.length === limit) return { items, next: request };
+    }
+    if (batch.next === undefined) return { items, next: undefined };
+    place = batch.next;
+  }
+  return { items, next: place };
+}
+
+async function situations(ledger: Transaction, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
+  const freezes = await openFreezesOn(
+    ledger,
+    rows.map(({ identity }) => identity),
+  );
+  return await Promise.all(rows.map((row) => situationOf(ledger, row, freezes)));
+}
+
+async function situationOf(
+  ledger: Transaction,
+  row: RequestRow,
+  freezes: readonly Freeze[],
+): Promise<RequestSituation> {
+  const { flow, author } = await flowVersion(ledger, row.flowDigest);
+  const state = row.flowState as unknown as FlowState;
+  const stage = stageOf(flow, state);
+  const parties: Parties = {
+    requesters: row.requesters.map(({ principal }) => principal),
+    onBehalfOf: row.requesters.flatMap(({ onBehalfOf }) => onBehalfOf ?? []),
+    ownerId: row.identity.ownerId,
+    flowAuthor: author,
+  };
+  const review = reviewOf({
+    stage,
+    facts: {
+      request: {
+        id: row.id,
+        revision: row.revision,
+        kind: row.kind as RequestKind,
+        flowDigest: row.flowDigest,
+        requesterId: row.requesterId,
+        onBehalfOf: row.onBehalfOf ?? '',
+      },
+      parties,
+      // A review shows the request, not what the directory says of people; `advance` asks that again under the lock.
+      guardFacts: guardFactsOf(row.identity, row, (id) => ({ id, active: true, groups: [] }), row.updatedAt),
+    },
+  });
+  return {
+    ...row,
+    flowName: flow.metadata.name,
+    stage,
+    escalated: state.escalated,
+    parties,
+    freezes: freezes.filter((freeze) => matches(freeze, row.identity)),
+    review,
+  };
+}
+
+function stageOf(flow: Flow, state: FlowState): Stage | undefined {
+  return flow.stages[state.stage];
+}
+
+/** The recorded answer to an event of the request, when it was applied or refused before. */
+export async function findVerdict(
+  ledger: Transaction,
+  { requestId, eventId }: { requestId: string; eventId: string },
+): Promise<unknown> {
+  return (
+    await ledger.requestEvent.findUnique({
+      where: { requestId_id: { requestId, id: eventId } },
+      select: { verdict: true },
+    })
+  )?.verdict;
+}
