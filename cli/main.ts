@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { registerCompletion } from './completion.ts';
 import { registerDoctor } from './doctor.ts';
+import { registerEvidence } from './evidence.ts';
 import { CommandFailed, exitCodeHelp, exitCodes } from './exitCodes.ts';
 import { registerToken } from './token.ts';
 import { registerUp } from './up.ts';
@@ -21,6 +22,7 @@ const program = new Command('tenure')
 registerUp(program);
 registerToken(program);
 registerDoctor(program);
+registerEvidence(program);
 registerCompletion(program);
 
 // Subcommands do not inherit this from the program once they are attached.

@@ -1,6 +1,6 @@
 import { Connection } from '@temporalio/client';
-import { freePort } from './ports.ts';
-import { readyOrFailed, type ServerProcess, startServerProcess } from './serverProcess.ts';
+import { isPortTaken } from './ports.ts';
+import { readyOrFailed, ServerFailed, type ServerProcess, startServerProcess } from './serverProcess.ts';
 
 /** The namespace that the development server always makes. */
 export const temporalNamespace = 'default';
@@ -23,18 +23,30 @@ export interface TemporalOptions {
   logFile?: string;
 }
 
+/** The CLI picks ports for its inner services and opens them a moment later: in between another program may. */
+const attemptsAtPorts = 3;
+
 /**
  * Starts Temporal's development server on 127.0.0.1 and waits until it serves its namespace.
  * @throws ServerFailed with the server's last lines if it does not come up
  */
-export async function startTemporal({ binary, port, databaseFile, logFile }: TemporalOptions): Promise<TemporalServer> {
+export async function startTemporal(options: TemporalOptions): Promise<TemporalServer> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      const isCollision = error instanceof ServerFailed && error.message.includes('address already in use');
+      if (!isCollision || attempt === attemptsAtPorts || (await isPortTaken(options.port))) throw error;
+    }
+  }
+}
+
+async function startOnce({ binary, port, databaseFile, logFile }: TemporalOptions): Promise<TemporalServer> {
   const server = await startServerProcess({
     name: 'Temporal',
     command: binary,
     args: [
       ...['server', 'start-dev', '--headless', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'warn'],
-      // The CLI's own choice of "random free" ports may collide when two servers start at once.
-      ...['--http-port', String(await freePort()), '--metrics-port', String(await freePort())],
       ...(databaseFile === undefined ? [] : storedIn(databaseFile)),
     ],
     logFile,
