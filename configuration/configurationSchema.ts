@@ -145,7 +145,10 @@ const pipeline = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .meta({ description: 'The claim that holds the e-mail address of the person the run acts for.' }),
+    .meta({
+      description:
+        'The claim that holds the e-mail address of the person the run acts for; a run without it acts for nobody known.',
+    }),
   may: z
     .array(z.strictObject({ rotate: rotatePattern }))
     .max(200)

@@ -1,11 +1,12 @@
 import type { JWTPayload } from 'jose';
+import { z } from 'zod';
 import type { Configuration, PipelineRule } from '../../configuration/configurationSchema.ts';
 import { Problem } from '../problem.ts';
 import type { Principal } from './principal.ts';
 
 /**
  * The one pipeline of tenure.yaml whose every claim the verified token carries with exactly that value.
- * @throws Problem `forbidden` when none or more than one matches, or the person it acts for is not named: never a guess
+ * @throws Problem `forbidden` when none or more than one matches, or the person it acts for is unreadable: never a guess
  */
 export function pipelinePrincipal(
   claims: JWTPayload,
@@ -45,16 +46,21 @@ function isExactly(claim: unknown, value: string): boolean {
   );
 }
 
-/** The human behind a machine is resolved first (promise 4): where tenure.yaml names the claim, a run without it is refused. */
+const personAddress = z.email().max(200).toLowerCase();
+
+/**
+ * The human behind a machine is resolved first (promise 4). A run that names none acts for nobody known, which flows can
+ * refuse (`onBehalfOf.active`); one that names somebody unreadably is refused here.
+ */
 function personBehind(claims: JWTPayload, name: string, { personClaim }: PipelineRule): { onBehalfOf?: string } {
-  if (personClaim === undefined) return {};
-  const person = claims[personClaim];
-  if (typeof person !== 'string' || person === '')
-    throw new Problem(
-      'forbidden',
-      `The token of pipeline "${name}" lacks the claim "${personClaim}", which names the person it acts for. Make the provider send it.`,
-    );
-  return { onBehalfOf: person.toLowerCase() };
+  const claimed = personClaim === undefined ? undefined : claims[personClaim];
+  if (claimed === undefined) return {};
+  const person = personAddress.safeParse(claimed);
+  if (person.success) return { onBehalfOf: person.data };
+  throw new Problem(
+    'forbidden',
+    `The claim "${personClaim}" in the token of pipeline "${name}" is not an e-mail address. Make the provider send the person's address.`,
+  );
 }
 
 /**

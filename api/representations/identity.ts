@@ -79,12 +79,10 @@ export const identityExample: IdentityBody = {
 };
 
 const Receipt = z.object({
-  method: z
-    .enum(['tried', 'absent', 'unverifiable'])
-    .meta({
-      description:
-        '`tried`: accepted before, refused now, while a control login succeeds; `absent`: the issuer lists it no more.',
-    }),
+  method: z.enum(['tried', 'absent', 'unverifiable']).meta({
+    description:
+      '`tried`: accepted before, refused now, while a control login succeeds; `absent`: the issuer lists it no more.',
+  }),
   because: z.string(),
   at: Instant,
   stillUsable: z.array(z.object({ what: z.string(), until: z.string() })),

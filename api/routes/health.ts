@@ -7,12 +7,10 @@ import { defineRoute, type Route } from '../route.ts';
 
 const Readiness = z
   .object({
-    status: z
-      .enum(['ready', 'degraded'])
-      .meta({
-        description:
-          '`degraded`: Temporal cannot be reached; safety commands and reads work, opening and deciding do not.',
-      }),
+    status: z.enum(['ready', 'degraded']).meta({
+      description:
+        '`degraded`: Temporal cannot be reached; safety commands and reads work, opening and deciding do not.',
+    }),
     database: z.literal('reachable'),
     migrations: z.literal('applied'),
     temporal: z.enum(['reachable', 'unreachable']),

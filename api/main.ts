@@ -1,0 +1,80 @@
+import { createServer } from 'node:http';
+import { createAdapters } from '../activities/adapters.ts';
+import { loadKeys } from '../configuration/keys.ts';
+import { loadConfiguration } from '../configuration/loadConfiguration.ts';
+import { readSecret } from '../configuration/secretReference.ts';
+import { temporalConnection } from '../configuration/temporalConnection.ts';
+import { directory } from '../ledger/directory.ts';
+import { openLedger } from '../ledger/openLedger.ts';
+import { createLogger } from './logging.ts';
+import { createApi } from './server.ts';
+import { temporalGateway } from './temporalGateway.ts';
+
+/** The API process: wiring only. It starts and serves while Temporal is down; it needs the ledger. */
+
+const logger = createLogger();
+const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
+const keys = loadKeys(configuration.keys.directory, { create: true });
+const ledger = await openLedger({
+  databaseUrl: readSecret(configuration.database, process.env),
+  host: new URL(configuration.publicUrl).host,
+  leaseMs: configuration.leaseSeconds * 1000,
+  poolSize: 20,
+  keys,
+});
+const people = directory(ledger.prisma, configuration.people);
+await people.recordListed();
+const gateway = temporalGateway(temporalConnection(configuration, process.env));
+const adapters = createAdapters({ configuration, prisma: ledger.prisma, installationId: ledger.installation.id });
+
+const server = createServer(
+  createApi({
+    configuration,
+    ledger,
+    directory: people,
+    gateway,
+    secrets: {
+      readLive: (store, identityId) => adapters.store(store).read({ identityId }),
+      loginName: (issuer, handle) => adapters.issuer(issuer).loginName(handle),
+    },
+    decisionSigning: keys.decisionSigning,
+    logger,
+    now: () => new Date(),
+  }),
+);
+// Longer than the longest long-poll; headers must come quickly (a slow sender holds a socket, not a handler).
+server.requestTimeout = 30_000;
+server.headersTimeout = 10_000;
+server.keepAliveTimeout = 75_000;
+
+const { host, port } = configuration.listen;
+server.once('error', (error) => {
+  logger.fatal({ err: error }, `cannot listen on ${host}:${port}; free the port or change "listen" in tenure.yaml`);
+  process.exitCode = 1;
+  void close();
+});
+server.listen(port, host, () => logger.info({ address: configuration.publicUrl }, 'api ready'));
+
+let isClosing = false;
+
+/** Finishes what is being answered, then closes the rest in the order it depends on each other. */
+async function close(): Promise<void> {
+  if (isClosing) return;
+  isClosing = true;
+  if (server.listening) {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    // A long-poll may take a minute; the client asks again, so it is not waited for.
+    const patience = setTimeout(() => server.closeAllConnections(), 10_000);
+    await closed;
+    clearTimeout(patience);
+  }
+  await gateway.close();
+  await adapters.close();
+  await ledger.close();
+  logger.info('api stopped');
+  // The disconnect listener would otherwise keep a parent's channel, and with it this process, open.
+  if (process.connected) process.disconnect();
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void close());
+process.once('disconnect', () => void close());
