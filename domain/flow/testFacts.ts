@@ -1,11 +1,12 @@
 import type { Approver } from '../decisions.ts';
 import type { Facts } from './facts.ts';
-import type { RequestKind } from './language.ts';
+import type { Flow, GivenFacts } from './language.ts';
 
 /** What a test inside a flow file need not say: neutral facts, and a small directory of people. */
 
 /** When every test begins, unless it gives `now`. */
-export const testBeginsAt = '2026-01-01T00:00:00.000Z';
+const testBeginsAt = '2026-01-01T00:00:00.000Z';
+const thirtyDaysMs = 30 * 24 * 3600 * 1000;
 
 /** People whom tests may name without giving them; a test adds its own under `given.people`. */
 export const testPeople: ReadonlyMap<string, Omit<Approver, 'id'>> = new Map([
@@ -18,12 +19,16 @@ export const testPeople: ReadonlyMap<string, Omit<Approver, 'id'>> = new Map([
 /** Roles that an event of a test may name instead of a person. */
 export const testRoles = ['owner', 'requester', 'onBehalfOf'] as const;
 
-/** A development service account with 30 days to live, asked for by an active person who does not own it. */
-export function neutralFacts(kind: RequestKind): Facts {
-  return {
+/**
+ * The facts of a test: what it gives, and for the rest a development identity of the flow's kind with 30 days to live,
+ * asked for by an active person who does not own it.
+ */
+export function factsOfTest(flow: Flow, given: GivenFacts): Facts {
+  const now = typeof given['now'] === 'string' ? given['now'] : testBeginsAt;
+  const neutral: Facts = {
     subject: {
       id: 'test-identity',
-      kind: 'service-account',
+      kind: flow.subject.kind ?? 'service-account',
       name: 'example',
       environment: 'development',
       purpose: 'a test',
@@ -31,15 +36,30 @@ export function neutralFacts(kind: RequestKind): Facts {
       scopes: [],
       consumers: [],
       labels: {},
-      expiresAt: '2026-01-31T00:00:00.000Z',
+      expiresAt: new Date(Date.parse(now) + thirtyDaysMs).toISOString(),
       issuer: 'example-issuer',
       store: 'example-store',
     },
     owner: { id: 'olga', active: true, groups: [] },
     requester: { id: 'rui', kind: 'person', active: true, groups: [] },
     onBehalfOf: { id: '', active: false, groups: [] },
-    request: { kind, trigger: 'person', justification: 'a test' },
+    request: { kind: flow.on, trigger: 'person', justification: 'a test' },
     risk: { score: 0 },
-    now: testBeginsAt,
+    now,
   };
+  const merged = Object.entries(neutral).map(([root, value]) => {
+    if (typeof value === 'string') return [root, value];
+    return [root, { ...value, ...Object(given[root]) }];
+  });
+  return Object.fromEntries(merged) as unknown as Facts;
+}
+
+/** The person whom a test calls `name`: a role, one of `given.people`, or one of `testPeople`; undefined for nobody. */
+export function personOfTest(name: string, given: GivenFacts, facts: Facts): Approver | undefined {
+  if (name === 'owner') return facts.owner;
+  if (name === 'requester') return facts.requester;
+  if (name === 'onBehalfOf') return facts.onBehalfOf.id === '' ? undefined : facts.onBehalfOf;
+  const people: Readonly<Record<string, Omit<Approver, 'id'>>> = Object(given['people']);
+  const person = Object.hasOwn(people, name) ? people[name] : testPeople.get(name);
+  return person === undefined ? undefined : { id: name, active: person.active, groups: person.groups };
 }

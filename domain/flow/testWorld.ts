@@ -1,0 +1,211 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { type Approver, digestOfReview, signDecision } from '../decisions.ts';
+import type { RequestState } from '../states.ts';
+import { type Advance, advance, type FlowEvent } from './advance.ts';
+import { applyChange } from './changes.ts';
+import type { Command, SignedDecision, Verdict } from './events.ts';
+import type { Facts } from './facts.ts';
+import { reviewOf } from './judge.ts';
+import type { Flow } from './language.ts';
+import type { EffectOrder, EffectOutcome, Plan } from './plan.ts';
+import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from './state.ts';
+
+/** For the tests of this process only: decisions in them are signed and verified as everywhere. */
+const keys = generateKeyPairSync('ed25519');
+const publicKeyPem = keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+
+/**
+ * One request in a world of its own: the ledger's part (facts, clock, holds) played in memory around the same `advance`
+ * that runs in production. Issuers and stores answer only when told to.
+ */
+export class TestWorld {
+  readonly flow: Flow;
+  /** One line for each event: when, what, and where the request then stood. */
+  readonly trace: string[] = [];
+  private readonly startMs: number;
+  private facts: LedgerFacts;
+  private state: FlowState;
+  private next: Advance['next'] | undefined;
+
+  constructor(flow: Flow, guardFacts: Facts, flowAuthor: string) {
+    this.flow = flow;
+    this.startMs = Date.parse(guardFacts.now);
+    this.facts = startOf(flow, guardFacts, flowAuthor);
+    this.state = initialFlowState(guardFacts.now);
+    // A responder's revocation runs its transaction before its stages.
+    const atOnce = flow.on === 'revocation' && guardFacts.request.trigger === 'incident';
+    this.take('opened', { kind: 'opened', id: atOnce ? 'opened-at-once' : 'opened', atOnce });
+  }
+
+  get requestState(): RequestState {
+    return this.facts.request.state;
+  }
+  get reason(): string | undefined {
+    return this.facts.request.reason;
+  }
+  /** The stage where the request stands or ended; undefined when all are passed. */
+  get stage(): string | undefined {
+    return this.flow.stages[this.state.stage]?.id;
+  }
+  get plan(): Pick<Plan, 'effects' | 'timer'> {
+    return this.next ?? { effects: [] };
+  }
+
+  decide(approver: Approver, verdict: 'approve' | 'deny'): Verdict {
+    const stage = this.flow.stages[this.state.stage];
+    const decision = signDecision(
+      {
+        id: `decision-${this.trace.length}`,
+        requestId: this.facts.request.id,
+        stage: stage?.id ?? '',
+        revision: this.facts.request.revision,
+        approverId: approver.id,
+        verdict,
+        digest: digestOfReview(reviewOf({ stage, facts: this.facts })),
+        comment: '',
+        decidedAt: this.facts.guardFacts.now,
+        keyId: 'test',
+      } as const,
+      keys.privateKey,
+    ) satisfies SignedDecision;
+    const id = `decision:${decision.id}`;
+    return this.take(`${verdict} by ${approver.id}`, { kind: 'decision', id, decision }, approver);
+  }
+
+  command(by: string, name: 'pause' | 'resume' | 'cancel'): Verdict {
+    const given = { by, reason: 'a test' };
+    const command: Command = name === 'resume' ? { ...given, do: name, all: false } : { ...given, do: name };
+    return this.take(`${name} by ${by}`, { kind: 'command', id: `command:${this.trace.length}`, command });
+  }
+
+  freeze(): void {
+    const hold: Hold = { kind: 'freeze', id: 'freeze', by: 'a responder', since: this.facts.guardFacts.now };
+    this.facts = { ...this.facts, holds: [...this.facts.holds, hold] };
+    this.take('freeze', { kind: 'nudge', id: 'nudge' });
+  }
+
+  thaw(): void {
+    this.facts = { ...this.facts, holds: this.facts.holds.filter(({ kind }) => kind !== 'freeze') };
+    this.take('thaw', { kind: 'nudge', id: 'nudge' });
+  }
+
+  /** Lets time pass; every timer that falls due fires at its instant. */
+  wait(ms: number): void {
+    const untilMs = this.nowMs + ms;
+    for (let due = this.dueTimer(untilMs); due !== undefined; due = this.dueTimer(untilMs)) this.fire(due);
+    this.setClock(untilMs);
+    this.take('time passed', { kind: 'nudge', id: 'nudge' });
+  }
+
+  /** Fires the open timer at its instant, however far ahead. False when there is none. */
+  fireTimer(): boolean {
+    const { timer } = this.plan;
+    if (timer !== undefined) this.fire(timer);
+    return timer !== undefined;
+  }
+
+  /** Lets issuer and store carry out an order, and succeed. */
+  succeed(order: EffectOrder): void {
+    this.take(`${order.activity} done`, { kind: 'effect', id: order.id, outcome: this.successOf(order) });
+  }
+
+  private get nowMs(): number {
+    return Date.parse(this.facts.guardFacts.now);
+  }
+
+  private setClock(epochMs: number): void {
+    const now = new Date(epochMs).toISOString();
+    this.facts = { ...this.facts, guardFacts: { ...this.facts.guardFacts, now } };
+  }
+
+  private dueTimer(untilMs: number): Plan['timer'] {
+    const { timer } = this.plan;
+    return timer !== undefined && Date.parse(timer.dueAt) <= untilMs ? timer : undefined;
+  }
+
+  private fire(timer: NonNullable<Plan['timer']>): void {
+    this.setClock(Math.max(this.nowMs, Date.parse(timer.dueAt)));
+    this.take('timer', { kind: 'timer', id: timer.id });
+  }
+
+  private successOf({ activity }: EffectOrder): EffectOutcome {
+    switch (activity) {
+      case 'create':
+        return { ok: true, result: { fingerprint: 'test' } };
+      case 'promote':
+        return { ok: true, result: { outcome: 'served' } };
+      case 'quarantine':
+        return { ok: true, result: {} };
+      case 'destroy': {
+        const at = this.facts.guardFacts.now;
+        return { ok: true, result: { receipt: { method: 'tried', because: 'a test', at, stillUsable: [] } } };
+      }
+    }
+  }
+
+  private take(what: string, event: FlowEvent, approver?: Approver): Verdict {
+    const { flow, state, facts } = this;
+    const context = approver && { decisionContext: { approver, decisionKeys: { test: publicKeyPem } } };
+    const result = advance({ flow, state, event, facts, ...context });
+    const changed = result.changes.reduce(applyChange, facts);
+    const { reason: _earlier, ...request } = changed.request;
+    const reason = result.reason === undefined ? {} : { reason: result.reason };
+    this.facts = { ...changed, request: { ...request, ...reason, state: result.next.state } };
+    this.state = result.state;
+    this.next = result.next;
+    this.trace.push(this.lineOf(what, result.verdict));
+    return result.verdict;
+  }
+
+  private lineOf(what: string, verdict: Verdict): string {
+    const hours = Math.round((this.nowMs - this.startMs) / 36_000) / 100;
+    const refusal = verdict.accepted ? '' : ` (refused: ${verdict.slug})`;
+    const reason = this.reason === undefined ? '' : `, ${this.reason}`;
+    return `+${hours}h ${what}${refusal} → ${this.requestState}${reason}${this.stage === undefined ? '' : ` at ${this.stage}`}`;
+  }
+}
+
+/** Onboarding finds nothing yet; the others an active identity with one credential that is served. */
+function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts {
+  const { now, subject, requester, onBehalfOf, owner } = guardFacts;
+  const isNew = flow.on === 'onboarding';
+  const served = {
+    version: 1,
+    state: 'current',
+    requestId: 'earlier-request',
+    leaseEndsAt: now,
+    expiresAt: subject.expiresAt,
+    promotedEpoch: 1,
+    hasReceipt: false,
+  } as const;
+  return {
+    request: {
+      id: 'test-request',
+      kind: flow.on,
+      state: 'evaluating',
+      revision: 1,
+      flowDigest: 'test',
+      requesterId: requester.id,
+      onBehalfOf: onBehalfOf.id,
+      createdAt: now,
+    },
+    identity: {
+      id: subject.id,
+      state: isNew ? 'requested' : 'active',
+      epoch: isNew ? 0 : 1,
+      highestVersion: isNew ? 0 : 1,
+    },
+    credentials: isNew ? [] : [served],
+    guardFacts,
+    parties: {
+      requesters: [requester.id],
+      onBehalfOf: onBehalfOf.id === '' ? [] : [onBehalfOf.id],
+      ownerId: owner.id,
+      flowAuthor,
+    },
+    decisions: [],
+    holds: [],
+    acknowledgedBy: [],
+    leaseMs: 60_000,
+  };
+}

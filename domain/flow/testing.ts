@@ -1,0 +1,106 @@
+import type { Approver } from '../decisions.ts';
+import { isFinalRequestState } from '../states.ts';
+import { durationMs } from './duration.ts';
+import type { Verdict } from './events.ts';
+import type { Flow, FlowTest, FlowTestEvent, FlowTestExpectation } from './language.ts';
+import { selectFlow } from './select.ts';
+import { factsOfTest, personOfTest } from './testFacts.ts';
+import { TestWorld } from './testWorld.ts';
+
+/** Where a request stood at the end of a test. `outcome` may be more than a test can expect, such as `not-covered`. */
+export interface FlowTestOutcome extends Partial<Omit<FlowTestExpectation, 'outcome'>> {
+  readonly outcome: string;
+}
+
+export type FlowTestResult =
+  | { readonly passed: true; readonly trace: readonly string[] }
+  | {
+      readonly passed: false;
+      readonly expected: FlowTestExpectation;
+      readonly got: FlowTestOutcome;
+      /** What happened, an event a line. */
+      readonly trace: readonly string[];
+    };
+
+/** Steps after which a request that should complete is taken not to. */
+const stepLimit = 100;
+
+/**
+ * Runs one test of a flow with the `advance` that runs in production: the events in order, then, when `completed` is
+ * expected, issuer and store succeed at everything and grace windows pass. Every field of `expect` must come out; a field
+ * left out is not looked at. Pure: the same flow and test give the same result.
+ */
+export function runFlowTest(flow: Flow, test: FlowTest): FlowTestResult {
+  const facts = factsOfTest(flow, test.given);
+  const { expect } = test;
+  const selection = selectFlow([{ flow }], facts);
+  if (!('found' in selection)) {
+    const why = 'none' in selection ? selection.detail : '';
+    return { passed: false, expected: expect, got: { outcome: 'not-covered' }, trace: [why] };
+  }
+  const flowAuthor = String(test.given['flowAuthor'] ?? 'flow-author');
+  const world = new TestWorld(flow, facts, flowAuthor);
+  let refused: string | undefined;
+  for (const event of test.events) {
+    const verdict = play(world, event, (name) => personOfTest(name, test.given, facts));
+    if ('decision' in event) refused = verdict?.accepted === false ? verdict.slug : undefined;
+  }
+  if (expect.outcome === 'completed') complete(world);
+
+  const { reason, stage, trace } = world;
+  const got: FlowTestOutcome = {
+    outcome: outcomeOf(world),
+    ...(reason !== undefined && { reason }),
+    ...(refused !== undefined && { refused }),
+    ...(stage !== undefined && { stage }),
+  };
+  const isMet =
+    got.outcome === expect.outcome &&
+    (expect.reason === undefined || got.reason === expect.reason) &&
+    (expect.stage === undefined || got.stage === expect.stage) &&
+    // A decision that nobody expected to be refused proves nothing by its place in the test.
+    got.refused === expect.refused;
+  return isMet ? { passed: true, trace } : { passed: false, expected: expect, got, trace };
+}
+
+/** @returns the verdict on a decision or command; undefined for what the world does by itself */
+function play(
+  world: TestWorld,
+  event: FlowTestEvent,
+  personOf: (name: string) => Approver | undefined,
+): Verdict | undefined {
+  // Whom no directory knows may be tried too: they are not eligible.
+  if ('decision' in event) {
+    return world.decide(personOf(event.by) ?? { id: event.by, active: false, groups: [] }, event.decision);
+  }
+  if ('pause' in event) return world.command(event.pause, 'pause');
+  if ('resume' in event) return world.command(event.resume, 'resume');
+  if ('cancel' in event) return world.command(event.cancel, 'cancel');
+  if ('wait' in event) world.wait(durationMs(event.wait));
+  else if ('freeze' in event) world.freeze();
+  else world.thaw();
+  return undefined;
+}
+
+/** Issuer and store succeed; only the clocks of the effect run on, never those of people. */
+function complete(world: TestWorld): void {
+  for (let step = 0; step < stepLimit; step++) {
+    const [order] = world.plan.effects;
+    if (order !== undefined) world.succeed(order);
+    else if (isFinalRequestState(world.requestState) || outcomeOf(world) !== 'issuing' || !world.fireTimer()) return;
+  }
+}
+
+function outcomeOf({ requestState }: TestWorld): string {
+  switch (requestState) {
+    case 'awaiting-approval':
+    case 'awaiting-proof':
+      return 'waiting';
+    case 'executing':
+    case 'awaiting-consumers':
+    case 'stuck':
+      return 'issuing';
+    default:
+      return requestState;
+  }
+}
