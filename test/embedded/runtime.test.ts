@@ -104,9 +104,7 @@ test('a second start on the same state is refused by the first one, named, and d
 test('kill -9 of the whole leaves no process running, and the next start goes on', async () => {
   const stateDir = temporaryDirectory();
   const script = fileURLToPath(new URL('./runStandIns.ts', import.meta.url));
-  const doomed = spawn(process.execPath, [script, stateDir, String(await freePort())], {
-    stdio: ['ignore', 'pipe', 2],
-  });
+  const doomed = spawn(process.execPath, [script, stateDir, String(await freePort())]);
   doomed.stderr.pipe(process.stderr);
   const [line] = await new Promise<string[]>((resolve) => {
     createInterface({ input: doomed.stdout }).once('line', (text) => resolve([text]));
