@@ -19,7 +19,7 @@ stages:
   - {id: tell, notify: {to: [owner, requester]}}
 tests:
   - name: one approval is not enough
-    given: {risk: {score: 50}, people: {pia: {groups: [security]}}}
+    given: {risk: {score: 50}, people: {pia: {groups: [security]}}, subject: {environment: production}}
     events: [{decision: approve, by: pia}]
     expect: {outcome: waiting, stage: review}
 `;

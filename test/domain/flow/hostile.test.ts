@@ -75,7 +75,7 @@ test.each(['__proto__', 'constructor', 'prototype'])(
   (key) => {
     for (const source of [
       flowWith('kind: Flow', `kind: Flow\n${key}: {polluted: true}`),
-      flowWith('{risk: {score: 50}', `{risk: {score: 50}, subject: {labels: {${key}: {polluted: true}}}`),
+      flowWith('{environment: production}}', `{labels: {${key}: {polluted: true}}}}`),
       flowWith('people: {pia:', `people: {${key}: {groups: [security]}, pia:`),
     ]) {
       expect(refusalOf(source)).toContain(`'${key}' cannot be a key`);
