@@ -27,6 +27,11 @@ export function uuidV5(name: string): Buffer {
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
 
+/** An id made of 16 given bytes, in the form of all ids. */
+export function idFromBytes(bytes: Buffer): string {
+  return base32(bytes.subarray(0, 16));
+}
+
 function base32(bytes: Buffer): string {
   let bits = BigInt(`0x${bytes.toString('hex')}`);
   // 128 bits are 25 groups of five and three bits more: pad on the right to 130, as RFC 4648 does.

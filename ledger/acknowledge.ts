@@ -1,11 +1,15 @@
+import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence } from './evidence.ts';
 import { enqueue } from './outbox.ts';
-import type { Identity } from '../prisma/generated/client.ts';
 
 export type Acknowledged =
   | { readonly acknowledged: true; readonly openRequestId: string | undefined }
-  | { readonly acknowledged: false; readonly slug: 'not-found' | 'not-a-consumer' | 'wrong-epoch' | 'revoking'; readonly detail: string };
+  | {
+      readonly acknowledged: false;
+      readonly slug: 'not-found' | 'not-a-consumer' | 'wrong-epoch' | 'revoking';
+      readonly detail: string;
+    };
 
 /**
  * Effect: this consumer uses what the store serves under this epoch. Idempotent by (identity, epoch, consumer). Only the
@@ -17,20 +21,42 @@ export async function acknowledge(
 ): Promise<Acknowledged> {
   return issuingTransaction(ledger, async (tx): Promise<Acknowledged> => {
     const [identity] = await tx.$queryRaw<Identity[]>`SELECT * FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
-    if (identity === undefined) return { acknowledged: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
+    if (identity === undefined)
+      return { acknowledged: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
     if (!identity.consumers.includes(consumer)) {
-      return { acknowledged: false, slug: 'not-a-consumer', detail: `${consumer} is not a registered consumer of ${identityId}.` };
+      return {
+        acknowledged: false,
+        slug: 'not-a-consumer',
+        detail: `${consumer} is not a registered consumer of ${identityId}.`,
+      };
     }
     if (identity.state !== 'active') {
-      return { acknowledged: false, slug: 'revoking', detail: `Identity ${identityId} is ${identity.state}: there is nothing to cut over to.` };
+      return {
+        acknowledged: false,
+        slug: 'revoking',
+        detail: `Identity ${identityId} is ${identity.state}: there is nothing to cut over to.`,
+      };
     }
-    const served = await tx.credential.findFirst({ where: { identityId, state: 'current' }, select: { promotedEpoch: true } });
+    const served = await tx.credential.findFirst({
+      where: { identityId, state: 'current' },
+      select: { promotedEpoch: true },
+    });
     if (epoch !== identity.epoch || served?.promotedEpoch !== epoch) {
       const found = served?.promotedEpoch ?? 'none yet';
-      return { acknowledged: false, slug: 'wrong-epoch', detail: `The store serves epoch ${found}, not ${epoch}. Read the secret again, then acknowledge its epoch.` };
+      return {
+        acknowledged: false,
+        slug: 'wrong-epoch',
+        detail: `The store serves epoch ${found}, not ${epoch}. Read the secret again, then acknowledge its epoch.`,
+      };
     }
-    const { count } = await tx.acknowledgement.createMany({ data: [{ identityId, epoch, consumer }], skipDuplicates: true });
-    const open = await tx.request.findFirst({ where: { identityId, kind: 'rotation', finishedAt: null }, select: { id: true } });
+    const { count } = await tx.acknowledgement.createMany({
+      data: [{ identityId, epoch, consumer }],
+      skipDuplicates: true,
+    });
+    const open = await tx.request.findFirst({
+      where: { identityId, kind: 'rotation', finishedAt: null },
+      select: { id: true },
+    });
     if (count === 1) {
       await appendEvidence(tx, ledger.evidence, [
         {

@@ -67,7 +67,11 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
       return;
     }
     case 'destroyed':
-      await credential(change.version, { state: 'destroyed', destroyedAt: now, receipt: { ...change.receipt } as object });
+      await credential(change.version, {
+        state: 'destroyed',
+        destroyedAt: now,
+        receipt: { ...change.receipt } as object,
+      });
       return;
     case 'activate-identity': {
       const { expiresAt } = await tx.identity.update({ where: { id: identityId }, data: { state: 'active' } });
@@ -164,7 +168,12 @@ function rotationDue(issuedAt: Date, expiresAt: Date): Date {
 }
 
 /** Effect: one due row per kind and subject; the newest date wins. */
-async function dueAt(tx: Transaction, kind: 'rotation' | 'expiry' | 'sweep', subjectId: string, at: Date): Promise<void> {
+async function dueAt(
+  tx: Transaction,
+  kind: 'rotation' | 'expiry' | 'sweep',
+  subjectId: string,
+  at: Date,
+): Promise<void> {
   await tx.dueWork.upsert({
     where: { kind_subjectId: { kind, subjectId } },
     create: { kind, subjectId, dueAt: at },

@@ -22,14 +22,20 @@ export async function narrowIdentity(
 ): Promise<Narrowed> {
   return issuingTransaction(ledger, async (tx): Promise<Narrowed> => {
     const [identity] = await tx.$queryRaw<Identity[]>`SELECT * FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
-    if (identity === undefined) return { narrowed: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
+    if (identity === undefined)
+      return { narrowed: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
     if (identity.state !== 'active') {
-      const remedy = identity.state === 'requested' ? 'Amend its onboarding request instead.' : 'It can no longer be changed.';
+      const remedy =
+        identity.state === 'requested' ? 'Amend its onboarding request instead.' : 'It can no longer be changed.';
       return { narrowed: false, slug: 'not-active', detail: `Identity ${identityId} is ${identity.state}. ${remedy}` };
     }
     const widens = wideningOf(identity, change);
     if (widens !== undefined) {
-      return { narrowed: false, slug: 'no-flow', detail: `${widens} would widen access, and no flow reviews that. Narrow it here, or onboard a new identity.` };
+      return {
+        narrowed: false,
+        slug: 'no-flow',
+        detail: `${widens} would widen access, and no flow reviews that. Narrow it here, or onboard a new identity.`,
+      };
     }
     const at = new Date();
     const narrowed = await tx.identity.update({

@@ -60,9 +60,10 @@ export async function storeOf({ prisma }: Reads, identityId: string): Promise<st
 export async function isIdentityEmptied({ prisma }: Reads, identityId: string, but: number): Promise<boolean> {
   const identity = await prisma.identity.findUnique({ where: { id: identityId }, select: { state: true } });
   if (identity === null || identity.state === 'requested' || identity.state === 'active') return false;
-  const left = await prisma.credential.count({
-    where: { identityId, version: { not: but }, state: { not: 'destroyed' }, probe: { equals: undefined } },
-  });
+  const [row] = await prisma.$queryRaw<{ left: bigint }[]>`
+    SELECT count(*) AS "left" FROM "credential"
+    WHERE "identityId" = ${identityId} AND "version" <> ${but} AND "state" <> 'destroyed' AND "probe" IS NULL`;
+  const left = Number(row?.left ?? 0);
   return left === 0;
 }
 
@@ -84,6 +85,8 @@ export async function keepProbe(
 export class CredentialMissing extends Error {
   override readonly name = 'CredentialMissing';
   constructor(identityId: string, version: number) {
-    super(`Credential ${identityId}-v${version} is not in the ledger; nothing was done. Check that worker and API use the same database.`);
+    super(
+      `Credential ${identityId}-v${version} is not in the ledger; nothing was done. Check that worker and API use the same database.`,
+    );
   }
 }

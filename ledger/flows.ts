@@ -38,9 +38,15 @@ export async function flowFor(
   const selection = selectFlow(flows, facts);
   if ('found' in selection) return { found: selection.found };
   if ('ambiguous' in selection) {
-    return { slug: 'ambiguous-flow', detail: `Flows ${selection.ambiguous.join(' and ')} match equally well. Make one of them more specific.` };
+    return {
+      slug: 'ambiguous-flow',
+      detail: `Flows ${selection.ambiguous.join(' and ')} match equally well. Make one of them more specific.`,
+    };
   }
-  return { slug: 'no-flow', detail: `No published flow for ${operation} covers this subject: ${selection.none}. Publish one, or correct the subject.` };
+  return {
+    slug: 'no-flow',
+    detail: `No published flow for ${operation} covers this subject: ${selection.detail} Publish one, or correct the subject.`,
+  };
 }
 
 /**
@@ -86,6 +92,8 @@ const seeder = 'system:seed';
 export class FlowVersionMissing extends Error {
   override readonly name = 'FlowVersionMissing';
   constructor(digest: string) {
-    super(`Flow version ${digest} is not in the ledger although a request runs under it. Restore the ledger from its backup.`);
+    super(
+      `Flow version ${digest} is not in the ledger although a request runs under it. Restore the ledger from its backup.`,
+    );
   }
 }

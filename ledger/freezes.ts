@@ -57,7 +57,11 @@ async function insertFreeze(ledger: Ledger, order: FreezeOrder): Promise<Freeze>
 
 export type Lift =
   | { readonly lifted: true; readonly freeze: Freeze }
-  | { readonly lifted: false; readonly slug: 'not-found' | 'freeze-lifted' | 'second-responder'; readonly detail: string };
+  | {
+      readonly lifted: false;
+      readonly slug: 'not-found' | 'freeze-lifted' | 'second-responder';
+      readonly detail: string;
+    };
 
 /** Effect: the freeze holds no more. Another responder than the one who opened it, with a recorded reason. */
 export async function liftFreeze(
@@ -70,7 +74,11 @@ export async function liftFreeze(
     if (freeze.liftedAt !== null) {
       // The same responder asking again asks for what already is.
       if (freeze.liftedBy === by) return { lifted: true, freeze };
-      return { lifted: false, slug: 'freeze-lifted', detail: `Freeze ${id} was lifted at ${freeze.liftedAt.toISOString()}.` };
+      return {
+        lifted: false,
+        slug: 'freeze-lifted',
+        detail: `Freeze ${id} was lifted at ${freeze.liftedAt.toISOString()}.`,
+      };
     }
     if (freeze.openedBy === by) {
       return {

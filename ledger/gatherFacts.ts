@@ -161,8 +161,7 @@ export function guardFactsOf(
       ...(requester ?? { id: request.requesterId, active: true, groups: [] }),
       kind: request.requesterKind as RequesterFacts['kind'],
     },
-    onBehalfOf:
-      request.onBehalfOf === null ? { id: '', active: false, groups: [] } : person(request.onBehalfOf),
+    onBehalfOf: request.onBehalfOf === null ? { id: '', active: false, groups: [] } : person(request.onBehalfOf),
     request: {
       kind: request.kind as RequestKind,
       trigger: request.trigger as Facts['request']['trigger'],

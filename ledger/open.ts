@@ -1,9 +1,8 @@
-import { mintStates } from '../domain/states.ts';
 import type { NewSubject, OpenOrder, OpenResult } from '../domain/flow/open.ts';
 import { type FlowState, initialFlowState } from '../domain/flow/state.ts';
-import { isFinalRequestState, type RequestState } from '../domain/states.ts';
 import { parseName } from '../domain/names.ts';
-import { Prisma, type Identity, type Request } from '../prisma/generated/client.ts';
+import { isFinalRequestState, mintStates, type RequestState } from '../domain/states.ts';
+import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { appendEvidence } from './evidence.ts';
@@ -59,13 +58,20 @@ async function openOnboarding(tx: Transaction, ledger: Ledger, order: OpenOrder)
   if (subject === undefined) return refuse('invalid-request', 'An onboarding names its subject.');
   const identity = newIdentity(order.identityId, subject);
   const taken = await tx.identity.findFirst({
-    where: { nameKey: identity.nameKey, environment: identity.environment, state: { in: ['requested', 'active', 'revoking'] } },
+    where: {
+      nameKey: identity.nameKey,
+      environment: identity.environment,
+      state: { in: ['requested', 'active', 'revoking'] },
+    },
     select: { id: true, name: true },
   });
   if (taken !== null) return nameTaken(subject, taken.id);
   const owner = await tx.person.findUnique({ where: { id: subject.ownerId } });
   if (owner === null || !owner.active) {
-    return refuse('owner-not-valid', `${subject.ownerId} is not an active person of the directory. Name an owner who is.`);
+    return refuse(
+      'owner-not-valid',
+      `${subject.ownerId} is not an active person of the directory. Name an owner who is.`,
+    );
   }
   const flow = await chooseFlow(tx, order, { ...identity, createdAt: new Date() });
   if ('opened' in flow) return flow;
@@ -264,7 +270,10 @@ function racedRefusal(order: OpenOrder): Refusal {
   if (order.kind === 'onboarding') {
     return refuse('name-taken', 'An identity of this name was requested at the same moment. Choose another name.');
   }
-  return refuse('request-running', `Another request began on identity ${order.identityId} at the same moment. Retry to join it.`);
+  return refuse(
+    'request-running',
+    `Another request began on identity ${order.identityId} at the same moment. Retry to join it.`,
+  );
 }
 
 function isUniqueViolation(error: unknown): boolean {

@@ -10,7 +10,9 @@ export type OutboxPayload =
 
 /** Effect: one message, delivered only if the transaction commits. */
 export async function enqueue(tx: Transaction, payload: OutboxPayload): Promise<void> {
-  await tx.outboxMessage.create({ data: { kind: payload.kind, payload: payload as unknown as Prisma.InputJsonObject } });
+  await tx.outboxMessage.create({
+    data: { kind: payload.kind, payload: payload as unknown as Prisma.InputJsonObject },
+  });
 }
 
 export interface ClaimedMessage {

@@ -7,6 +7,9 @@ import { openRequest } from './open.ts';
  * the identity is issued, promoted or served. The workflow, told by the outbox, does the rest. Idempotent by
  * (principal, Idempotency-Key).
  */
-export async function revokeNow(ledger: Ledger, order: OpenOrder & { readonly kind: 'revocation' }): Promise<OpenResult> {
+export async function revokeNow(
+  ledger: Ledger,
+  order: OpenOrder & { readonly kind: 'revocation' },
+): Promise<OpenResult> {
   return openRequest(ledger, order, { atOnce: true });
 }

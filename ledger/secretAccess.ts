@@ -1,10 +1,14 @@
+import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence } from './evidence.ts';
-import type { Identity } from '../prisma/generated/client.ts';
 
 export type SecretAccess =
   | { readonly allowed: true; readonly store: string; readonly issuer: string }
-  | { readonly allowed: false; readonly slug: 'not-found' | 'not-a-consumer' | 'revoking' | 'no-secret'; readonly detail: string };
+  | {
+      readonly allowed: false;
+      readonly slug: 'not-found' | 'not-a-consumer' | 'revoking' | 'no-secret';
+      readonly detail: string;
+    };
 
 /**
  * Before the store is read: this principal is a registered consumer, the identity is not being revoked, and the access
@@ -16,7 +20,8 @@ export async function recordSecretAccess(
 ): Promise<SecretAccess> {
   return issuingTransaction(ledger, async (tx): Promise<SecretAccess> => {
     const [identity] = await tx.$queryRaw<Identity[]>`SELECT * FROM "identity" WHERE "id" = ${identityId} FOR SHARE`;
-    if (identity === undefined) return { allowed: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
+    if (identity === undefined)
+      return { allowed: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
     if (!identity.consumers.includes(consumer)) {
       return {
         allowed: false,
@@ -52,9 +57,15 @@ export async function mayStillServe(
   if (identity === null) return { allowed: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
   const obstacle = unservable(identity);
   if (obstacle !== undefined) return obstacle;
-  const credential = await ledger.prisma.credential.findUnique({ where: { identityId_version: { identityId, version } } });
+  const credential = await ledger.prisma.credential.findUnique({
+    where: { identityId_version: { identityId, version } },
+  });
   if (credential === null || credential.state === 'destroying' || credential.state === 'destroyed') {
-    return { allowed: false, slug: 'revoking', detail: `Version ${version} of ${identityId} is being destroyed. Read again.` };
+    return {
+      allowed: false,
+      slug: 'revoking',
+      detail: `Version ${version} of ${identityId} is being destroyed. Read again.`,
+    };
   }
   return { allowed: true, store: identity.store, issuer: identity.issuer };
 }
@@ -64,5 +75,9 @@ function unservable(identity: Identity): SecretAccess | undefined {
   if (identity.state === 'requested') {
     return { allowed: false, slug: 'no-secret', detail: `Identity ${identity.id} has no credential yet.` };
   }
-  return { allowed: false, slug: 'revoking', detail: `Identity ${identity.id} is ${identity.state}; nothing is served any more.` };
+  return {
+    allowed: false,
+    slug: 'revoking',
+    detail: `Identity ${identity.id} is ${identity.state}; nothing is served any more.`,
+  };
 }

@@ -1,7 +1,7 @@
 import {
   ActivityFailure,
-  allHandlersFinished,
   ApplicationFailure,
+  allHandlersFinished,
   CancellationScope,
   condition,
   continueAsNew,
@@ -14,7 +14,7 @@ import {
   TimeoutFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import { type AdvanceResult, type RequestEvent, type SignedDecision } from '../contracts/events.ts';
+import type { AdvanceResult, RequestEvent, SignedDecision } from '../contracts/events.ts';
 import { decideUpdate, nudgeSignal, openUpdate } from '../contracts/names.ts';
 import type { OpenOrder, OpenResult } from '../contracts/open.ts';
 import type { EffectOrder, EffectOutcome, Plan } from '../contracts/plan.ts';
@@ -142,9 +142,9 @@ class RequestRun {
     this.#effects.set(order.id, scope);
     void (async () => {
       const outcome = await scope.run(() => outcomeOf(order));
+      // Ours until its outcome is recorded: a plan made before that still names it, and must not start it again.
+      if (outcome !== undefined) await this.#feed(requestId, { kind: 'effect', id: order.id, outcome });
       this.#effects.delete(order.id);
-      if (outcome === undefined) return;
-      await this.#feed(requestId, { kind: 'effect', id: order.id, outcome });
     })();
   }
 

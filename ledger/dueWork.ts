@@ -1,0 +1,65 @@
+import type { Ledger } from './client.ts';
+
+export interface DueRow {
+  readonly kind: 'rotation' | 'expiry' | 'sweep';
+  /** An identity id; for a sweep, a credential's handle. */
+  readonly subjectId: string;
+  /** How often it was claimed, this time included. */
+  readonly attempts: number;
+}
+
+type Rows = Pick<Ledger, 'prisma'>;
+
+/**
+ * Claims what is due, oldest first, by index. Claiming pushes the row by a backoff with jitter (1 min, 2, 4 … 1 day), so
+ * that frozen or failing rows cannot fill every batch; work that succeeds removes or re-dates its row.
+ */
+export async function claimDueRows({ prisma }: Rows, limit: number): Promise<readonly DueRow[]> {
+  return prisma.$queryRaw<DueRow[]>`
+    UPDATE "due_work" SET
+      "attempts" = "attempts" + 1,
+      "dueAt" = clock_timestamp() + make_interval(secs => least(60 * power(2, "attempts"), 86400) * (0.75 + random() / 2))
+    WHERE ("kind", "subjectId") IN (
+      SELECT "kind", "subjectId" FROM "due_work" WHERE "dueAt" <= clock_timestamp()
+      ORDER BY "dueAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+    RETURNING "kind", "subjectId", "attempts"`;
+}
+
+/** The row's work is done or has become pointless. Idempotent. */
+export async function removeDueRow({ prisma }: Rows, { kind, subjectId }: DueRow): Promise<void> {
+  await prisma.dueWork.deleteMany({ where: { kind, subjectId } });
+}
+
+export interface SleepingRequest {
+  readonly id: string;
+  readonly kind: 'onboarding' | 'rotation' | 'revocation';
+  readonly identityId: string;
+}
+
+/** Claims requests that should have moved by themselves and have not: their workflow may be lost. Each is looked at again 2 min later. */
+export async function claimSleepingRequests({ prisma }: Rows, limit: number): Promise<readonly SleepingRequest[]> {
+  return prisma.$queryRaw<SleepingRequest[]>`
+    UPDATE "request" SET "wakeAt" = clock_timestamp() + interval '2 minutes'
+    WHERE "id" IN (
+      SELECT "id" FROM "request" WHERE "wakeAt" <= clock_timestamp() ORDER BY "wakeAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+    RETURNING "id", "kind", "identityId"`;
+}
+
+/** What a scheduled rotation or expiry needs to open its request; undefined when the identity is not active any more. */
+export async function activeIdentity(
+  { prisma }: Rows,
+  identityId: string,
+): Promise<{ readonly id: string; readonly highestVersion: number } | undefined> {
+  const identity = await prisma.identity.findFirst({
+    where: { id: identityId, state: 'active' },
+    select: { id: true, highestVersion: true },
+  });
+  return identity ?? undefined;
+}
+
+/** The lifecycle finished a run: alerting watches the age of this. */
+export async function recordLifecycleSuccess({ prisma }: Rows): Promise<void> {
+  await prisma.$executeRaw`
+    INSERT INTO "lifecycle_run" ("id", "lastSuccessAt") VALUES (1, clock_timestamp())
+    ON CONFLICT ("id") DO UPDATE SET "lastSuccessAt" = excluded."lastSuccessAt"`;
+}

@@ -1,0 +1,55 @@
+import { type KeyObject, randomBytes } from 'node:crypto';
+import { type Ledger, openPrisma } from './client.ts';
+import { ensureInstallation, type Installation } from './installation.ts';
+import { applyMigrations } from './migrate.ts';
+
+export interface LedgerSettings {
+  readonly databaseUrl: string;
+  /** Where the installation is reached: part of the evidence's origin, at the first start only. */
+  readonly host: string;
+  readonly leaseMs: number;
+  readonly poolSize?: number;
+  readonly keys: {
+    readonly evidenceMac: KeyObject;
+    readonly personPseudonym: KeyObject;
+    readonly evidenceSigning: KeyObject;
+    readonly decisionVerifying: ReadonlyMap<string, KeyObject>;
+  };
+}
+
+export interface OpenedLedger extends Ledger {
+  readonly installation: Installation;
+  close(): Promise<void>;
+}
+
+/**
+ * Brings the schema up to date, makes or finds the installation, and opens the pool. Idempotent; any number of processes
+ * may do it at once.
+ * @throws PostgresTooOld, or the driver's error when the database cannot be reached
+ */
+export async function openLedger({
+  databaseUrl,
+  host,
+  leaseMs,
+  poolSize,
+  keys,
+}: LedgerSettings): Promise<OpenedLedger> {
+  await applyMigrations({ databaseUrl });
+  const prisma = openPrisma({ databaseUrl, ...(poolSize === undefined ? {} : { poolSize }) });
+  const installation = await ensureInstallation(prisma, { host, random: randomBytes(16) });
+  return {
+    prisma,
+    installation,
+    leaseMs,
+    evidence: {
+      macKey: keys.evidenceMac.export(),
+      personKey: keys.personPseudonym.export(),
+      signingKey: keys.evidenceSigning,
+      origin: installation.origin,
+    },
+    decisionKeys: Object.fromEntries(
+      [...keys.decisionVerifying].map(([keyId, key]) => [keyId, String(key.export({ type: 'spki', format: 'pem' }))]),
+    ),
+    close: () => prisma.$disconnect(),
+  };
+}

@@ -1,0 +1,99 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { AdvanceResult, SignedDecision } from '../../contracts/events.ts';
+import type { NewSubject, OpenOrder, OpenResult } from '../../contracts/open.ts';
+import { digestOfReview, signDecision } from '../../domain/decisions.ts';
+import { idFromKey } from '../../domain/ids.ts';
+import { findRequest } from '../../ledger/queries/requests.ts';
+import type { TestInstallation } from './installation.ts';
+
+/** A valid new subject, changed where the test says so. */
+export function subject(change: Partial<NewSubject> = {}): NewSubject {
+  return {
+    kind: 'service-account',
+    name: `orders ${randomUUID().slice(0, 8)}`,
+    environment: 'staging',
+    ownerId: 'owner@tenure.example',
+    purpose: 'reads orders for the tests',
+    scopes: [],
+    integration: 'payments',
+    labels: {},
+    consumers: ['pipeline:deploy'],
+    expiresAt: new Date(Date.now() + 30 * 86_400_000).toISOString(),
+    issuer: 'main-db',
+    store: 'sealed',
+    ...change,
+  };
+}
+
+export function onboardingOrder(change: Partial<NewSubject> = {}, order: Partial<OpenOrder> = {}): OpenOrder {
+  return openOrder('onboarding', { subject: subject(change), ...order });
+}
+
+/** An order of its own key, so that it is never mistaken for another's repeat. */
+export function openOrder(kind: OpenOrder['kind'], change: Partial<OpenOrder> = {}): OpenOrder {
+  const principal = change.principal ?? 'requester@tenure.example';
+  const key = change.idempotencyKey ?? randomUUID();
+  return {
+    kind,
+    requestId: idFromKey('request', { principal, key }),
+    identityId: idFromKey('identity', { principal, key }),
+    principal,
+    principalKind: 'person',
+    idempotencyKey: key,
+    bodyDigest: createHash('sha256').update(key).digest('hex'),
+    trigger: 'person',
+    justification: 'the tests want it',
+    ...change,
+  };
+}
+
+/** Opens and insists on success. */
+export async function opened(
+  installation: TestInstallation,
+  order: OpenOrder,
+): Promise<Extract<OpenResult, { opened: true }>> {
+  const result = await installation.gateway.open(order);
+  if (!result.opened) throw new Error(`${result.slug}: ${result.detail}`);
+  return result;
+}
+
+/** Decides as the API does: on exactly what the request shows now, signed. */
+export async function decide(
+  installation: TestInstallation,
+  {
+    requestId,
+    by,
+    verdict = 'approve',
+    change = {},
+  }: {
+    requestId: string;
+    by: string;
+    verdict?: SignedDecision['verdict'];
+    change?: Partial<SignedDecision>;
+  },
+): Promise<AdvanceResult> {
+  const request = await findRequest(installation.ledger.prisma, requestId);
+  if (request === undefined) throw new Error(`no request ${requestId}`);
+  const { review } = request;
+  const { keyId, privateKey } = installation.keys.decisionSigning;
+  const decision = signDecision(
+    {
+      id: idFromKey('decision', { principal: by, key: randomUUID() }),
+      requestId,
+      stage: review.stage,
+      revision: review.revision,
+      approverId: by,
+      verdict,
+      digest: digestOfReview(review),
+      comment: '',
+      decidedAt: new Date().toISOString(),
+      keyId,
+      ...change,
+    },
+    privateKey,
+  );
+  return installation.gateway.decide(
+    { kind: request.kind as OpenOrder['kind'], identityId: request.identityId },
+    decision,
+  );
+}

@@ -1,0 +1,13 @@
+/** The people of the tests; addresses are reserved for examples (RFC 2606). */
+const person = (name: string, ...groups: string[]) => ({ id: `${name}@tenure.example`, name, groups, active: true });
+
+export const people = [
+  person('requester', 'requester'),
+  person('owner', 'owner'),
+  person('security-1', 'security'),
+  person('security-2', 'security'),
+  person('security-lead', 'security', 'security-lead'),
+  person('responder', 'responder'),
+  person('responder-2', 'responder'),
+  person('auditor', 'auditor'),
+];

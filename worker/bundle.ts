@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const workflowsPath = join(root, 'workflows/index.ts');
+const bundlePath = join(root, 'worker/bundle/workflows.js');
+
+/** What a workflow bundle may be made of: a change in any of them makes another bundle. */
+const sources = ['workflows', 'contracts', 'package-lock.json'];
+
+/**
+ * The workflow code, bundled once and kept beside its digest; built anew when its sources or the SDK changed.
+ * Options that concern workflow code (interceptors, converters) belong here, for they are ignored anywhere else.
+ */
+export async function workflowBundle(): Promise<WorkflowBundle> {
+  const stamp = `// ${digestOfSources()}\n`;
+  if (existsSync(bundlePath)) {
+    const kept = readFileSync(bundlePath, 'utf8');
+    if (kept.startsWith(stamp)) return { code: kept };
+  }
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet });
+  mkdirSync(dirname(bundlePath), { recursive: true });
+  const draft = `${bundlePath}.${process.pid}`;
+  writeFileSync(draft, stamp + code);
+  renameSync(draft, bundlePath);
+  return { code: stamp + code };
+}
+
+function digestOfSources(): string {
+  const hash = createHash('sha256');
+  for (const source of sources) {
+    for (const file of filesOf(join(root, source))) hash.update(file.slice(root.length)).update(readFileSync(file));
+  }
+  return hash.digest('hex');
+}
+
+function filesOf(path: string): string[] {
+  if (!path.startsWith(root) || !existsSync(path)) return [];
+  if (path.endsWith('.json')) return [path];
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+const silent = (): void => undefined;
+const quiet = { log: silent, trace: silent, debug: silent, info: silent, warn: console.warn, error: console.error };

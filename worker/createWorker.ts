@@ -1,0 +1,26 @@
+import { type NativeConnection, Worker } from '@temporalio/worker';
+import type { Activities } from '../contracts/activities.ts';
+import { taskQueue } from '../contracts/names.ts';
+import { workflowBundle } from './bundle.ts';
+
+/**
+ * The worker of the one task queue. Two cores carry it; scale out by starting more processes.
+ * @param activities everything `contracts/activities.ts` names, so that a forgotten one does not compile
+ */
+export async function createWorker(options: {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly activities: Activities;
+}): Promise<Worker> {
+  return Worker.create({
+    ...options,
+    taskQueue,
+    workflowBundle: await workflowBundle(),
+    maxCachedWorkflows: 500,
+    maxConcurrentActivityTaskExecutions: 50,
+    maxConcurrentLocalActivityExecutions: 20,
+    // An effect may take 20 s; what is not done by then is repeated by another worker, which every effect allows.
+    shutdownGraceTime: '10 seconds',
+    shutdownForceTime: '20 seconds',
+  });
+}

@@ -1,0 +1,112 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { pino } from 'pino';
+import { createAdapters } from '../activities/adapters.ts';
+import { issuanceActivities } from '../activities/issuance.ts';
+import { ledgerActivities } from '../activities/ledger.ts';
+import { lifecycleActivities } from '../activities/lifecycle.ts';
+import { temporalGateway } from '../api/temporalGateway.ts';
+import { loadKeys } from '../configuration/keys.ts';
+import { loadConfiguration } from '../configuration/loadConfiguration.ts';
+import { readSecret } from '../configuration/secretReference.ts';
+import { temporalConnection } from '../configuration/temporalConnection.ts';
+import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
+import { formatFlowError } from '../domain/flow/explain.ts';
+import { parseFlow } from '../domain/flow/parse.ts';
+import { type FlowSource, seedFlows } from '../ledger/flows.ts';
+import { openLedger } from '../ledger/openLedger.ts';
+import { runSealer } from '../ledger/sealer.ts';
+import { fileAnchor } from '../ledger/sealerAnchor.ts';
+import { createWorker } from './createWorker.ts';
+import { dispatchOutbox } from './dispatchOutbox.ts';
+import { ensureLifecycleSchedule } from './lifecycleSchedule.ts';
+
+/** The worker process: wiring only. It carries out workflows and effects, delivers the outbox, and seals evidence. */
+
+const logger = pino({ name: 'worker' });
+const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
+const keys = loadKeys(configuration.keys.directory, { create: true });
+const ledger = await openLedger({
+  databaseUrl: readSecret(configuration.database, process.env),
+  host: new URL(configuration.publicUrl).host,
+  leaseMs: configuration.leaseSeconds * 1000,
+  poolSize: 20,
+  keys,
+});
+const drifted = await seedFlows(ledger, shippedFlows());
+if (drifted.length > 0)
+  logger.warn({ flows: drifted }, 'flow files differ from the published versions, which rule; nothing was loaded');
+
+const adapters = createAdapters({ configuration, prisma: ledger.prisma, installationId: ledger.installation.id });
+const { namespace, connectionOptions } = temporalConnection(configuration, process.env);
+Runtime.install({
+  logger: new DefaultLogger('WARN', ({ level, message, meta }) => logger.warn({ level, ...meta }, message)),
+});
+const connection = await NativeConnection.connect(connectionOptions);
+const starts = temporalGateway({ namespace, connectionOptions });
+const worker = await createWorker({
+  connection,
+  namespace,
+  activities: {
+    ...ledgerActivities(ledger),
+    ...issuanceActivities({ ledger, issuer: adapters.issuer, store: adapters.store, fingerprintKey: keys.fingerprint }),
+    ...lifecycleActivities({
+      ledger,
+      issuer: adapters.issuer,
+      starts,
+      onError: (error, what) => logger.error({ err: error, what }, 'due work failed; it is tried again'),
+    }),
+  },
+});
+await ensureLifecycleSchedule(new Client({ connection, namespace }));
+
+const ending = new AbortController();
+const { anchorFile } = configuration.evidence;
+const background = [
+  runSealer({
+    ledger: ledger.prisma,
+    keys: ledger.evidence,
+    headFile: join(configuration.keys.directory, 'evidence-head'),
+    ...(anchorFile === undefined ? {} : { anchor: fileAnchor(anchorFile) }),
+    intervalMs: 250,
+    signal: ending.signal,
+    onError: (error) => logger.error({ err: error }, 'evidence is not sealed; it is tried again'),
+  }),
+  dispatchOutbox({ ledger, starts, logger, intervalMs: 100, signal: ending.signal }),
+];
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => shutdown());
+process.once('disconnect', () => shutdown());
+logger.info('worker ready');
+
+await worker.run();
+ending.abort();
+await Promise.all(background);
+await starts.close();
+await connection.close();
+await adapters.close();
+await ledger.close();
+// The disconnect listener would otherwise keep a parent's channel, and with it this process, open.
+if (process.connected) process.disconnect();
+
+/** Asks the worker to finish what it holds; the lines after `run` then close the rest. */
+function shutdown(): void {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+/** The flow files that seed an empty ledger. @throws with file, line and column when one is broken: nothing starts then */
+function shippedFlows(): FlowSource[] {
+  const directory = fileURLToPath(new URL('../flows', import.meta.url));
+  return readdirSync(directory)
+    .filter((file) => file.endsWith('.flow.yaml'))
+    .sort()
+    .map((file) => {
+      const source = readFileSync(join(directory, file), 'utf8');
+      const parsed = parseFlow(source, `flows/${file}`);
+      if (!parsed.ok) throw new Error(parsed.errors.map((error) => formatFlowError(error, source)).join('\n'));
+      return { flow: parsed.flow, digest: parsed.digest, canonical: canonicalJson(parsed.flow), source };
+    });
+}
