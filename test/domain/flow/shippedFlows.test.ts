@@ -30,6 +30,14 @@ test.each(shipped)('$file is named after its flow, and every test in it passes',
   expect(failed).toEqual([]);
 });
 
+test('the flow that the documentation shows parses, and its test passes', () => {
+  const page = readFileSync(join(directory, '../docs/flows.md'), 'utf8');
+  const [, source = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
+  const parsed = parseFlow(source, 'docs/flows.md');
+  if (!parsed.ok) throw new Error(parsed.errors.map((error) => formatFlowError(error, source)).join('\n'));
+  expect(parsed.flow.tests.map((flowTest) => runFlowTest(parsed.flow, flowTest).passed)).toEqual([true]);
+});
+
 /** Each way to make one stage let more through than it does; some test in the file must notice every one of them. */
 function weakenings(flow: Flow): { what: string; weakened: Flow }[] {
   const without = flow.stages.flatMap((stage, index) =>
