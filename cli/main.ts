@@ -5,6 +5,7 @@ import { registerCompletion } from './completion.ts';
 import { registerDoctor } from './doctor.ts';
 import { registerEvidence } from './evidence.ts';
 import { CommandFailed, exitCodeHelp, exitCodes } from './exitCodes.ts';
+import { registerFlows } from './flows.ts';
 import { registerToken } from './token.ts';
 import { registerUp } from './up.ts';
 
@@ -23,6 +24,7 @@ registerUp(program);
 registerToken(program);
 registerDoctor(program);
 registerEvidence(program);
+registerFlows(program);
 registerCompletion(program);
 
 // Subcommands do not inherit this from the program once they are attached.
