@@ -11,12 +11,14 @@ export function generatedConfiguration({
   apiPort,
   temporal,
   issuer,
+  leaseSeconds,
 }: {
   state: StateLayout;
   apiPort: number;
   temporal: { address: string; namespace: string };
   /** The sign-in's address. */
   issuer: string;
+  leaseSeconds: number;
 }): string {
   const configuration = {
     listen: `127.0.0.1:${apiPort}`,
@@ -24,6 +26,7 @@ export function generatedConfiguration({
     database: { file: state.ledgerUrl },
     temporal: { address: temporal.address, namespace: temporal.namespace },
     keys: { directory: state.keys },
+    leaseSeconds,
     oidc: [
       { name: 'people', issuer, audience: audiences.people, for: 'people', groupsClaim: 'groups' },
       { name: 'pipelines', issuer, audience: audiences.pipelines, for: 'pipelines' },

@@ -23,6 +23,8 @@ export interface EmbeddedOptions {
   ports?: Partial<Ports>;
   /** Told each step when it is done, with how long it took, and everything that needs attention later. */
   onProgress?: (line: string) => void;
+  /** How long an uncommitted credential may live; a revocation is final one lease after the last creation. Default 60. */
+  leaseSeconds?: number;
   /** Tenure's own processes, in the order in which they start: worker, then API. */
   processes?: readonly TenureProcess[];
   /** Gives up between two steps and stops what was started; the promise rejects with the signal's reason. */
@@ -73,7 +75,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedR
 }
 
 async function startAll(
-  { stateDir, ports: asked = {}, onProgress, processes = [worker, api] }: EmbeddedOptions & Progress,
+  { stateDir, ports: asked = {}, onProgress, processes = [worker, api], leaseSeconds = 60 }: EmbeddedOptions & Progress,
   sequence: StartSequence,
 ): Promise<EmbeddedRuntime> {
   const state = openState(stateDir);
@@ -95,7 +97,13 @@ async function startAll(
   });
   loadKeys(state.keys, { create: true });
   keptSecret(state.sealedStoreKey, () => `${randomBytes(32).toString('base64')}\n`);
-  const configuration = generatedConfiguration({ state, apiPort: ports.api, temporal, issuer: provider.issuer });
+  const configuration = generatedConfiguration({
+    state,
+    apiPort: ports.api,
+    temporal,
+    issuer: provider.issuer,
+    leaseSeconds,
+  });
   writePrivateFile(state.configuration, configuration);
   for (const tenureProcess of processes) {
     const { name } = tenureProcess;

@@ -38,7 +38,6 @@ export interface AdvanceInput {
 export interface Advance {
   readonly verdict: Verdict;
   readonly state: FlowState;
-  readonly requestState: RequestState;
   readonly reason: string | undefined;
   /** In order; the ledger carries them out in the same transaction. */
   readonly changes: readonly Change[];
@@ -62,7 +61,6 @@ export function advance({ flow, state, event, facts, decisionContext }: AdvanceI
   return {
     verdict,
     state: draft.state,
-    requestState: draft.requestState,
     reason: draft.reason,
     changes: draft.changes,
     audit: draft.audit,
