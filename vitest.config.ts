@@ -11,7 +11,7 @@ export default defineConfig({
     experimental: { viteModuleRunner: false },
     projects: [
       { test: { ...shared, name: 'unit', include: ['test/**/*.test.ts'], exclude: [needServers] } },
-      { test: { ...shared, name: 'servers', include: [needServers] } },
+      { test: { ...shared, name: 'servers', include: [needServers], globalSetup: ['test/setup/vaultGlobalSetup.ts'] } },
     ],
   },
 });
