@@ -5,13 +5,16 @@ export const largestBodyBytes = 64 * 1024;
 
 const parse = express.json({ type: 'application/json', limit: largestBodyBytes, strict: true, inflate: false });
 
+/** RFC 8259 §8.1: JSON between systems is UTF-8. */
+const utf8Json = /^application\/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?\s*$/i;
+
 /** The body as JSON, at most 64 KiB, uncompressed; any other media type is 415. An absent body is left undefined. */
 export const jsonBody: RequestHandler = (req, res, next) => {
   if (!hasBody(req)) return next();
-  if (req.is('application/json') !== 'application/json')
+  if (!utf8Json.test(req.headers['content-type'] ?? ''))
     throw new Problem(
       'unsupported-media-type',
-      'The body must be JSON. Send it with "Content-Type: application/json".',
+      'The body must be JSON in UTF-8. Send it with "Content-Type: application/json".',
     );
   parse(req, res, next);
 };

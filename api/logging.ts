@@ -62,7 +62,9 @@ export function requestLogging(logger: Logger): RequestHandler {
     customAttributeKeys: { reqId: 'requestId' },
     customLogLevel: (_req, res, error) =>
       error !== undefined || res.statusCode >= 500 ? 'error' : res.statusCode >= 400 ? 'warn' : 'info',
-    customErrorMessage: () => 'request failed',
+    // The cause has a line of its own (problem.ts); pino-http would add an error that it makes up.
+    customErrorObject: (_req, _res, _error, line: object) => ({ ...line, err: undefined }),
+    customErrorMessage: () => 'request answered',
     customSuccessMessage: (_req, res) => (res.writableFinished ? 'request answered' : 'client gone'),
   });
 }
@@ -80,11 +82,26 @@ function describeError(error: unknown, depth = 0): DescribedError {
   if (!(error instanceof Error)) return { type: typeof error, message: 'something that is not an error was thrown' };
   return {
     type: error.name,
-    message: withoutSecrets(error.message),
+    message: withoutSecrets(withoutArguments(error)),
     ...('code' in error && typeof error.code === 'string' ? { code: error.code } : {}),
-    ...(error.stack === undefined ? {} : { stack: withoutSecrets(error.stack) }),
+    // Frames only: the head of a stack is the message once more.
+    ...(error.stack === undefined
+      ? {}
+      : {
+          stack: error.stack
+            .split('\n')
+            .filter((line) => /^\s+at /.test(line))
+            .join('\n'),
+        }),
     ...(error.cause === undefined || depth >= 3 ? {} : { cause: describeError(error.cause, depth + 1) }),
   };
+}
+
+/** Prisma prints the arguments of the call, which are what was sent; what is wrong stands in its last line. */
+function withoutArguments({ name, message }: Error): string {
+  if (!name.startsWith('PrismaClient')) return message;
+  const lines = message.trim().split('\n');
+  return [...new Set([lines[0], lines.at(-1)])].join(' ');
 }
 
 /** Drivers put connection strings and tokens into messages: take out what looks like one. */

@@ -102,7 +102,7 @@ export function problemHandler(isUnavailable: (error: unknown) => boolean): Erro
   return (error: unknown, req, res, next) => {
     if (res.headersSent) return next(error);
     const problem = problemOf(error, isUnavailable);
-    if (problem.slug === 'internal' || problem.slug === 'unavailable') req.log.error({ err: error }, 'request failed');
+    if (problems[problem.slug].status >= 500) req.log.error({ err: error }, 'request failed');
     sendProblem(res, problem);
   };
 }

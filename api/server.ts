@@ -68,7 +68,7 @@ const noStore: RequestHandler = (_req, res, next) => {
 };
 
 function refuseMethod(methods: readonly string[]): RequestHandler {
-  const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ');
+  const allow = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].sort().join(', ');
   return (req) => {
     throw new Problem('method-not-allowed', `This resource does not take ${req.method}. It takes ${allow}.`, {
       headers: { Allow: allow },

@@ -49,7 +49,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
           ...(kind === undefined ? {} : { kind }),
           ...(identityId === undefined ? {} : { identityId }),
           ...(principal.kind === 'pipeline' ? { requesterId: principal.id } : {}),
-          ...(awaiting === undefined ? {} : { isOpen: true }),
+          ...(awaiting === undefined ? {} : { isOpen: true as const }),
         };
         const asked = { limit, ...(cursor === undefined ? {} : { after: placeOf(cursor) }) };
         const page =

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { handleOf } from '../../ledger/queries/identities.ts';
 import { mayStillServe, recordSecretAccess } from '../../ledger/secretAccess.ts';
-import type { ApiDependencies } from '../ports.ts';
+import type { ApiDependencies, LiveSecret, SecretSource } from '../ports.ts';
 import { Problem, refusalProblem } from '../problem.ts';
 import { Id, noQuery } from '../representations/fields.ts';
 import { defineRoute, type Route } from '../route.ts';
@@ -47,11 +47,11 @@ export function secretRoutes({ ledger, secrets }: ApiDependencies): Route[] {
           value: '(the secret)',
         },
       },
-      problems: ['not-found', 'not-a-consumer', 'no-secret', 'revoking'],
+      problems: ['not-found', 'not-a-consumer', 'no-secret', 'revoking', 'store-unavailable'],
       async handle({ principal, params: { identityId } }) {
         const access = await recordSecretAccess(ledger, { identityId, consumer: principal.id });
         if (!access.allowed) throw refusalProblem(access);
-        const live = await secrets.readLive(access.store, identityId);
+        const live = await readLive(secrets, access.store, identityId);
         if (live === undefined)
           throw new Problem(
             'no-secret',
@@ -78,4 +78,21 @@ export function secretRoutes({ ledger, secrets }: ApiDependencies): Route[] {
       },
     }),
   ];
+}
+
+async function readLive(secrets: SecretSource, store: string, identityId: string): Promise<LiveSecret | undefined> {
+  try {
+    return await secrets.readLive(store, identityId);
+  } catch (cause) {
+    // Known by name: the adapters are not the API's to import.
+    if (!(cause instanceof Error) || cause.name !== 'StoreUnavailable') throw cause;
+    throw new Problem(
+      'store-unavailable',
+      `Store "${store}" does not answer now. Read again; what you hold is valid until it is rotated.`,
+      {
+        headers: { 'Retry-After': '1' },
+        cause,
+      },
+    );
+  }
 }

@@ -52,19 +52,26 @@ export interface RequestFilter {
   readonly identityId?: string;
   /** Only requests that this principal asked for or joined. */
   readonly requesterId?: string;
+  /** Only requests that have not ended. */
+  readonly isOpen?: true;
 }
 
 /** Newest first. */
 export async function listRequests(
   ledger: Transaction,
-  { requesterId, ...filter }: RequestFilter,
+  { requesterId, isOpen, ...filter }: RequestFilter,
   asked: PageAsked,
 ): Promise<Page<RequestSituation>> {
   const { where, ...order } = pageQuery(asked);
   const rows = await ledger.request.findMany({
     ...order,
     where: {
-      AND: [filter, where ?? {}, requesterId === undefined ? {} : { requesters: { some: { principal: requesterId } } }],
+      AND: [
+        filter,
+        where ?? {},
+        isOpen === undefined ? {} : { finishedAt: null },
+        requesterId === undefined ? {} : { requesters: { some: { principal: requesterId } } },
+      ],
     },
     include: related,
   });
