@@ -13,6 +13,7 @@ export interface Adapters {
   issuer(name: string): Issuer;
   /** @throws AdapterUnknown when tenure.yaml declares no such store */
   store(name: string): Store;
+  /** Closes all of them. @throws AggregateError of those that could not be closed in order, after all were tried */
   close(): Promise<void>;
 }
 
@@ -40,7 +41,11 @@ export function createAdapters({
     issuer: (name) => found(issuers, 'issuer', name),
     store: (name) => found(stores, 'store', name),
     async close() {
-      for (const adapter of [...issuers.values(), ...stores.values()]) await adapter.close?.();
+      const closing = [...issuers.values(), ...stores.values()].map((adapter) => adapter.close?.());
+      const failures = (await Promise.allSettled(closing)).flatMap((each) =>
+        each.status === 'rejected' ? [each.reason] : [],
+      );
+      if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('\n'));
     },
   };
 }
@@ -69,7 +74,7 @@ function createStore(name: string, declared: StoreConfiguration, prisma: Ledger[
       secretId: () => readSecret(approle.secretId, process.env),
     },
     ...(namespace === undefined ? {} : { namespace }),
-    ...(caFile === undefined ? {} : { caFile }),
+    ...(caFile === undefined ? {} : { ca: readSecret({ file: caFile }, process.env) }),
   });
 }
 

@@ -6,6 +6,7 @@ import { registerDoctor } from './doctor.ts';
 import { registerEvidence } from './evidence.ts';
 import { CommandFailed, exitCodeHelp, exitCodes } from './exitCodes.ts';
 import { registerFlows } from './flows.ts';
+import { registerStore } from './store.ts';
 import { registerToken } from './token.ts';
 import { registerUp } from './up.ts';
 
@@ -25,6 +26,7 @@ registerToken(program);
 registerDoctor(program);
 registerEvidence(program);
 registerFlows(program);
+registerStore(program);
 registerCompletion(program);
 
 // Subcommands do not inherit this from the program once they are attached.

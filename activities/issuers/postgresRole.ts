@@ -208,7 +208,6 @@ export function createPostgresRoleIssuer(
             identityId,
             `${left.map(({ names }) => names.handle).join(', ')} must be destroyed first`,
           );
-        await session.transaction(() => reconcileMemberships(session, owner, new Set()));
         await removeOwner(connections, session, {
           owner: { role: owner, oid: found.oid },
           subject: identityId,

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { DestroyIncomplete, IssuerRefused, IssuerUnavailable } from './issuerErrors.ts';
+import { reconcileMemberships } from './postgresRoleCatalog.ts';
 import { type AdminSession, describe, type PostgresConnections } from './postgresRoleConnection.ts';
 
 const { escapeIdentifier } = pg;
@@ -76,8 +77,14 @@ export async function removeOwner(
       if (!(await isDependedOn(there, owner, 'owner'))) await there.query(`DROP OWNED BY ${ownerRole}`);
     });
   });
-  const isKept = await isDependedOn(session, owner, 'anything');
-  await session.query(isKept ? `REVOKE ${ownerRole} FROM CURRENT_USER` : `DROP ROLE ${ownerRole}`);
+  await session.transaction(async () => {
+    if (!(await isDependedOn(session, owner, 'anything'))) {
+      await session.query(`DROP ROLE ${ownerRole}`);
+      return;
+    }
+    await reconcileMemberships(session, owner.role, new Set());
+    await session.query(`REVOKE ${ownerRole} FROM CURRENT_USER`);
+  });
 }
 
 async function endSessions(session: AdminSession, { issuer, login }: Removal): Promise<void> {

@@ -122,7 +122,8 @@ test('after rekeying the previous keys are needed no more, and what needs anothe
 test('rekeying beside promotes and quarantines loses none of them', async () => {
   const [old, current] = [newKey(), newKey()];
   const orders = await Promise.all(Array.from({ length: 20 }, () => promoted(old)));
-  const writer = storeWith(old);
+  // As everywhere in a rolling change of keys: each process reads the coming key before any writes it.
+  const writer = storeWith(old, current);
   const keys = sealedKeys(current, [old]);
   await Promise.all([
     rekeySealedValues(prisma, keys),
