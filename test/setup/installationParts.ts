@@ -1,0 +1,126 @@
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { pino } from 'pino';
+import { issuanceActivities } from '../../activities/issuance.ts';
+import type { Issuer } from '../../activities/issuers/issuer.ts';
+import { createPostgresRoleIssuer } from '../../activities/issuers/postgresRole.ts';
+import { ledgerActivities } from '../../activities/ledger.ts';
+import { lifecycleActivities } from '../../activities/lifecycle.ts';
+import { createSealedStore } from '../../activities/stores/sealed.ts';
+import { sealedKey, sealedKeys } from '../../activities/stores/sealedKeys.ts';
+import type { Store } from '../../activities/stores/store.ts';
+import { type TemporalGateway, temporalGateway } from '../../api/temporalGateway.ts';
+import { type Keys, loadKeys } from '../../configuration/keys.ts';
+import type { Activities } from '../../contracts/activities.ts';
+import type { Ledger } from '../../ledger/client.ts';
+import { type OpenedLedger, openLedger } from '../../ledger/openLedger.ts';
+import { createWorker } from '../../worker/createWorker.ts';
+import { dispatchOutbox } from '../../worker/dispatchOutbox.ts';
+
+Runtime.install({ logger: new DefaultLogger('ERROR') });
+
+/** Where an installation is; plain JSON, so that another process can open the same one. */
+export interface InstallationPlace {
+  readonly databaseUrl: string;
+  readonly keyDirectory: string;
+  /** Base64, 32 bytes. */
+  readonly sealedKey: string;
+  readonly leaseMs: number;
+  readonly temporal: { readonly address: string; readonly namespace: string };
+}
+
+/** Faults are put in at these edges only; each is given the real part. */
+export interface Wraps {
+  readonly wrapIssuer?: (issuer: Issuer) => Issuer;
+  readonly wrapStore?: (store: Store) => Store;
+  /** Of the ledger's activities, which are one transaction each. */
+  readonly wrapLedger?: (ledger: Ledger) => Ledger;
+}
+
+export interface InstallationParts {
+  readonly ledger: OpenedLedger;
+  readonly keys: Keys;
+  readonly client: Client;
+  readonly gateway: TemporalGateway;
+  /** The real ones, without any wrap. */
+  readonly issuer: Issuer;
+  readonly store: Store;
+  /** On the wrapped parts. */
+  readonly activities: Activities;
+  /** A worker of this installation, with its outbox. Returns how to stop both. */
+  startWorker(): Promise<() => Promise<void>>;
+  close(): Promise<void>;
+}
+
+/** The parts that `worker/main.ts` wires, on an installation that exists: its database, keys and namespace. */
+export async function installationParts(place: InstallationPlace, wraps: Wraps = {}): Promise<InstallationParts> {
+  const { wrapIssuer = same, wrapStore = same, wrapLedger = same } = wraps;
+  const { address, namespace } = place.temporal;
+  const keys = loadKeys(place.keyDirectory, { create: true });
+  // As many connections as worker/main.ts: transactions that hang must not keep the others waiting.
+  const ledger = await openLedger({
+    databaseUrl: place.databaseUrl,
+    host: 'tenure.test',
+    leaseMs: place.leaseMs,
+    poolSize: 20,
+    keys,
+  });
+  const connection = await Connection.connect({ address });
+  const gateway = temporalGateway({ namespace, connectionOptions: { address } });
+
+  const realIssuer = createPostgresRoleIssuer('main-db', {
+    url: place.databaseUrl,
+    scopes: {},
+    installationId: ledger.installation.id,
+  });
+  const key = sealedKey(place.sealedKey, 'the test');
+  const realStore = createSealedStore('sealed', { keys: sealedKeys(key), prisma: ledger.prisma });
+  const issuer = wrapIssuer(realIssuer);
+  const store = wrapStore(realStore);
+  const activities: Activities = {
+    ...ledgerActivities(wrapLedger(ledger)),
+    ...issuanceActivities({ ledger, issuer: () => issuer, store: () => store, fingerprintKey: keys.fingerprint }),
+    ...lifecycleActivities({
+      ledger,
+      issuer: () => issuer,
+      starts: gateway,
+      onError: (error, what) => console.error(what, error),
+    }),
+  };
+
+  async function startWorker(): Promise<() => Promise<void>> {
+    const native = await NativeConnection.connect({ address });
+    const worker = await createWorker({ connection: native, namespace, activities });
+    const ending = new AbortController();
+    const logger = pino({ level: 'silent' });
+    const outbox = dispatchOutbox({ ledger, starts: gateway, logger, intervalMs: 50, signal: ending.signal });
+    const running = worker.run();
+    return async () => {
+      ending.abort();
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await Promise.all([running, outbox]);
+      await native.close();
+    };
+  }
+
+  return {
+    ledger,
+    keys,
+    client: new Client({ connection, namespace }),
+    gateway,
+    issuer: realIssuer,
+    store: realStore,
+    activities,
+    startWorker,
+    async close() {
+      await gateway.close();
+      await connection.close();
+      await realIssuer.close();
+      await ledger.close();
+    },
+  };
+}
+
+function same<T>(part: T): T {
+  return part;
+}
