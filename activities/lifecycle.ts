@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { LifecycleActivities } from '../contracts/activities.ts';
+import type { IssuanceActivities, LifecycleActivities } from '../contracts/activities.ts';
 import type { OpenOrder, OpenResult } from '../contracts/open.ts';
 import { idFromKey } from '../domain/ids.ts';
 import type { Ledger } from '../ledger/client.ts';
-import { readCredential } from '../ledger/credentials.ts';
 import {
   activeIdentity,
   claimDueRows,
@@ -13,7 +12,6 @@ import {
   removeDueRow,
 } from '../ledger/dueWork.ts';
 import { recordSwept } from '../ledger/sweep.ts';
-import type { Issuer } from './issuers/issuer.ts';
 
 /** What the lifecycle needs of Temporal; the worker provides it. */
 export interface WorkflowStarts {
@@ -25,7 +23,8 @@ export interface WorkflowStarts {
 
 export interface LifecycleParts {
   readonly ledger: Ledger;
-  readonly issuer: (name: string) => Issuer;
+  /** The `destroy` effect: repeated once more after the lease. */
+  readonly destroy: IssuanceActivities['destroy'];
   readonly starts: WorkflowStarts;
   readonly onError: (error: unknown, what: string) => void;
 }
@@ -66,10 +65,8 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
   /** After the lease: a late creation may have landed although its destroy was confirmed. */
   async function sweep(row: DueRow): Promise<void> {
     const [identityId = '', version = ''] = row.subjectId.split('-v');
-    const { handle, identity } = await readCredential(ledger, { identityId, version: Number(version) });
-    const issuer = parts.issuer(identity.issuer);
-    await issuer.destroy({ handle, identityId });
-    if (await recordSwept(ledger, handle)) await removeDueRow(ledger, row);
+    await parts.destroy({ identityId, version: Number(version) });
+    if (await recordSwept(ledger, row.subjectId)) await removeDueRow(ledger, row);
   }
 
   return {

@@ -47,15 +47,21 @@ Runtime.install({
 });
 const connection = await NativeConnection.connect(connectionOptions);
 const starts = temporalGateway({ namespace, connectionOptions });
+const issuance = issuanceActivities({
+  ledger,
+  issuer: adapters.issuer,
+  store: adapters.store,
+  fingerprintKey: keys.fingerprint,
+});
 const worker = await createWorker({
   connection,
   namespace,
   activities: {
     ...ledgerActivities(ledger),
-    ...issuanceActivities({ ledger, issuer: adapters.issuer, store: adapters.store, fingerprintKey: keys.fingerprint }),
+    ...issuance,
     ...lifecycleActivities({
       ledger,
-      issuer: adapters.issuer,
+      destroy: issuance.destroy,
       starts,
       onError: (error, what) => logger.error({ err: error, what }, 'due work failed; it is tried again'),
     }),

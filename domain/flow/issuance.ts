@@ -51,10 +51,12 @@ function beginOrHold(draft: Draft): void {
   });
 }
 
-/** The next attempt of a `create` repeats `begin`'s checks and renews the lease of the same handle. */
+/**
+ * The next attempt of a `create`, and one whose workflow was lost, repeats `begin`'s checks and renews the lease of the same
+ * handle. With half the lease or less left no attempt is running any more: `create` has half the lease.
+ */
 function renewLeaseIfOver(draft: Draft, mint: CredentialFacts): void {
-  const step = `create-v${mint.version}`;
-  if (draft.state.effect.retries[step] === undefined || !isDue(draft, step)) return;
+  if (mint.state !== 'minting' || !isDue(draft, `create-v${mint.version}`)) return;
   const leaseEndsMs = draft.nowMs + draft.facts.leaseMs;
   if (Date.parse(mint.leaseEndsAt) > draft.nowMs + draft.facts.leaseMs / 2) return;
   if (!recheck(draft)) return destroyMint(draft, mint, 'checks failed');

@@ -102,7 +102,8 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
 /** Commands were authorised by the API; whether they fit the request's state is judged here, under the lock. */
 export function judgeCommand(draft: Draft, command: Command): Verdict {
   const { request } = draft.facts;
-  if (isFinalRequestState(draft.requestState) && command.do !== 'resolve') {
+  // What a closed request still owes can be hurried and vouched for; nothing else of it changes.
+  if (isFinalRequestState(draft.requestState) && command.do !== 'resolve' && command.do !== 'retry') {
     return refused(
       'request-closed',
       `Request ${request.id} is ${draft.requestState}; ${command.do} changes nothing any more.`,

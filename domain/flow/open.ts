@@ -1,6 +1,6 @@
+import type { AdvanceResult } from './events.ts';
 import type { Trigger } from './facts.ts';
 import type { IdentityKind } from './language.ts';
-import type { AdvanceResult } from './events.ts';
 
 /** What `open` stores. Validated and authorised by the API (or made by the lifecycle) before it comes here. */
 export interface OpenOrder {

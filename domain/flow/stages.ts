@@ -47,13 +47,13 @@ export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalSt
     draft.finish('denied', 'denied-by-approver');
     return 'denied';
   }
-  if (isMet(draft, stage)) return 'passed';
+  // The clock before the quorum: the deadline runs on under a hold, and an approval that came after it never counts.
   if (draft.nowMs >= enteredMs + durationMs(approval.timeout.after)) {
     if (approval.timeout.result === 'deny') draft.finish('denied', 'approval-timeout');
     else draft.finish('expired', 'approval-timeout');
     return 'denied';
   }
-  return 'waiting';
+  return isMet(draft, stage) ? 'passed' : 'waiting';
 }
 
 /** When this stage changes by itself, epoch ms: escalation first, then the time-out. */

@@ -77,12 +77,18 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
   const realStore = createSealedStore('sealed', { keys: sealedKeys(key), prisma: ledger.prisma });
   const issuer = wrapIssuer(realIssuer);
   const store = wrapStore(realStore);
+  const issuance = issuanceActivities({
+    ledger,
+    issuer: () => issuer,
+    store: () => store,
+    fingerprintKey: keys.fingerprint,
+  });
   const activities: Activities = {
     ...ledgerActivities(wrapLedger(ledger)),
-    ...issuanceActivities({ ledger, issuer: () => issuer, store: () => store, fingerprintKey: keys.fingerprint }),
+    ...issuance,
     ...lifecycleActivities({
       ledger,
-      issuer: () => issuer,
+      destroy: issuance.destroy,
       starts: gateway,
       onError: (error, what) => console.error(what, error),
     }),
