@@ -13,6 +13,11 @@ import { temporalGateway } from './temporalGateway.ts';
 /** The API process: wiring only. It starts and serves while Temporal is down; it needs the ledger. */
 
 const logger = createLogger();
+// What stops the start is one line of the log too; after it, a state that nobody foresaw is not served from.
+process.once('uncaughtException', (error) => {
+  logger.fatal({ err: error }, error.message);
+  logger.flush(() => process.exit(1));
+});
 const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
 const keys = loadKeys(configuration.keys.directory, { create: true });
 const ledger = await openLedger({

@@ -141,14 +141,10 @@ const pipeline = z.strictObject({
       'name at least one claim: without any, every token of the provider would be this pipeline',
     )
     .meta({ description: 'Every one of these claims must have exactly this value.' }),
-  personClaim: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({
-      description:
-        'The claim that holds the e-mail address of the person the run acts for; a run without it acts for nobody known.',
-    }),
+  personClaim: z.string().min(1).optional().meta({
+    description:
+      'The claim that holds the e-mail address of the person the run acts for; a run without it acts for nobody known.',
+  }),
   may: z
     .array(z.strictObject({ rotate: rotatePattern }))
     .max(200)

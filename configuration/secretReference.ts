@@ -7,8 +7,8 @@ export class SecretUnreadable extends Error {
 }
 
 /**
- * Reads the secret that a configuration value names: when it is needed and by the process that needs it, so that the API
- * never holds an issuer's login and a rotated file is seen at the next read.
+ * Reads the secret that a configuration value names: when it is needed and by the process that needs it, so that loading the
+ * configuration touches no secret and a rotated file is seen at the next read.
  * @returns the value; one line end at the end of a file is not part of it
  * @throws SecretUnreadable when the variable or file is missing or empty
  */
