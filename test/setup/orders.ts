@@ -57,26 +57,24 @@ export async function opened(
   return result;
 }
 
-/** Decides as the API does: on exactly what the request shows now, signed. */
-export async function decide(
-  installation: TestInstallation,
-  {
-    requestId,
-    by,
-    verdict = 'approve',
-    change = {},
-  }: {
-    requestId: string;
-    by: string;
-    verdict?: SignedDecision['verdict'];
-    change?: Partial<SignedDecision>;
-  },
-): Promise<AdvanceResult> {
-  const request = await findRequest(installation.ledger.prisma, requestId);
+export interface DecisionAsked {
+  readonly requestId: string;
+  readonly by: string;
+  readonly verdict?: SignedDecision['verdict'];
+  /** Changed before it is signed: what a decision on something else would say. */
+  readonly change?: Partial<SignedDecision>;
+}
+
+/** A decision as the API makes it: on exactly what the request shows now, signed. */
+export async function signedDecision(
+  { ledger, keys }: Pick<TestInstallation, 'ledger' | 'keys'>,
+  { requestId, by, verdict = 'approve', change = {} }: DecisionAsked,
+): Promise<SignedDecision> {
+  const request = await findRequest(ledger.prisma, requestId);
   if (request === undefined) throw new Error(`no request ${requestId}`);
   const { review } = request;
-  const { keyId, privateKey } = installation.keys.decisionSigning;
-  const decision = signDecision(
+  const { keyId, privateKey } = keys.decisionSigning;
+  return signDecision(
     {
       id: idFromKey('decision', { principal: by, key: randomUUID() }),
       requestId,
@@ -92,8 +90,13 @@ export async function decide(
     },
     privateKey,
   );
-  return installation.gateway.decide(
-    { kind: request.kind as OpenOrder['kind'], identityId: request.identityId },
-    decision,
-  );
+}
+
+/** Decides through the workflow, as the API does. */
+export async function decide(installation: TestInstallation, asked: DecisionAsked): Promise<AdvanceResult> {
+  const decision = await signedDecision(installation, asked);
+  const { kind, identityId } = await installation.ledger.prisma.request.findUniqueOrThrow({
+    where: { id: asked.requestId },
+  });
+  return installation.gateway.decide({ kind: kind as OpenOrder['kind'], identityId }, decision);
 }

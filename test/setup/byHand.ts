@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import { ApplicationFailure } from '@temporalio/common';
+import type { AdvanceResult, Command } from '../../contracts/events.ts';
+import type { OpenOrder, OpenResult } from '../../contracts/open.ts';
+import type { EffectOrder, EffectOutcome, Plan } from '../../contracts/plan.ts';
+import { advanceRequest } from '../../ledger/advance.ts';
+import { giveCommand } from '../../ledger/commands.ts';
+import { openRequest } from '../../ledger/open.ts';
+import type { TestInstallation } from './installation.ts';
+import { type DecisionAsked, signedDecision } from './orders.ts';
+
+/**
+ * Drives requests without a worker, one step at a time, with the same ledger functions and the same effects: so a test
+ * can stand between any two steps for as long as it likes.
+ */
+export function byHand(installation: TestInstallation) {
+  const { ledger, activities } = installation;
+
+  async function planOf(requestId: string): Promise<Plan> {
+    return (await advanceRequest(ledger, { requestId, event: { kind: 'nudge', id: 'nudge' } })).plan;
+  }
+
+  async function orderOf(requestId: string, activity: EffectOrder['activity']): Promise<EffectOrder> {
+    const { effects, summary } = await planOf(requestId);
+    const order = effects.find((candidate) => candidate.activity === activity);
+    if (order === undefined) throw new Error(`request ${requestId} does not plan ${activity}: ${summary}`);
+    return order;
+  }
+
+  async function perform(order: EffectOrder): Promise<EffectOutcome> {
+    try {
+      return { ok: true, result: await call(order) };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const reason = error instanceof ApplicationFailure ? (error.type ?? error.name) : error.name;
+      return { ok: false, reason, message: error.message };
+    }
+  }
+
+  function call(order: EffectOrder) {
+    switch (order.activity) {
+      case 'create':
+        return activities.create(order.input);
+      case 'promote':
+        return activities.promote(order.input);
+      case 'quarantine':
+        return activities.quarantine(order.input);
+      case 'destroy':
+        return activities.destroy(order.input);
+    }
+  }
+
+  function report(requestId: string, { id }: EffectOrder, outcome: EffectOutcome): Promise<AdvanceResult> {
+    return advanceRequest(ledger, { requestId, event: { kind: 'effect', id, outcome } });
+  }
+
+  async function carryOut(requestId: string, activity: EffectOrder['activity']): Promise<AdvanceResult> {
+    const order = await orderOf(requestId, activity);
+    return report(requestId, order, await perform(order));
+  }
+
+  return {
+    planOf,
+    orderOf,
+    /** The effect alone: its outcome is not told to the ledger. */
+    perform,
+    report,
+    /** One planned effect and its report. */
+    carryOut,
+    /** Effects until the plan has none. */
+    async carryOutAll(requestId: string): Promise<Plan> {
+      for (;;) {
+        const plan = await planOf(requestId);
+        const [order] = plan.effects;
+        if (order === undefined) return plan;
+        await report(requestId, order, await perform(order));
+      }
+    },
+    async open(order: OpenOrder): Promise<Extract<OpenResult, { opened: true }>> {
+      const result = await openRequest(ledger, order);
+      if (!result.opened) throw new Error(`${result.slug}: ${result.detail}`);
+      return result;
+    },
+    command(requestId: string, command: Command): Promise<AdvanceResult> {
+      return giveCommand(ledger, { requestId, commandId: randomUUID(), command });
+    },
+    async decide(asked: DecisionAsked): Promise<AdvanceResult> {
+      const decision = await signedDecision(installation, asked);
+      const event = { kind: 'decision', id: `decision:${decision.id}`, decision } as const;
+      return advanceRequest(ledger, { requestId: asked.requestId, event });
+    },
+    /** As the ledger has it, without touching it. */
+    async stateOf(requestId: string): Promise<{ state: string; reason: string | null }> {
+      const { state, reason } = await ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } });
+      return { state, reason };
+    },
+    /** `v1 destroyed, v2 current`: every version of the identity and its state. */
+    async credentialsOf(identityId: string): Promise<string> {
+      const rows = await ledger.prisma.credential.findMany({ where: { identityId }, orderBy: { version: 'asc' } });
+      return rows.map(({ version, state }) => `v${version} ${state}`).join(', ');
+    },
+  };
+}
+
+export type ByHand = ReturnType<typeof byHand>;
