@@ -57,7 +57,9 @@ export function advance({ flow, state, event, facts, decisionContext }: AdvanceI
   const draft = new Draft(flow, state, facts);
   const isEarly = event.kind === 'timer' && Date.parse(dueAtOf(event.id)) > draft.nowMs;
   const verdict = take(draft, event, decisionContext);
-  if (!isFinalRequestState(draft.requestState)) settle(draft);
+  // An amendment may name an owner whom these facts do not know: the nudge that every command leaves judges it anew.
+  const isAmended = event.kind === 'command' && event.command.do === 'amend' && verdict.accepted;
+  if (!isFinalRequestState(draft.requestState) && !isAmended) settle(draft);
   return {
     verdict,
     state: draft.state,
@@ -117,9 +119,11 @@ function settle(draft: Draft): void {
         if (isFinalRequestState(draft.requestState) || draft.stage === stage) return;
         continue;
       }
-      if ('notify' in stage) draft.change({ change: 'notify', to: stage.notify.to, about: `stage:${stage.id}` });
     }
     if (isPaused()) return;
+    if (isApplied && 'notify' in stage) {
+      draft.change({ change: 'notify', to: stage.notify.to, about: `stage:${stage.id}` });
+    }
     draft.note(isApplied ? 'request.stage-passed' : 'request.stage-skipped', { stage: stage.id });
     draft.enter(draft.state.stage + 1);
   }
@@ -210,8 +214,11 @@ function timerMs(draft: Draft, isFinal: boolean): number | undefined {
     if (isRetiring && graceEndsAt !== undefined && draft.facts.holds.length === 0)
       candidates.push(Date.parse(graceEndsAt));
   }
-  const due = candidates.filter((candidate) => candidate !== undefined);
-  return due.length === 0 ? undefined : Math.min(...due);
+  // What is due already, `settle` has dealt with as far as it goes: a timer for it would fire at once, for ever.
+  const ahead = candidates
+    .filter((candidate) => candidate !== undefined)
+    .filter((candidate) => candidate > draft.nowMs);
+  return ahead.length === 0 ? undefined : Math.min(...ahead);
 }
 
 function timerOrder(draft: Draft, dueMs: number): NonNullable<Plan['timer']> {
