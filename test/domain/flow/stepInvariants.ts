@@ -1,0 +1,174 @@
+import { expect } from 'vitest';
+import { advance } from '../../../domain/flow/advance.ts';
+import { durationMs } from '../../../domain/flow/duration.ts';
+import { evaluateGuard } from '../../../domain/flow/guards.ts';
+import type { ApprovalStage, Flow } from '../../../domain/flow/language.ts';
+import type { EffectOrder } from '../../../domain/flow/plan.ts';
+import type { LedgerFacts } from '../../../domain/flow/state.ts';
+import { isFinalRequestState } from '../../../domain/states.ts';
+import type { PlayedRequest, Step } from './playedRequest.ts';
+
+/** What holds after every step of every request, whatever has happened. Written from DESIGN, not from `advance`. */
+export function checkStep(played: PlayedRequest, step: Step): void {
+  credentialsFit(step);
+  ordersFit(played.flow, step);
+  timerIsAhead(step);
+  holdsHold(step);
+  stagesWerePassed(played, step);
+  planIsReproducible(played.flow, step);
+}
+
+const changesOf = ({ result }: Step): readonly string[] => result.changes.map(({ change }) => change);
+const nowOf = (facts: LedgerFacts): number => Date.parse(facts.guardFacts.now);
+const isPaused = (facts: LedgerFacts): boolean => facts.holds.some(({ kind }) => kind === 'pause');
+
+function credentialsFit({ after, result }: Step): void {
+  const inStates = (...states: string[]) => after.credentials.filter(({ state }) => states.includes(state));
+  expect(inStates('current').length).toBeLessThanOrEqual(1);
+  expect(inStates('minting', 'staged').length).toBeLessThanOrEqual(1);
+  if (isFinalRequestState(result.next.state)) {
+    expect(inStates('minting', 'staged').filter(({ requestId }) => requestId === after.request.id)).toEqual([]);
+  }
+  // Versions are never made twice.
+  expect(new Set(after.credentials.map(({ version }) => version)).size).toBe(after.credentials.length);
+}
+
+function ordersFit(flow: Flow, { after, result }: Step): void {
+  const { effects, done, timer, state } = result.next;
+  expect(new Set(effects.map(({ id }) => id)).size).toBe(effects.length);
+  expect(done).toBe(isFinalRequestState(state) && effects.length === 0 && timer === undefined);
+  for (const order of effects) orderFits(flow, order, after);
+}
+
+function orderFits(
+  flow: Flow,
+  order: EffectOrder,
+  { identity, credentials, guardFacts, leaseMs, request }: LedgerFacts,
+) {
+  const nowMs = Date.parse(guardFacts.now);
+  const version = order.activity === 'quarantine' ? undefined : order.input.version;
+  const named = credentials.find((credential) => credential.version === version);
+  switch (order.activity) {
+    case 'create':
+      expect(named).toMatchObject({ state: 'minting', requestId: request.id, leaseEndsAt: order.input.leaseEndsAt });
+      expect(order.input.timeoutMs).toBeLessThanOrEqual(leaseMs / 2);
+      return;
+    case 'promote':
+      expect(named?.state).toBe('current');
+      expect(order.input.epoch).toBe(identity.epoch);
+      expect(named?.promotedEpoch).not.toBe(identity.epoch);
+      expect(identity.state).toBe('active');
+      return;
+    case 'quarantine':
+      expect(order.input.epoch).toBe(identity.epoch);
+      expect(['revoking', 'rejected']).toContain(identity.state);
+      return;
+    case 'destroy':
+      expect(named?.state).toBe('destroying');
+      // A second look is a revocation's only, and only when nothing can land any more.
+      if (named?.hasReceipt) {
+        expect(flow.on).toBe('revocation');
+        expect(Date.parse(named.leaseEndsAt)).toBeLessThanOrEqual(nowMs);
+      }
+      return;
+  }
+}
+
+/** A timer that is due already would fire, change nothing, and be armed again: a request that spins. */
+function timerIsAhead({ after, result }: Step): void {
+  const { timer } = result.next;
+  if (timer === undefined) return;
+  expect(Date.parse(timer.dueAt)).toBeGreaterThan(nowOf(after));
+  expect(timer.delayMs).toBe(Date.parse(timer.dueAt) - nowOf(after));
+}
+
+function holdsHold(step: Step): void {
+  const { event, after } = step;
+  const changes = changesOf(step);
+  const isRollback = event.kind === 'command' && event.command.do === 'rollback';
+  if (after.holds.length > 0 && !isRollback) {
+    for (const begun of ['mint', 'renew-lease', 'make-current']) expect(changes).not.toContain(begun);
+  }
+  const retires = step.result.changes.some(
+    (change) => change.change === 'destroy' && stateBefore(step, change.version) === 'retiring',
+  );
+  if (isPaused(after)) expect(retires).toBe(false);
+  if (!['requested', 'active'].includes(step.facts.identity.state)) {
+    for (const begun of ['mint', 'renew-lease', 'make-current', 'activate-identity'])
+      expect(changes).not.toContain(begun);
+  }
+}
+
+function stateBefore({ facts }: Step, asked: number): string | undefined {
+  return facts.credentials.find(({ version }) => version === asked)?.state;
+}
+
+/** Whatever makes or commits a credential has every guard and every quorum behind it, at that very instant. */
+function stagesWerePassed(played: PlayedRequest, step: Step): void {
+  const { flow } = played;
+  const { result, after, state } = step;
+  // As they really are, the new owner of an amendment included.
+  const guardFacts = { ...after.guardFacts, owner: played.personOf(after.parties.ownerId) };
+  for (const { kind, data } of result.audit) {
+    if (kind !== 'request.stage-passed') continue;
+    const stage = flow.stages.find(({ id }) => id === data['stage']);
+    if (stage === undefined || !('approval' in stage) || flow.stages[state.stage]?.id !== stage.id) continue;
+    const timeoutMs = Date.parse(state.enteredAt) + durationMs(stage.approval.timeout.after);
+    expect(nowOf(after)).toBeLessThan(timeoutMs);
+  }
+  const isRollback = step.event.kind === 'command' && step.event.command.do === 'rollback';
+  const issues = ['mint', 'make-current', 'renew-lease'].some((change) => changesOf(step).includes(change));
+  if (!issues || isRollback) return;
+  expect(Date.parse(after.guardFacts.subject.expiresAt)).toBeGreaterThan(nowOf(after));
+  for (const stage of flow.stages.slice(
+    0,
+    flow.stages.findIndex((candidate) => 'effect' in candidate),
+  )) {
+    const applies = stage.when === undefined ? { value: true } : evaluateGuard(stage.when, guardFacts);
+    expect(applies).not.toHaveProperty('error');
+    if (!('value' in applies) || !applies.value) continue;
+    if ('verify' in stage) expect(evaluateGuard(stage.verify.that, guardFacts)).toEqual({ value: true });
+    if ('approval' in stage) expect(hasQuorum(stage, after)).toBe(true);
+  }
+}
+
+/** By trying every seating; `advance` matches by augmenting paths. */
+function hasQuorum({ id, approval }: ApprovalStage, { decisions, parties }: LedgerFacts): boolean {
+  const kept = (role: string, ids: readonly string[]) => (approval.separation.includes(role as never) ? ids : []);
+  const separated = [
+    ...kept('requester', [...parties.requesters, ...parties.onBehalfOf]),
+    ...kept('onBehalfOf', parties.onBehalfOf),
+    ...kept('owner', [parties.ownerId]),
+    ...kept('flowAuthor', [parties.flowAuthor]),
+  ];
+  const counted = decisions
+    .filter(({ stage, verdict, approver }) => stage === id && verdict === 'approve' && approver.active)
+    .map(({ approver }) => approver)
+    .filter((approver) => !separated.includes(approver.id));
+  const places = approval.require.flatMap(({ from, count }) => new Array<string>(count).fill(from));
+  const sources = (from: string) => (approval.escalate === undefined ? [from] : [from, approval.escalate.to]);
+  const isOf = (person: (typeof counted)[number], source: string) =>
+    source === 'owner' ? person.id === parties.ownerId : person.groups.includes(source.slice('group:'.length));
+  const seats = (left: typeof counted, at: number): boolean =>
+    at === places.length ||
+    left.some(
+      (person) =>
+        sources(places[at] ?? '').some((source) => isOf(person, source)) &&
+        seats(
+          left.filter(({ id: seated }) => seated !== person.id),
+          at + 1,
+        ),
+    );
+  return seats(counted, 0);
+}
+
+/** A lost workflow, told of nothing but the facts, is given the same plan, and asking changes nothing. */
+function planIsReproducible(flow: Flow, { event, after, result }: Step): void {
+  // What was amended is judged by the nudge that follows, with the facts as they then are.
+  if (event.kind === 'command' && event.command.do === 'amend') return;
+  const again = advance({ flow, state: result.state, event: { kind: 'nudge', id: 'nudge' }, facts: after });
+  expect(again.changes).toEqual([]);
+  expect(again.audit).toEqual([]);
+  expect(again.next).toEqual(result.next);
+  expect(again.state).toEqual(result.state);
+}
