@@ -28,11 +28,18 @@ const noFilters = { externalTables: [], externalEnums: [] };
 
 function loadEngine(): void {
   const instance = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(wasmPath)), {
-    './schema_engine_bg.js': engine,
+    './schema_engine_bg.js': { ...engine, ...timersThatKeepNothingAlive() },
   });
   engine.__wbg_set_wasm(instance.exports);
   // Fills the table of undefined, null, true and false; without it the engine reads one for another.
   instance.exports.__wbindgen_start();
+}
+
+/** The engine leaves the timer of its ten seconds' patience for the migration lock running after it has the lock. */
+function timersThatKeepNothingAlive(): Record<string, unknown> {
+  const timers = Object.keys(engine).filter((name) => name.startsWith('__wbg_setTimeout_'));
+  const unreferenced = (callback: () => void, delayMs: number) => setTimeout(callback, delayMs >>> 0).unref();
+  return Object.fromEntries(timers.map((name) => [name, unreferenced]));
 }
 
 /**
@@ -57,7 +64,8 @@ async function openEngine(databaseUrl: string): Promise<engine.SchemaEngine> {
     isLoaded = true;
   }
   const adapter = bindMigrationAwareSqlAdapterFactory(
-    new WholeScripts({ connectionString: databaseUrl }, { schema: 'public' }),
+    // The engine never ends its pool: without this, that would keep a process that has done its work for ten seconds.
+    new WholeScripts({ connectionString: databaseUrl, allowExitOnIdle: true }, { schema: 'public' }),
   );
   return engine.SchemaEngine.new({ datamodels: [[schemaPath, readFileSync(schemaPath, 'utf8')]] }, () => {}, adapter);
 }
