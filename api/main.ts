@@ -75,7 +75,8 @@ async function close(): Promise<void> {
     clearTimeout(patience);
   }
   await gateway.close();
-  await adapters.close();
+  // A store that is away must not keep the rest from closing in order.
+  await adapters.close().catch((error: unknown) => logger.warn({ err: error }, 'an issuer or store did not close'));
   await ledger.close();
   logger.info('api stopped');
   // The disconnect listener would otherwise keep a parent's channel, and with it this process, open.

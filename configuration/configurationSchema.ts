@@ -162,7 +162,10 @@ const postgresRole = z.strictObject({
     .min(1)
     .max(63)
     .optional()
-    .meta({ description: 'The role that gets what a destroyed login owned.' }),
+    .meta({
+      description:
+        'The role that gets what a retired identity owned; without it, its owning role stays as long as it owns something.',
+    }),
 });
 
 const sealedStore = z

@@ -19,7 +19,13 @@ export type Transaction = Prisma.TransactionClient;
  * @param poolSize connections at most; one transaction holds one
  */
 export function openPrisma({ databaseUrl, poolSize = 10 }: { databaseUrl: string; poolSize?: number }): PrismaClient {
-  const adapter = new PrismaPg({ connectionString: databaseUrl, max: poolSize, application_name: 'tenure' });
+  const adapter = new PrismaPg({
+    connectionString: databaseUrl,
+    max: poolSize,
+    application_name: 'tenure',
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 15_000,
+  });
   return new PrismaClient({ adapter });
 }
 

@@ -69,6 +69,20 @@ export const RequestBody = z
         since: Instant,
       }),
     ),
+    retries: z
+      .array(
+        z.object({
+          step: z.string().meta({ description: 'What failed: the effect and its version or epoch.' }),
+          failedAttempts: z.int(),
+          retryAt: Instant,
+          reason: z.string(),
+          message: z.string(),
+        }),
+      )
+      .meta({ description: 'What an issuer or store did not do yet; tried again by itself, at once by `retry`.' }),
+    graceEndsAt: Instant.nullable().meta({
+      description: 'When the replaced credential retires without waiting for acknowledgements.',
+    }),
     decisions: z.array(
       z.object({
         id: z.string(),
@@ -130,6 +144,14 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
         since: createdAt.toISOString(),
       })),
     ],
+    retries: Object.entries(row.retries).map(([step, { attempt, retryAt, reason, message }]) => ({
+      step,
+      failedAttempts: attempt - 1,
+      retryAt,
+      reason,
+      message,
+    })),
+    graceEndsAt: row.graceEndsAt ?? null,
     decisions: row.decisions.map(
       ({ id, stage, revision, approverId: approver, verdict, digest, comment, decidedAt, withdrawnAt }) => ({
         id,
@@ -178,6 +200,8 @@ export const requestExample: RequestBody = {
   onBehalfOf: null,
   justification: 'The billing API moves to its own account',
   heldBy: [],
+  retries: [],
+  graceEndsAt: null,
   decisions: [],
   review: {
     requestId: 'qsch47vxnzj47kmpqx6qtfacpi',

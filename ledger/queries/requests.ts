@@ -23,6 +23,9 @@ export interface RequestSituation extends RequestRow {
   readonly stage: Stage | undefined;
   readonly flowState: Prisma.JsonValue;
   readonly escalated: boolean;
+  /** Steps of its effect that failed and are tried again. */
+  readonly retries: FlowState['effect']['retries'];
+  readonly graceEndsAt: string | undefined;
   readonly parties: Parties;
   readonly freezes: readonly Freeze[];
   /** What an approver is shown now, and signs the digest of. */
@@ -153,6 +156,8 @@ async function situationOf(
     flowName: flow.metadata.name,
     stage,
     escalated: state.escalated,
+    retries: state.effect.retries,
+    graceEndsAt: state.effect.graceEndsAt,
     parties,
     freezes: freezes.filter((freeze) => matches(freeze, row.identity)),
     review,

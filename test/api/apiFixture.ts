@@ -188,6 +188,8 @@ export async function apiFixture({
     ...(limits === undefined ? {} : { limits }),
   });
   const server = createServer(api);
+  // As in api/main.ts: a server that closes idle connections after 5 s races with the client's next request on one.
+  server.keepAliveTimeout = 75_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   cleanups.push(
     () =>
