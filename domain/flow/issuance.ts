@@ -179,7 +179,9 @@ function settleGrace(draft: Draft, retiring: CredentialFacts): void {
   const { consumers } = draft.facts.guardFacts.subject;
   if (holds.length > 0 && graceEndsAt !== undefined && graceLeftMs === undefined) {
     const stoppedMs = Math.min(...holds.map(({ since }) => Date.parse(since)), draft.nowMs);
-    draft.setEffect({ graceLeftMs: Math.max(0, Date.parse(graceEndsAt) - stoppedMs) });
+    // A hold from before the window opened stops it at its beginning, and adds nothing to it.
+    const leftMs = Math.min(Date.parse(graceEndsAt) - stoppedMs, durationMs(draft.flow.limits.grace));
+    draft.setEffect({ graceLeftMs: Math.max(0, leftMs) });
   } else if (holds.length === 0 && graceLeftMs !== undefined) {
     draft.clearEffect('graceLeftMs');
     draft.setEffect({ graceEndsAt: instant(draft.nowMs + graceLeftMs) });
