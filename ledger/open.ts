@@ -191,6 +191,8 @@ async function createRequest(
     },
   ]);
   const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce });
+  // At once means past the workflow, which the outbox then starts.
+  if (atOnce) await enqueue(tx, { kind: 'nudge', requestId });
   return { opened: true, requestId, identityId, created: true, ...advanced };
 }
 
