@@ -6,7 +6,7 @@ import type { Draft } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
 import type { LedgerFacts } from './state.ts';
-import { retryNow } from './steps.ts';
+import { forgetFailures, retryNow } from './steps.ts';
 
 /** Judges decisions and commands: the verdict is recorded with the event, and what is accepted becomes changes. */
 
@@ -59,7 +59,9 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
       `Request ${facts.request.id} is ${draft.requestState}; nothing is left to decide.`,
     );
   }
-  const publicKey = context.decisionKeys[decision.keyId];
+  // Own keys only: `constructor` and the like are on every object, and are no key of ours.
+  const { keyId } = decision;
+  const publicKey = Object.hasOwn(context.decisionKeys, keyId) ? context.decisionKeys[keyId] : undefined;
   if (publicKey === undefined || !isSignedBy(decision, createPublicKey(publicKey))) {
     return refused('bad-signature', `Decision ${decision.id} does not carry a valid signature of this installation.`);
   }
@@ -164,16 +166,13 @@ export function judgeCommand(draft: Draft, command: Command): Verdict {
 /** A person vouches for a destroy that the issuer cannot confirm: the receipt says so (promise 10). */
 function resolve(draft: Draft, command: Extract<Command, { do: 'resolve' }>): Verdict {
   const credential = draft.facts.credentials.find(({ version }) => version === command.version);
-  const step = `destroy-v${command.version}`;
+  // Confirmed once, it may be the last look after the lease that the issuer does not answer.
+  const step = `${credential?.hasReceipt ? 'sweep' : 'destroy'}-v${command.version}`;
   const isOurs = draft.state.effect.revoked || isMine(draft, command.version);
-  if (
-    credential?.state !== 'destroying' ||
-    credential.hasReceipt ||
-    draft.state.effect.retries[step] === undefined ||
-    !isOurs
-  ) {
+  if (credential?.state !== 'destroying' || draft.state.effect.retries[step] === undefined || !isOurs) {
     return refused('not-stuck', `Version ${command.version} is not waiting for the issuer to confirm its destruction.`);
   }
+  forgetFailures(draft, step);
   const until = credential.expiresAt ?? credential.leaseEndsAt;
   recordDestroyed(draft, command.version, {
     method: 'unverifiable',
