@@ -193,3 +193,10 @@ test('the published JSON Schema is up to date', () => {
     JSON.parse(JSON.stringify(configurationJsonSchema())),
   );
 });
+
+test('the example of docs/configuration.md loads as it stands', () => {
+  const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+  const [, example = ''] = /```yaml\n([^]*?)```/.exec(page) ?? [];
+  expect(problemsOf(example)).toEqual([]);
+  expect(Object.keys(load(example).pipelines)).toEqual(['deploy']);
+});
