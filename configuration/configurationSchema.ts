@@ -157,15 +157,10 @@ const postgresRole = z.strictObject({
   scopes: z
     .record(z.string().min(1).max(200), z.string().min(1).max(63))
     .meta({ description: 'Scope as requesters name it, to the PostgreSQL role that is granted for it.' }),
-  reassignTo: z
-    .string()
-    .min(1)
-    .max(63)
-    .optional()
-    .meta({
-      description:
-        'The role that gets what a retired identity owned; without it, its owning role stays as long as it owns something.',
-    }),
+  reassignTo: z.string().min(1).max(63).optional().meta({
+    description:
+      'The role that gets what a retired identity owned; without it, its owning role stays as long as it owns something.',
+  }),
 });
 
 const sealedStore = z

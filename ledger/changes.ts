@@ -18,7 +18,7 @@ export type Narrowed =
  */
 export async function narrowIdentity(
   ledger: Ledger,
-  { identityId, by, change }: { identityId: string; by: string; change: IdentityChange },
+  { identityId, by, reason, change }: { identityId: string; by: string; reason: string; change: IdentityChange },
 ): Promise<Narrowed> {
   return issuingTransaction(ledger, async (tx): Promise<Narrowed> => {
     const [identity] = await tx.$queryRaw<Identity[]>`SELECT * FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
@@ -59,7 +59,7 @@ export async function narrowIdentity(
         actor: by,
         identityId,
         at,
-        data: JSON.parse(JSON.stringify(change)),
+        data: { ...JSON.parse(JSON.stringify(change)), reason },
       },
     ]);
     return { narrowed: true, identity: narrowed };

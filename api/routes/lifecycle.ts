@@ -166,7 +166,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
           roles: ['responder', 'admin'],
           principals: [identity.ownerId],
         });
-        const { reason: _recordedWithTheKey, owner, ...change } = body;
+        const { reason, owner, ...change } = body;
         if (owner !== undefined)
           throw new Problem(
             'no-flow',
@@ -185,6 +185,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
         const result = await narrowIdentity(deps.ledger, {
           identityId: identity.id,
           by: principal.id,
+          reason,
           change: present(change),
         });
         if (!result.narrowed) throw refusalProblem(result);

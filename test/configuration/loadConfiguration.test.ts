@@ -196,7 +196,7 @@ test('the published JSON Schema is up to date', () => {
 
 test('the example of docs/configuration.md loads as it stands', () => {
   const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-  const [, example = ''] = /```yaml\n([^]*?)```/.exec(page) ?? [];
+  const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
   expect(problemsOf(example)).toEqual([]);
   expect(Object.keys(load(example).pipelines)).toEqual(['deploy']);
 });
