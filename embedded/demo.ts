@@ -6,6 +6,7 @@ import { coloured, printTable } from '../cli/output.ts';
 import { type ApiClient, ApiProblem, apiClient, approve, type RequestView, waitFor } from './demo/apiClient.ts';
 import { proveEvidence } from './demo/evidenceProof.ts';
 import { type LoginLoop, login, type ServedSecret, startLoginLoop } from './demo/loginLoop.ts';
+import { freePort } from './ports.ts';
 import { type EmbeddedRuntime, startEmbedded } from './runtime.ts';
 
 const startedMs = Date.now();
@@ -192,7 +193,13 @@ async function demo(runtime: EmbeddedRuntime, stateDir: string): Promise<void> {
 
 const stateDir = mkdtempSync(join(tmpdir(), 'tenure-demo-'));
 say('starting PostgreSQL, Temporal, the identity provider, worker and API');
-const runtime = await startEmbedded({ stateDir, leaseSeconds: 15, onProgress: (line) => say(coloured('dim', line)) });
+const runtime = await startEmbedded({
+  stateDir,
+  leaseSeconds: 15,
+  // A demo beside a running `tenure up` disturbs nothing.
+  ports: { api: await freePort() },
+  onProgress: (line) => say(coloured('dim', line)),
+});
 try {
   await demo(runtime, stateDir);
   say(coloured('green', 'done: every step did what it says'));
