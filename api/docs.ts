@@ -24,7 +24,11 @@ const page = `<!doctype html>
 `;
 
 /** `validatorUrl: null`: the page would otherwise send the document's address to a server on the internet. */
-const start = `SwaggerUIBundle({
+const start = `const dark = matchMedia('(prefers-color-scheme: dark)');
+const followScheme = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
+followScheme();
+dark.addEventListener('change', followScheme);
+SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#reference',
   validatorUrl: null,
