@@ -50,6 +50,7 @@ class RequestRun {
   #isNudged = false;
   #hasNothingToDrive = false;
   #handlersRunning = 0;
+  #feedsRunning = 0;
   readonly #effects = new Map<string, CancellationScope>();
   #timer: { id: string; scope: CancellationScope } | undefined;
 
@@ -100,6 +101,8 @@ class RequestRun {
       if (workflowInfo().continueAsNewSuggested && this.#effects.size === 0) break;
     }
     this.#stopAll();
+    // The end of a run cancels what it still records: an unhandled rejection, and a workflow task that fails for it.
+    await condition(() => this.#effects.size === 0 && this.#feedsRunning === 0);
   }
 
   /** A handler that ends without a request leaves a run that was started for it with nothing to drive. */
@@ -164,7 +167,12 @@ class RequestRun {
   }
 
   async #feed(requestId: string, event: RequestEvent): Promise<void> {
-    this.#take((await advance({ requestId, event })).plan);
+    this.#feedsRunning += 1;
+    try {
+      this.#take((await advance({ requestId, event })).plan);
+    } finally {
+      this.#feedsRunning -= 1;
+    }
   }
 
   #stopAll(): void {
