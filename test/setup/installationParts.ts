@@ -11,13 +11,17 @@ import { sealedKey, sealedKeys } from '../../activities/stores/sealedKeys.ts';
 import type { Store } from '../../activities/stores/store.ts';
 import { type TemporalGateway, temporalGateway } from '../../api/temporalGateway.ts';
 import { type Keys, loadKeys } from '../../configuration/keys.ts';
-import type { Activities } from '../../contracts/activities.ts';
+import type { Activities, LedgerActivities } from '../../contracts/activities.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { type OpenedLedger, openLedger } from '../../ledger/openLedger.ts';
 import { createWorker } from '../../worker/createWorker.ts';
 import { dispatchOutbox } from '../../worker/dispatchOutbox.ts';
 
-Runtime.install({ logger: new DefaultLogger('ERROR') });
+// The faults of the tests make the SDK warn of what they are meant to do.
+Runtime.install({
+  logger: new DefaultLogger('ERROR'),
+  telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } },
+});
 
 /** Where an installation is; plain JSON, so that another process can open the same one. */
 export interface InstallationPlace {
@@ -33,8 +37,9 @@ export interface InstallationPlace {
 export interface Wraps {
   readonly wrapIssuer?: (issuer: Issuer) => Issuer;
   readonly wrapStore?: (store: Store) => Store;
-  /** Of the ledger's activities, which are one transaction each. */
+  /** The ledger as its activities, one transaction each, get it. */
   readonly wrapLedger?: (ledger: Ledger) => Ledger;
+  readonly wrapLedgerActivities?: (activities: LedgerActivities) => LedgerActivities;
 }
 
 export interface InstallationParts {
@@ -54,7 +59,7 @@ export interface InstallationParts {
 
 /** The parts that `worker/main.ts` wires, on an installation that exists: its database, keys and namespace. */
 export async function installationParts(place: InstallationPlace, wraps: Wraps = {}): Promise<InstallationParts> {
-  const { wrapIssuer = same, wrapStore = same, wrapLedger = same } = wraps;
+  const { wrapIssuer = same, wrapStore = same, wrapLedger = same, wrapLedgerActivities = same } = wraps;
   const { address, namespace } = place.temporal;
   const keys = loadKeys(place.keyDirectory, { create: true });
   // As many connections as worker/main.ts: transactions that hang must not keep the others waiting.
@@ -84,7 +89,7 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
     fingerprintKey: keys.fingerprint,
   });
   const activities: Activities = {
-    ...ledgerActivities(wrapLedger(ledger)),
+    ...wrapLedgerActivities(ledgerActivities(wrapLedger(ledger))),
     ...issuance,
     ...lifecycleActivities({
       ledger,
