@@ -3,16 +3,15 @@ import { readSecret } from '../configuration/secretReference.ts';
 import type { Ledger } from '../ledger/client.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import { createPostgresRoleIssuer } from './issuers/postgresRole.ts';
+import { namesOfHandle } from './issuers/postgresRoleNames.ts';
 import { createSealedStore } from './stores/sealed.ts';
 import { loadSealedKeys } from './stores/sealedKeys.ts';
 import type { Store } from './stores/store.ts';
 import { createVaultStore } from './stores/vault.ts';
 
-export interface Adapters {
-  /** @throws AdapterUnknown when tenure.yaml declares no such issuer */
-  issuer(name: string): Issuer;
-  /** @throws AdapterUnknown when tenure.yaml declares no such store */
-  store(name: string): Store;
+export interface Adapters<T> {
+  /** @throws AdapterUnknown when tenure.yaml declares none of this name */
+  named(name: string): T;
   /** Closes all of them. @throws AggregateError of those that could not be closed in order, after all were tried */
   close(): Promise<void>;
 }
@@ -20,31 +19,49 @@ export interface Adapters {
 type Closable<T> = T & { close?(): Promise<void> };
 
 /**
- * The issuers and stores that tenure.yaml declares. Their secrets are read now; nothing is connected before it is used.
- * @throws SecretUnreadable, SealedKeyUnusable naming what tenure.yaml points to
+ * The issuers that tenure.yaml declares. Their secrets are read now, by the worker alone; nothing is connected before it
+ * is used. @throws SecretUnreadable naming what tenure.yaml points to
  */
-export function createAdapters({
+export function createIssuers({
+  configuration,
+  installationId,
+}: {
+  configuration: Configuration;
+  installationId: string;
+}): Adapters<Issuer> {
+  const declared = Object.entries(configuration.issuers);
+  return adapters('issuer', new Map(declared.map(([name, each]) => [name, createIssuer(name, each, installationId)])));
+}
+
+/** The stores that tenure.yaml declares. @throws SecretUnreadable, SealedKeyUnusable naming what tenure.yaml points to */
+export function createStores({
   configuration,
   prisma,
-  installationId,
-}: { configuration: Configuration; installationId: string } & Pick<Ledger, 'prisma'>): Adapters {
-  const issuers = new Map(
-    Object.entries(configuration.issuers).map(([name, declared]) => [
-      name,
-      createIssuer(name, declared, installationId),
-    ]),
-  );
-  const stores = new Map(
-    Object.entries(configuration.stores).map(([name, declared]) => [name, createStore(name, declared, prisma)]),
-  );
+}: { configuration: Configuration } & Pick<Ledger, 'prisma'>): Adapters<Store> {
+  const declared = Object.entries(configuration.stores);
+  return adapters('store', new Map(declared.map(([name, each]) => [name, createStore(name, each, prisma)])));
+}
+
+/** The name a consumer logs in with, where the secret alone is not enough (a database role). Needs no login of ours. */
+export function loginNameOf({ issuers }: Configuration, issuer: string, handle: string): string | undefined {
+  const declared = issuers[issuer];
+  return declared === undefined ? undefined : loginNames[declared.type](handle);
+}
+
+const loginNames: Record<IssuerConfiguration['type'], (handle: string) => string | undefined> = {
+  'postgres-role': (handle) => namesOfHandle(handle)?.login,
+};
+
+function adapters<T>(kind: 'issuer' | 'store', all: ReadonlyMap<string, Closable<T>>): Adapters<T> {
   return {
-    issuer: (name) => found(issuers, 'issuer', name),
-    store: (name) => found(stores, 'store', name),
+    named(name) {
+      const adapter = all.get(name);
+      if (adapter === undefined) throw new AdapterUnknown(kind, name);
+      return adapter;
+    },
     async close() {
-      const closing = [...issuers.values(), ...stores.values()].map((adapter) => adapter.close?.());
-      const failures = (await Promise.allSettled(closing)).flatMap((each) =>
-        each.status === 'rejected' ? [each.reason] : [],
-      );
+      const closed = await Promise.allSettled([...all.values()].map((adapter) => adapter.close?.()));
+      const failures = closed.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
       if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('\n'));
     },
   };
@@ -76,12 +93,6 @@ function createStore(name: string, declared: StoreConfiguration, prisma: Ledger[
     ...(namespace === undefined ? {} : { namespace }),
     ...(caFile === undefined ? {} : { ca: readSecret({ file: caFile }, process.env) }),
   });
-}
-
-function found<T>(adapters: ReadonlyMap<string, T>, kind: 'issuer' | 'store', name: string): T {
-  const adapter = adapters.get(name);
-  if (adapter === undefined) throw new AdapterUnknown(kind, name);
-  return adapter;
 }
 
 /** An identity names an issuer or store that tenure.yaml no longer declares. */

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { createAdapters } from '../activities/adapters.ts';
+import { createStores, loginNameOf } from '../activities/adapters.ts';
 import { loadKeys } from '../configuration/keys.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
 import { readSecret } from '../configuration/secretReference.ts';
@@ -30,7 +30,7 @@ const ledger = await openLedger({
 const people = directory(ledger.prisma, configuration.people);
 await people.recordListed();
 const gateway = temporalGateway(temporalConnection(configuration, process.env));
-const adapters = createAdapters({ configuration, prisma: ledger.prisma, installationId: ledger.installation.id });
+const stores = createStores({ configuration, prisma: ledger.prisma });
 
 const server = createServer(
   createApi({
@@ -39,8 +39,8 @@ const server = createServer(
     directory: people,
     gateway,
     secrets: {
-      readLive: (store, identityId) => adapters.store(store).read({ identityId }),
-      loginName: (issuer, handle) => adapters.issuer(issuer).loginName(handle),
+      readLive: (store, identityId) => stores.named(store).read({ identityId }),
+      loginName: (issuer, handle) => loginNameOf(configuration, issuer, handle),
     },
     decisionSigning: keys.decisionSigning,
     logger,
@@ -76,7 +76,7 @@ async function close(): Promise<void> {
   }
   await gateway.close();
   // A store that is away must not keep the rest from closing in order.
-  await adapters.close().catch((error: unknown) => logger.warn({ err: error }, 'an issuer or store did not close'));
+  await stores.close().catch((error: unknown) => logger.warn({ err: error }, 'a store did not close'));
   await ledger.close();
   logger.info('api stopped');
   // The disconnect listener would otherwise keep a parent's channel, and with it this process, open.

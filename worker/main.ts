@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { pino } from 'pino';
-import { createAdapters } from '../activities/adapters.ts';
+import { createIssuers, createStores } from '../activities/adapters.ts';
 import { issuanceActivities } from '../activities/issuance.ts';
 import { ledgerActivities } from '../activities/ledger.ts';
 import { lifecycleActivities } from '../activities/lifecycle.ts';
@@ -40,7 +40,8 @@ const drifted = await seedFlows(ledger, shippedFlows());
 if (drifted.length > 0)
   logger.warn({ flows: drifted }, 'flow files differ from the published versions, which rule; nothing was loaded');
 
-const adapters = createAdapters({ configuration, prisma: ledger.prisma, installationId: ledger.installation.id });
+const issuers = createIssuers({ configuration, installationId: ledger.installation.id });
+const stores = createStores({ configuration, prisma: ledger.prisma });
 const { namespace, connectionOptions } = temporalConnection(configuration, process.env);
 Runtime.install({
   logger: new DefaultLogger('WARN', ({ level, message, meta }) => logger.warn({ level, ...meta }, message)),
@@ -49,8 +50,8 @@ const connection = await NativeConnection.connect(connectionOptions);
 const starts = temporalGateway({ namespace, connectionOptions });
 const issuance = issuanceActivities({
   ledger,
-  issuer: adapters.issuer,
-  store: adapters.store,
+  issuer: issuers.named,
+  store: stores.named,
   fingerprintKey: keys.fingerprint,
 });
 const worker = await createWorker({
@@ -94,7 +95,9 @@ await Promise.all(background);
 await starts.close();
 await connection.close();
 // A store that is away must not keep the rest from closing in order.
-await adapters.close().catch((error: unknown) => logger.warn({ err: error }, 'an issuer or store did not close'));
+for (const adapters of [issuers, stores]) {
+  await adapters.close().catch((error: unknown) => logger.warn({ err: error }, 'an issuer or store did not close'));
+}
 await ledger.close();
 // The disconnect listener would otherwise keep a parent's channel, and with it this process, open.
 if (process.connected) process.disconnect();

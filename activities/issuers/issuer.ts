@@ -7,9 +7,6 @@ export interface Issuer {
   readonly type: string;
   readonly capabilities: IssuerCapabilities;
 
-  /** The name a consumer logs in with, where the secret alone is not enough (a database role, a client id). */
-  loginName(handle: string): string | undefined;
-
   /** A fresh secret in the issuer's own form; never leaves the activity except into the store. Present when `secretChosenBy` is `tenure`. */
   generateSecret(order: { handle: string }): Promise<string>;
 

@@ -135,8 +135,6 @@ export function createPostgresRoleIssuer(
     type: 'postgres-role',
     capabilities: { overlap: true, expiry: true, secretChosenBy: 'tenure', lastUsed: false },
 
-    loginName: (handle) => namesOf(handle).login,
-
     // 256 random bits: no dictionary or guess reaches them, so the verifier's cost does not matter.
     generateSecret: async () => randomBytes(32).toString('base64url'),
 

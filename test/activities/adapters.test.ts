@@ -3,14 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { type Adapters, createAdapters } from '../../activities/adapters.ts';
+import { createIssuers, createStores, loginNameOf } from '../../activities/adapters.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
 import { openPrisma } from '../../ledger/client.ts';
 import { rejectionOf } from '../contract/canaries.ts';
 
 let directory: string;
 let prisma: ReturnType<typeof openPrisma>;
-const opened: Adapters[] = [];
+const opened: { close(): Promise<void> }[] = [];
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'tenure-adapters-'));
@@ -31,12 +31,18 @@ function file(name: string, content: string): void {
   writeFileSync(join(directory, name), content, { mode: 0o600 });
 }
 
-function adaptersOf(declared: string): Adapters {
+function configurationOf(declared: string) {
   file('tenure.yaml', `database: {file: issuer-url}\nkeys: {directory: keys}\n${declared}`);
-  const configuration = loadConfiguration(join(directory, 'tenure.yaml'), {});
-  const adapters = createAdapters({ configuration, prisma, installationId: 'an-installation' });
-  opened.push(adapters);
-  return adapters;
+  return loadConfiguration(join(directory, 'tenure.yaml'), {});
+}
+
+function adaptersOf(declared: string) {
+  const configuration = configurationOf(declared);
+  const issuers = createIssuers({ configuration, installationId: 'an-installation' });
+  opened.push(issuers);
+  const stores = createStores({ configuration, prisma });
+  opened.push(stores);
+  return { issuer: issuers.named, store: stores.named };
 }
 
 test('every declared issuer and store is found by its name, and works', async () => {
@@ -58,6 +64,15 @@ test('a name that is not declared is an error that says what to do, also when ev
     expect(() => adapters.issuer(name)).toThrow(`tenure.yaml declares no issuer "${name}"`);
     expect(() => adapters.store(name)).toThrow(`tenure.yaml declares no store "${name}"`);
   }
+});
+
+test('the login name of a handle is known from the configuration alone, without any login of ours', () => {
+  const configuration = configurationOf(
+    'issuers: {main-db: {type: postgres-role, url: {file: missing-url}, scopes: {}}}',
+  );
+  const handle = 'b5mzfaqsxcjgvhsx3bqvyyqzda-v2';
+  expect(loginNameOf(configuration, 'main-db', handle)).toBe('tenure_b5mzfaqsxcjgvhsx3bqvyyqzda_v2');
+  expect(loginNameOf(configuration, 'gone', handle)).toBeUndefined();
 });
 
 test('a secret or key that cannot be read stops the start, and is named', () => {

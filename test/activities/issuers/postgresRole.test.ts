@@ -5,6 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { CreateOrder } from '../../../activities/issuers/issuer.ts';
 import { createPostgresRoleIssuer } from '../../../activities/issuers/postgresRole.ts';
+import { namesOfHandle } from '../../../activities/issuers/postgresRoleNames.ts';
 import { freePort } from '../../../embedded/ports.ts';
 import { startPostgres } from '../../../embedded/postgres.ts';
 import { admitDatabaseUser } from '../../../embedded/unprivilegedUser.ts';
@@ -48,7 +49,7 @@ async function asConsumer<T>(
   database = subject.databaseName,
 ): Promise<T> {
   const url = new URL(subject.adminUrl);
-  url.username = issuer.loginName(order.handle) ?? '';
+  url.username = namesOfHandle(order.handle)?.login ?? '';
   url.password = order.secret;
   url.pathname = `/${database}`;
   const client = new pg.Client({ connectionString: url.href });
@@ -86,8 +87,8 @@ async function ownerOfTable(table: string): Promise<string | undefined> {
 
 test('a login is named after its handle, fits in 63 bytes and carries its tag', async () => {
   const order = await created();
-  expect(issuer.loginName(order.handle)).toBe(order.login);
-  expect(issuer.loginName(`${order.identityId}-v999999999`)?.length).toBeLessThanOrEqual(63);
+  expect(namesOfHandle(order.handle)?.login).toBe(order.login);
+  expect(namesOfHandle(`${order.identityId}-v999999999`)?.login.length).toBeLessThanOrEqual(63);
   const tags = await subject.asSuperuser(
     `SELECT rolname, shobj_description(oid, 'pg_authid') AS tag FROM pg_roles WHERE rolname LIKE $1 ORDER BY 1`,
     [`${order.owner}%`],
