@@ -47,27 +47,64 @@ function timersThatKeepNothingAlive(): Record<string, unknown> {
  * better, and runs one sent whole as one transaction: a migration that fails leaves nothing behind.
  */
 class WholeScripts extends PrismaPg {
+  /** What PostgreSQL said to the script that failed; the engine tells of it as an external error only. */
+  refusal: unknown;
+  readonly #connections: Awaited<ReturnType<PrismaPg['connect']>>[] = [];
+
   override async connect(): Promise<Awaited<ReturnType<PrismaPg['connect']>>> {
     const connection = await super.connect();
     connection.executeScript = async (script) => {
-      await connection.underlyingDriver().query(script);
+      try {
+        await connection.underlyingDriver().query(script);
+      } catch (error) {
+        this.refusal = error;
+        throw error;
+      }
     };
+    this.#connections.push(connection);
     return connection;
+  }
+
+  /** The engine leaves its session open, and with it the migration lock: the next process would wait ten seconds for it. */
+  async close(): Promise<void> {
+    for (const connection of this.#connections.splice(0)) await connection.dispose();
   }
 }
 
 let isLoaded = false;
 
-async function openEngine(databaseUrl: string): Promise<engine.SchemaEngine> {
+/** Lets `work` use the engine, and leaves no connection behind, however it ends. */
+async function withEngine<T>(databaseUrl: string, work: (schemaEngine: engine.SchemaEngine) => Promise<T>): Promise<T> {
   if (!isLoaded) {
     loadEngine();
     isLoaded = true;
   }
-  const adapter = bindMigrationAwareSqlAdapterFactory(
-    // The engine never ends its pool: without this, that would keep a process that has done its work for ten seconds.
-    new WholeScripts({ connectionString: databaseUrl, allowExitOnIdle: true }, { schema: 'public' }),
-  );
-  return engine.SchemaEngine.new({ datamodels: [[schemaPath, readFileSync(schemaPath, 'utf8')]] }, () => {}, adapter);
+  const connections = new WholeScripts({ connectionString: databaseUrl }, { schema: 'public' });
+  try {
+    const adapter = bindMigrationAwareSqlAdapterFactory(connections);
+    const datamodels: [string, string][] = [[schemaPath, readFileSync(schemaPath, 'utf8')]];
+    const schemaEngine = await engine.SchemaEngine.new({ datamodels }, () => {}, adapter);
+    try {
+      return await work(schemaEngine);
+    } finally {
+      schemaEngine.free();
+    }
+  } catch (error) {
+    throw connections.refusal instanceof Error ? new MigrationRefused(connections.refusal, { cause: error }) : error;
+  } finally {
+    await connections.close();
+  }
+}
+
+/** PostgreSQL refused a migration, and nothing of it was applied. Not retryable: the next start finds it unfinished. */
+export class MigrationRefused extends Error {
+  override readonly name = 'MigrationRefused';
+  constructor(refusal: Error, options: ErrorOptions) {
+    super(
+      `PostgreSQL refused a migration: ${refusal.message}. Nothing of it was applied. Correct the cause, delete its row without finished_at from _prisma_migrations, then start again.`,
+      options,
+    );
+  }
 }
 
 function migrationsList(): engine.MigrationList {
@@ -94,25 +131,21 @@ function migrationsList(): engine.MigrationList {
 /**
  * Applies every migration that the database does not have yet. Idempotent.
  * @returns the names that were applied now
- * @throws the engine's error when a migration fails or an applied one was changed since
+ * @throws MigrationRefused when one fails; then the engine's error at each start, until somebody has looked
  */
 export async function runMigrations(databaseUrl: string): Promise<readonly string[]> {
-  const schemaEngine = await openEngine(databaseUrl);
-  try {
+  return withEngine(databaseUrl, async (schemaEngine) => {
     const { appliedMigrationNames } = await schemaEngine.applyMigrations({
       migrationsList: migrationsList(),
       filters: noFilters,
     });
     return appliedMigrationNames;
-  } finally {
-    schemaEngine.free();
-  }
+  });
 }
 
 /** The SQL that turns an older schema (undefined: an empty database) into prisma/schema.prisma, for a new migration. */
 export async function draftMigration(databaseUrl: string, olderSchema: string | undefined): Promise<string> {
-  const schemaEngine = await openEngine(databaseUrl);
-  try {
+  return withEngine(databaseUrl, async (schemaEngine) => {
     const files = [{ path: schemaPath, content: readFileSync(schemaPath, 'utf8') }];
     const { stdout } = await schemaEngine.diff({
       from:
@@ -125,7 +158,5 @@ export async function draftMigration(databaseUrl: string, olderSchema: string | 
       filters: noFilters,
     });
     return stdout ?? '';
-  } finally {
-    schemaEngine.free();
-  }
+  });
 }
