@@ -90,7 +90,7 @@ test('a credential begins as minting, as the next version of an identity that ma
 
 test('a begin waits for a revocation that has the identity, and then finds it revoking', async () => {
   const fixture = await evidenceFixture();
-  const [revoker, beginner] = [await fixture.connect(), await fixture.connect()];
+  const [revoker, beginner, watcher] = [await fixture.connect(), await fixture.connect(), await fixture.connect()];
   const identityId = await insertIdentity(revoker);
   const requestId = await insertRequest(revoker, identityId);
   await revoker.query(`UPDATE "identity" SET "highestVersion" = 1 WHERE "id" = $1`, [identityId]);
@@ -104,7 +104,9 @@ test('a begin waits for a revocation that has the identity, and then finds it re
     [identityId, requestId],
   );
   await eventually(async () => {
-    const { rows } = await client.query(`SELECT 1 FROM pg_locks WHERE NOT "granted" AND "locktype" = 'transactionid'`);
+    const { rows } = await watcher.query(
+      `SELECT 1 FROM pg_stat_activity WHERE "datname" = current_database() AND "wait_event_type" = 'Lock'`,
+    );
     expect(rows).toHaveLength(1);
   });
   await revoker.query('COMMIT');
