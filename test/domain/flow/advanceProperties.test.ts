@@ -184,7 +184,15 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
   ),
   often(
     1,
-    person.map((id) => move(`${id} joins`, (played) => join(played, id))),
+    fc
+      .tuple(person, fc.boolean())
+      .map(([id, byMachine]) => move(`${id} joins`, (played) => join(played, id, byMachine))),
+  ),
+  often(
+    3,
+    fc
+      .tuple(fc.nat(5), fc.constantFrom('leaves' as const, 'changes teams' as const, 'joins' as const))
+      .map(([nth, what]) => move(`an approver ${what}`, (played) => approverMoves(played, nth, what))),
   ),
   often(1, always('acknowledge', acknowledge)),
   often(1, always('revoked by another', revokedByAnother)),
@@ -209,11 +217,22 @@ function amend(played: PlayedRequest, ownerId: string, scopes: number): void {
   if (verdict.accepted) played.nudge();
 }
 
-function join(played: PlayedRequest, id: string): void {
+/** Asks for the same too, in person or as the one behind a machine. */
+function join(played: PlayedRequest, id: string, byMachine: boolean): void {
   played.edit((facts) => {
-    const requesters = [...new Set([...facts.parties.requesters, id])];
-    return { ...facts, parties: { ...facts.parties, requesters } };
+    const requesters = [...new Set([...facts.parties.requesters, byMachine ? 'pipeline:deploy' : id])];
+    const onBehalfOf = byMachine ? [...new Set([...facts.parties.onBehalfOf, id])] : facts.parties.onBehalfOf;
+    return { ...facts, parties: { ...facts.parties, requesters, onBehalfOf } };
   });
+}
+
+/** What was counted once may count no more. */
+function approverMoves(played: PlayedRequest, nth: number, what: 'leaves' | 'changes teams' | 'joins'): void {
+  const { decisions } = played.facts;
+  const id = decisions[nth % Math.max(1, decisions.length)]?.approver.id;
+  if (id === undefined) return;
+  if (what === 'joins') join(played, id, nth % 2 === 0);
+  else played.person(id, what === 'leaves' ? { active: false } : { groups: [] });
 }
 
 function acknowledge(played: PlayedRequest): void {
