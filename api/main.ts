@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { createStores, loginNameOf } from '../activities/adapters.ts';
+import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
 import { readSecret } from '../configuration/secretReference.ts';
@@ -29,7 +30,10 @@ const ledger = await openLedger({
 });
 const people = directory(ledger.prisma, configuration.people);
 await people.recordListed();
-const gateway = temporalGateway(temporalConnection(configuration, process.env));
+const gateway = temporalGateway({
+  ...temporalConnection(configuration, process.env),
+  dataConverter: dataConverter(keys.payload),
+});
 const stores = createStores({ configuration, prisma: ledger.prisma });
 
 const server = createServer(

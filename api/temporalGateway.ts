@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection, WithStartWorkflowOperation } from '@temporalio/client';
+import type { DataConverter } from '@temporalio/common';
 import type { TemporalConnection } from '../configuration/temporalConnection.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
 import { decideUpdate, nudgeSignal, openUpdate, taskQueue, workflowIdOf } from '../contracts/names.ts';
@@ -17,6 +18,11 @@ const channelArgs = {
   'grpc.max_reconnect_backoff_ms': 2_000,
 };
 
+export interface TemporalAccess extends TemporalConnection {
+  /** Of `configuration/dataConverter.ts`: whoever has another cannot read us, nor we them. */
+  readonly dataConverter: DataConverter;
+}
+
 export interface TemporalGateway extends RequestGateway {
   close(): Promise<void>;
 }
@@ -26,9 +32,9 @@ export interface TemporalGateway extends RequestGateway {
  * while Temporal is down. Each attempt has an update id of its own: Temporal keeps even failures under an update id, and
  * deduplication is the ledger's.
  */
-export function temporalGateway({ namespace, connectionOptions }: TemporalConnection): TemporalGateway {
+export function temporalGateway({ namespace, connectionOptions, dataConverter }: TemporalAccess): TemporalGateway {
   const connection = Connection.lazy({ ...connectionOptions, channelArgs });
-  const client = new Client({ connection, namespace });
+  const client = new Client({ connection, namespace, dataConverter });
 
   function within<R>(milliseconds: number, call: () => Promise<R>): Promise<R> {
     return client.withDeadline(Date.now() + milliseconds, call);

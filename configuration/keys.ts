@@ -2,25 +2,14 @@ import {
   createHash,
   createPrivateKey,
   createPublicKey,
-  createSecretKey,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { freshSecretKey, KeysUnusable, readPrivateFile, readSecretKey, writeDurably } from './keyFiles.ts';
+import { loadPayloadKeys, type PayloadKeys, payloadKeyFile } from './payloadKeys.ts';
 
 /** The installation's own keys. `KeyObject`s print as nothing, so none can reach a log by accident. */
 export interface Keys {
@@ -36,11 +25,8 @@ export interface Keys {
   readonly decisionSigning: { readonly keyId: string; readonly privateKey: KeyObject };
   /** Public keys by keyId of this and of earlier signing keys, so that old decisions stay verifiable. */
   readonly decisionVerifying: ReadonlyMap<string, KeyObject>;
-}
-
-/** The key directory cannot be used. Nothing was changed. */
-export class KeysUnusable extends Error {
-  override readonly name = 'KeysUnusable';
+  /** AES-256: what Temporal stores for us is encrypted. */
+  readonly payload: PayloadKeys;
 }
 
 const secretFiles = {
@@ -56,7 +42,7 @@ const keyFiles: readonly string[] = [...Object.values(secretFiles), ...Object.va
  * Loads the installation's keys, or makes them all when there are none.
  * Keys appear together or not at all: a new directory is filled beside its place and renamed, so that of two processes
  * starting at once one wins and the other loads the winner's. A partial set is refused, never completed: a fresh
- * evidence key next to an old ledger would break every chain.
+ * evidence key next to an old ledger would break every chain. The payload key alone may come later (`loadPayloadKeys`).
  * @param create false: missing keys are an error
  * @throws KeysUnusable when files are missing, malformed, or readable by other users
  */
@@ -85,6 +71,7 @@ export function loadKeys(directory: string, { create }: { create: boolean }): Ke
       ...readVerifyingKeys(join(directory, verifyingDirectory)),
       [keyId, createPublicKey(privateKey)],
     ]),
+    payload: loadPayloadKeys(directory, { create }),
   };
 }
 
@@ -100,8 +87,7 @@ function createKeys(directory: string): void {
   mkdirSync(dirname(directory), { recursive: true });
   const draft = `${directory}.${randomBytes(6).toString('hex')}`;
   mkdirSync(join(draft, verifyingDirectory), { recursive: true, mode: 0o700 });
-  for (const file of Object.values(secretFiles))
-    writeDurably(join(draft, file), `${randomBytes(32).toString('base64')}\n`);
+  for (const file of [...Object.values(secretFiles), payloadKeyFile]) writeDurably(join(draft, file), freshSecretKey());
   for (const file of Object.values(signingFiles)) {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     writeDurably(join(draft, file), String(privateKey.export({ type: 'pkcs8', format: 'pem' })));
@@ -122,33 +108,6 @@ function createKeys(directory: string): void {
       { cause },
     );
   }
-}
-
-function writeDurably(path: string, content: string): void {
-  const file = openSync(path, 'wx', 0o600);
-  try {
-    writeFileSync(file, content);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function readPrivateFile(path: string): string {
-  // Group or world access means that someone else may hold the key already: refuse rather than repair silently.
-  const mode = statSync(path).mode & 0o777;
-  if ((mode & 0o077) !== 0)
-    throw new KeysUnusable(
-      `${path} is open to other users (mode ${mode.toString(8)}). Run "chmod 600" on it, and replace the key if others could read it.`,
-    );
-  return readFileSync(path, 'utf8');
-}
-
-function readSecretKey(path: string): KeyObject {
-  const bytes = Buffer.from(readPrivateFile(path).trim(), 'base64');
-  if (bytes.length !== 32)
-    throw new KeysUnusable(`${path} does not hold 32 bytes in base64. Restore it from the backup.`);
-  return createSecretKey(bytes);
 }
 
 function readEd25519(path: string): KeyObject {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
+import { failureConverterPath } from '../configuration/dataConverter.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const workflowsPath = join(root, 'workflows/index.ts');
@@ -21,7 +22,7 @@ export async function workflowBundle(): Promise<WorkflowBundle> {
     const kept = readFileSync(bundlePath, 'utf8');
     if (kept.startsWith(stamp)) return { code: kept };
   }
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet });
+  const { code } = await bundleWorkflowCode({ workflowsPath, failureConverterPath, logger: quiet });
   mkdirSync(dirname(bundlePath), { recursive: true });
   const draft = `${bundlePath}.${process.pid}`;
   writeFileSync(draft, stamp + code);

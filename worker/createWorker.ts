@@ -1,3 +1,4 @@
+import type { DataConverter } from '@temporalio/common';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import type { Activities } from '../contracts/activities.ts';
 import { taskQueue } from '../contracts/names.ts';
@@ -5,11 +6,13 @@ import { workflowBundle } from './bundle.ts';
 
 /**
  * The worker of the one task queue. Two cores carry it; scale out by starting more processes.
+ * @param dataConverter of `configuration/dataConverter.ts`, as every client's
  * @param activities everything `contracts/activities.ts` names, so that a forgotten one does not compile
  */
 export async function createWorker(options: {
   readonly connection: NativeConnection;
   readonly namespace: string;
+  readonly dataConverter: DataConverter;
   readonly activities: Activities;
 }): Promise<Worker> {
   return Worker.create({

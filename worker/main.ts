@@ -9,6 +9,7 @@ import { issuanceActivities } from '../activities/issuance.ts';
 import { ledgerActivities } from '../activities/ledger.ts';
 import { lifecycleActivities } from '../activities/lifecycle.ts';
 import { temporalGateway } from '../api/temporalGateway.ts';
+import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
 import { readSecret } from '../configuration/secretReference.ts';
@@ -47,7 +48,8 @@ Runtime.install({
   logger: new DefaultLogger('WARN', ({ level, message, meta }) => logger.warn({ level, ...meta }, message)),
 });
 const connection = await NativeConnection.connect(connectionOptions);
-const starts = temporalGateway({ namespace, connectionOptions });
+const converter = dataConverter(keys.payload);
+const starts = temporalGateway({ namespace, connectionOptions, dataConverter: converter });
 const issuance = issuanceActivities({
   ledger,
   issuer: issuers.named,
@@ -57,6 +59,7 @@ const issuance = issuanceActivities({
 const worker = await createWorker({
   connection,
   namespace,
+  dataConverter: converter,
   activities: {
     ...ledgerActivities(ledger),
     ...issuance,
@@ -68,7 +71,7 @@ const worker = await createWorker({
     }),
   },
 });
-await ensureLifecycleSchedule(new Client({ connection, namespace }));
+await ensureLifecycleSchedule(new Client({ connection, namespace, dataConverter: converter }));
 
 const ending = new AbortController();
 const { anchorFile } = configuration.evidence;

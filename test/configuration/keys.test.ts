@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { KeysUnusable, loadKeys } from '../../configuration/keys.ts';
+import { KeysUnusable } from '../../configuration/keyFiles.ts';
+import { loadKeys } from '../../configuration/keys.ts';
 
 let parent: string;
 let directory: string;
@@ -20,6 +21,7 @@ test('keys made once are loaded again unchanged', () => {
   expect(loaded.personPseudonym.equals(made.personPseudonym)).toBe(true);
   expect(loaded.fingerprint.equals(made.fingerprint)).toBe(true);
   expect(loaded.evidenceSigning.equals(made.evidenceSigning)).toBe(true);
+  expect(loaded.payload.writing.key.equals(made.payload.writing.key)).toBe(true);
   expect(loaded.decisionSigning.keyId).toBe(made.decisionSigning.keyId);
 });
 
@@ -36,7 +38,7 @@ test('key files are readable for their owner only', () => {
   const modes = readdirSync(directory, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile())
     .map((entry) => statSync(join(entry.parentPath, entry.name)).mode & 0o777);
-  expect(modes).toHaveLength(6);
+  expect(modes).toHaveLength(7);
   expect(new Set(modes)).toEqual(new Set([0o600]));
 });
 
@@ -80,6 +82,7 @@ test('printing the keys reveals none of them', () => {
       evidenceSigning: {},
       decisionSigning: { keyId: keys.decisionSigning.keyId, privateKey: {} },
       decisionVerifying: {},
+      payload: { writing: { id: keys.payload.writing.id, key: {} }, reading: {} },
     }),
   );
 });

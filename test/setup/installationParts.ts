@@ -10,6 +10,7 @@ import { createSealedStore } from '../../activities/stores/sealed.ts';
 import { sealedKey, sealedKeys } from '../../activities/stores/sealedKeys.ts';
 import type { Store } from '../../activities/stores/store.ts';
 import { type TemporalGateway, temporalGateway } from '../../api/temporalGateway.ts';
+import { dataConverter } from '../../configuration/dataConverter.ts';
 import { type Keys, loadKeys } from '../../configuration/keys.ts';
 import type { Activities, LedgerActivities } from '../../contracts/activities.ts';
 import type { Ledger } from '../../ledger/client.ts';
@@ -71,7 +72,8 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
     keys,
   });
   const connection = await Connection.connect({ address });
-  const gateway = temporalGateway({ namespace, connectionOptions: { address } });
+  const converter = dataConverter(keys.payload);
+  const gateway = temporalGateway({ namespace, connectionOptions: { address }, dataConverter: converter });
 
   const realIssuer = createPostgresRoleIssuer('main-db', {
     url: place.databaseUrl,
@@ -101,7 +103,7 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
 
   async function startWorker(): Promise<() => Promise<void>> {
     const native = await NativeConnection.connect({ address });
-    const worker = await createWorker({ connection: native, namespace, activities });
+    const worker = await createWorker({ connection: native, namespace, dataConverter: converter, activities });
     const ending = new AbortController();
     const logger = pino({ level: 'silent' });
     const outbox = dispatchOutbox({ ledger, starts: gateway, logger, intervalMs: 50, signal: ending.signal });
@@ -117,7 +119,7 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
   return {
     ledger,
     keys,
-    client: new Client({ connection, namespace }),
+    client: new Client({ connection, namespace, dataConverter: converter }),
     gateway,
     issuer: realIssuer,
     store: realStore,
