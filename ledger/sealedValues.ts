@@ -16,7 +16,7 @@ export interface SealedBytes {
 }
 
 /** The client or a transaction. */
-export type SealedTable = Pick<Transaction, 'sealedValue' | '$executeRaw'>;
+export type SealedTable = Pick<Transaction, 'sealedValue' | '$executeRaw' | '$queryRaw'>;
 
 export const livePath = 'live';
 
@@ -73,6 +73,27 @@ export async function writeLive(
      WHERE live.epoch < EXCLUDED.epoch
         OR (live.epoch = EXCLUDED.epoch AND live.envelope IS NOT NULL AND EXCLUDED.envelope IS NULL)`;
   return count === 1;
+}
+
+/** Whose rows there are, in byte order of ids, after this id. Rows that only say that a staged value is gone do not count. */
+export async function listSealedIdentities(
+  table: SealedTable,
+  { afterIdentityId, limit }: { afterIdentityId: string; limit: number },
+): Promise<readonly string[]> {
+  const rows = await table.$queryRaw<{ identityId: string }[]>`
+    SELECT DISTINCT "identityId" COLLATE "C" AS "identityId" FROM "sealed_value"
+    WHERE "identityId" COLLATE "C" > ${afterIdentityId} AND ("path" = ${livePath} OR "envelope" IS NOT NULL)
+    ORDER BY 1 LIMIT ${limit}`;
+  return rows.map(({ identityId }) => identityId);
+}
+
+/** What is said of one row without looking into it. */
+export type SealedPlace = Omit<SealedRow, 'sealed' | 'identityId'> & { readonly isSealed: boolean };
+
+export async function sealedPlacesOf(table: SealedTable, identityId: string): Promise<readonly SealedPlace[]> {
+  return table.$queryRaw<SealedPlace[]>`
+    SELECT "path", "version", "epoch", "envelope" IS NOT NULL AND "keyId" IS NOT NULL AS "isSealed"
+    FROM "sealed_value" WHERE "identityId" = ${identityId}`;
 }
 
 /** Some values that are sealed under any of these keys. */

@@ -36,6 +36,13 @@ export interface Issuer {
 
   /** Every credential that carries this installation's tag, of one identity or of all. */
   list(filter?: { identityId: string }): Promise<readonly ListedCredential[]>;
+
+  /**
+   * A page of what the issuer has, in byte order of handles, for the reconciler: everything that carries this
+   * installation's tag, and what is named like ours without it. Changes nothing.
+   * @param after the last handle of the page before
+   */
+  inventory(order: { after: string; limit: number }): Promise<readonly InventoryEntry[]>;
 }
 
 export interface CreateOrder {
@@ -51,6 +58,11 @@ export interface ListedCredential {
   readonly handle: string;
   readonly identityId: string;
   readonly validUntil: Date | undefined;
+}
+
+export interface InventoryEntry extends ListedCredential {
+  /** False: it bears a name of ours and not our tag, so it is foreign and never touched (promise 11). */
+  readonly isOurs: boolean;
 }
 
 export interface IssuerCapabilities {

@@ -11,6 +11,7 @@ import {
   type TaggedRole,
 } from './postgresRoleCatalog.ts';
 import { type AdminSession, type PostgresTimeouts, postgresConnections } from './postgresRoleConnection.ts';
+import { inventoryPage } from './postgresRoleInventory.ts';
 import { handleInTag, namesOfHandle, ownerNameOf, type RoleNames, tagOf, tagPrefix } from './postgresRoleNames.ts';
 import { removeLogin, removeOwner } from './postgresRoleRemoval.ts';
 import { scramVerifier } from './scramVerifier.ts';
@@ -219,6 +220,11 @@ export function createPostgresRoleIssuer(
         (await listCredentials(session))
           .filter(({ names }) => filter === undefined || names.identityId === filter.identityId)
           .map(({ names, validUntil }) => ({ handle: names.handle, identityId: names.identityId, validUntil })),
+      ),
+
+    inventory: async ({ after, limit }) =>
+      connections.withSession('the inventory of credentials', (session) =>
+        inventoryPage(session, { tagPrefix: tagPrefix(installationId), after, limit }),
       ),
 
     close: () => connections.close(),

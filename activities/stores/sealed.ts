@@ -3,9 +3,12 @@ import {
   discardStaged,
   findSealed,
   insertStaged,
+  listSealedIdentities,
   livePath,
+  type SealedPlace,
   type SealedRow,
   type SealedTable,
+  sealedPlacesOf,
   writeLive,
 } from '../../ledger/sealedValues.ts';
 import { type LiveState, orderOfWrite } from './epochOrder.ts';
@@ -123,7 +126,28 @@ export function createSealedStore(
     async discard({ identityId, version }) {
       await ask(discardStaged(prisma, { identityId, path: stagedPath(version), version }));
     },
+
+    list: (order) => ask(listSealedIdentities(prisma, order)),
+
+    async inspect({ identityId }) {
+      const places = await ask(sealedPlacesOf(prisma, identityId));
+      const live = places.find(({ path }) => path === livePath);
+      return {
+        live: live && liveStateOf(live),
+        staged: places
+          .flatMap(({ path, version, isSealed }) =>
+            path !== livePath && isSealed && version !== null ? [version] : [],
+          )
+          .sort((one, other) => one - other),
+      };
+    },
   };
+}
+
+/** Tenure writes an epoch with every live row, and a version with every live value. */
+function liveStateOf({ epoch, version, isSealed }: SealedPlace): LiveState | 'unreadable' {
+  if (epoch === null || (isSealed && version === null)) return 'unreadable';
+  return { epoch, version: isSealed ? version : null };
 }
 
 function stagedPath(version: number): string {

@@ -35,6 +35,22 @@ export interface Store {
 
   /** What consumers get now. Undefined when nothing was ever promoted. */
   read(order: { identityId: string }): Promise<LiveValue | undefined>;
+
+  /**
+   * A page of the identities of which the store holds anything, in byte order of their ids, for the reconciler.
+   * @param afterIdentityId the last id of the page before
+   */
+  list(order: { afterIdentityId: string; limit: number }): Promise<readonly string[]>;
+
+  /** What the store holds of one identity, without any value. Changes nothing. */
+  inspect(order: { identityId: string }): Promise<StoredIdentity>;
+}
+
+export interface StoredIdentity {
+  /** Version null: a tombstone. Undefined: nothing was ever promoted. */
+  readonly live: { readonly epoch: number; readonly version: number | null } | 'unreadable' | undefined;
+  /** The versions whose staged value can still be read, ascending. */
+  readonly staged: readonly number[];
 }
 
 export type LiveValue =

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { idPattern } from '../../domain/ids.ts';
 import { type LiveState, orderOfWrite } from './epochOrder.ts';
 import type { LiveValue, Store } from './store.ts';
 import { StagedValueDestroyed, StoreRefused, StoreUnavailable } from './storeErrors.ts';
@@ -133,8 +134,33 @@ export function createVaultStore(name: string, options: VaultStoreOptions): Stor
       return liveOf(path, entry);
     },
 
+    async list({ afterIdentityId, limit }) {
+      // The API lists a folder whole. Names that are no ids are not Tenure's, and left alone.
+      const folders = await Promise.all([kv.list(`${prefix}/live`), kv.list(`${prefix}/staged`)]);
+      const ids = [...new Set(folders.flat())].filter((id) => idPattern.test(id) && id > afterIdentityId);
+      return ids.sort((one, other) => (one < other ? -1 : 1)).slice(0, limit);
+    },
+
+    async inspect({ identityId }) {
+      const entry = await kv.read(livePath(identityId));
+      const staged: number[] = [];
+      for (const name of await kv.list(`${prefix}/staged/${encodePath(identityId)}`)) {
+        if (!/^[1-9][0-9]{0,8}$/.test(name)) continue;
+        const version = Number(name);
+        if (((await kv.versionsWithData(stagedPath({ identityId, version }))) ?? []).length > 0) staged.push(version);
+      }
+      return { live: liveStateOf(entry), staged: staged.sort((one, other) => one - other) };
+    },
+
     close: () => session.close(),
   };
+}
+
+function liveStateOf(entry: KvEntry): LiveState | 'unreadable' | undefined {
+  if (entry.state === 'absent') return undefined;
+  const live = entry.state === 'readable' ? Live.safeParse(entry.data).data : undefined;
+  if (live === undefined) return 'unreadable';
+  return { epoch: live.epoch, version: 'tombstone' in live ? null : live.version };
 }
 
 function stateOf(live: LiveValue): LiveState {

@@ -17,6 +17,8 @@ export interface VaultKv {
   write(path: string, order: { cas: number; data: Readonly<Record<string, unknown>> }): Promise<boolean>;
   /** The versions whose data is still there, oldest first; undefined when the path was never used. */
   versionsWithData(path: string): Promise<readonly number[] | undefined>;
+  /** The names directly below a folder, sub-folders without their slash, in byte order; none where there is no folder. */
+  list(folder: string): Promise<readonly string[]>;
   /** Removes the data of these versions for good. Their numbers stay taken. */
   destroy(path: string, versions: readonly number[]): Promise<void>;
 }
@@ -28,6 +30,7 @@ const Written = z.object({ data: VersionMetadata });
 const Metadata = z.object({
   data: z.object({ versions: z.record(z.string().regex(/^\d+$/), z.object({ destroyed: z.boolean() })) }),
 });
+const Listed = z.object({ data: z.object({ keys: z.array(z.string()) }) });
 const Errors = z.object({ errors: z.array(z.string()) });
 const Mount = z.object({ data: z.object({ type: z.literal('kv'), options: z.object({ version: z.literal('2') }) }) });
 
@@ -111,6 +114,13 @@ export function vaultKv(store: string, session: VaultSession, mountPath: string)
       const numbers = Object.keys(versions).map(Number);
       if (numbers.length === 0) return undefined;
       return numbers.filter((number) => versions[number]?.destroyed === false).sort((a, b) => a - b);
+    },
+
+    async list(folder) {
+      const answer = await ask('GET', 'metadata', `${folder}/?list=true`);
+      if (isAbsent(answer)) return [];
+      const { keys } = understood(Listed, answer, folder).data;
+      return [...new Set(keys.map((key) => key.replace(/\/$/, '')))].sort((one, other) => (one < other ? -1 : 1));
     },
 
     async destroy(path, versions) {

@@ -25,7 +25,7 @@ type Calls<Part> = {
 }[keyof Part];
 
 /** Who makes each call of an interface. A method that is missing here does not compile, so none escapes the faults. */
-export const issuerCalls: Readonly<Record<Calls<Issuer>, 'effects'>> = {
+export const issuerCalls: Readonly<Record<Calls<Issuer>, 'effects' | 'reconciler'>> = {
   generateSecret: 'effects',
   create: 'effects',
   extend: 'effects',
@@ -34,14 +34,17 @@ export const issuerCalls: Readonly<Record<Calls<Issuer>, 'effects'>> = {
   destroy: 'effects',
   retireIdentity: 'effects',
   list: 'effects',
+  inventory: 'reconciler',
 };
-export const storeCalls: Readonly<Record<Calls<Store>, 'effects' | 'consumers'>> = {
+export const storeCalls: Readonly<Record<Calls<Store>, 'effects' | 'consumers' | 'reconciler'>> = {
   stage: 'effects',
   readStaged: 'effects',
   promote: 'effects',
   quarantine: 'effects',
   discard: 'effects',
   read: 'consumers',
+  list: 'reconciler',
+  inspect: 'reconciler',
 };
 
 /** Called at each point of one workflow's activities; it may throw, or not come back. */

@@ -73,7 +73,7 @@ async function withTenureLogin(server: Pick<VaultServer, 'address' | 'rootToken'
   await asRoot(server, 'PUT', 'sys/policies/acl/tenure', {
     policy: [
       `path "${mount}/data/${prefix}/*" { capabilities = ["create", "read", "update"] }`,
-      `path "${mount}/metadata/${prefix}/*" { capabilities = ["read"] }`,
+      `path "${mount}/metadata/${prefix}/*" { capabilities = ["read", "list"] }`,
       `path "${mount}/destroy/${prefix}/*" { capabilities = ["update"] }`,
     ].join('\n'),
   });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CreateOrder, Issuer } from '../../../activities/issuers/issuer.ts';
+import type { CreateOrder, InventoryEntry, Issuer } from '../../../activities/issuers/issuer.ts';
 import { canaries, rejectionOf } from '../canaries.ts';
 import { type FaultProxy, startFaultProxy } from '../faultProxy.ts';
 
@@ -272,6 +272,25 @@ export function issuerContract(name: string, makeSubject: () => Promise<IssuerSu
       expect(await handlesOf(first.identityId)).toEqual([first.handle]);
     });
 
+    test('the inventory holds every credential of ours, whatever is named like one, and says which is which', async () => {
+      const ours = [await created(), await created()].map(({ handle }) => handle);
+      const foreign = (await newOrder()).handle;
+      const isUntouched = await subject.plantForeign(foreign);
+      const entries: InventoryEntry[] = [];
+      for (;;) {
+        const page = await issuer.inventory({ after: entries.at(-1)?.handle ?? '', limit: 2 });
+        expect(page.length).toBeLessThanOrEqual(2);
+        if (page.length === 0) break;
+        entries.push(...page);
+      }
+      const handles = entries.map(({ handle }) => handle);
+      expect(handles).toEqual([...handles].sort());
+      const isOurs = new Map(entries.map((entry) => [entry.handle, entry.isOurs]));
+      expect([...ours, foreign].map((handle) => isOurs.get(handle))).toEqual([true, true, false]);
+      expect(entries.find(({ handle }) => handle === ours[0])?.identityId).toBe(ours[0]?.split('-v')[0]);
+      expect(await isUntouched()).toBe(true);
+    });
+
     test('an identity is retired only without credentials, and again without effect', async () => {
       const order = await created();
       expect((await refusal(issuer.retireIdentity(order))).message).toContain(order.handle);
@@ -294,6 +313,7 @@ export function issuerContract(name: string, makeSubject: () => Promise<IssuerSu
         from.destroy(order),
         from.retireIdentity(order),
         from.list(),
+        from.inventory({ after: '', limit: 10 }),
       ];
       for (const error of await Promise.all(calls.map(refusal))) {
         expect(error.name).toBe('IssuerUnavailable');

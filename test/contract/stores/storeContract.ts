@@ -252,6 +252,32 @@ export function storeContract(name: string, makeSubject: () => Promise<StoreSubj
       await store.promote(order);
     });
 
+    test('what the store holds is told identity by identity, and never a value', async () => {
+      const served = await promoted(2);
+      const second = await staged(2, served.identityId);
+      expect(await store.inspect(served)).toEqual({ live: { epoch: 2, version: 1 }, staged: [1, 2] });
+      await store.quarantine({ ...served, epoch: 3 });
+      await store.discard(served);
+      expect(await store.inspect(second)).toEqual({ live: { epoch: 3, version: null }, staged: [2] });
+      const { identityId } = newValue();
+      expect(await store.inspect({ identityId })).toEqual({ live: undefined, staged: [] });
+    });
+
+    test('the list of identities is whole, in byte order, page by page', async () => {
+      const made = [await promoted(1), await staged(), await promoted(1)].map(({ identityId }) => identityId);
+      const onlyTombstone = newValue().identityId;
+      await store.quarantine({ identityId: onlyTombstone, epoch: 1 });
+      const ids: string[] = [];
+      for (;;) {
+        const page = await store.list({ afterIdentityId: ids.at(-1) ?? '', limit: 2 });
+        expect(page.length).toBeLessThanOrEqual(2);
+        if (page.length === 0) break;
+        ids.push(...page);
+      }
+      expect(ids).toEqual([...new Set(ids)].sort());
+      expect(ids).toEqual(expect.arrayContaining([...made, onlyTombstone]));
+    });
+
     async function expectEveryCall(from: ClosableStore, errorName: string): Promise<void> {
       const order = { ...newValue(), epoch: 1 };
       const calls = [
@@ -261,6 +287,8 @@ export function storeContract(name: string, makeSubject: () => Promise<StoreSubj
         from.quarantine(order),
         from.discard(order),
         from.read(order),
+        from.list({ afterIdentityId: '', limit: 10 }),
+        from.inspect(order),
       ];
       for (const error of await Promise.all(calls.map(refusal))) {
         expect(error.name).toBe(errorName);
