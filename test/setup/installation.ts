@@ -25,6 +25,8 @@ export interface InstallationOptions extends Wraps {
   readonly leaseMs?: number;
   /** Extra or other flows, as YAML text; the shipped ones when left out. */
   readonly flows?: readonly string[];
+  /** A Temporal server of the test's own; the run's when left out. */
+  readonly temporalAddress?: string;
 }
 
 /**
@@ -32,11 +34,10 @@ export interface InstallationOptions extends Wraps {
  * `postgres-role` issuer (`main-db`) and the real sealed store (`sealed`).
  */
 export async function testInstallation(options: InstallationOptions = {}): Promise<TestInstallation> {
-  const { leaseMs = 10_000, flows, ...wraps } = options;
+  const { leaseMs = 10_000, flows, temporalAddress: address = inject('temporalAddress'), ...wraps } = options;
   const database = await freshDatabase();
   const directoryOfKeys = mkdtempSync(join(tmpdir(), 'tenure-keys-'));
   const namespace = `t-${database.name}`;
-  const address = inject('temporalAddress');
   await registerNamespace(address, namespace);
   const place: InstallationPlace = {
     databaseUrl: database.url,
