@@ -7,6 +7,8 @@ import { readSecret } from '../configuration/secretReference.ts';
 import { temporalConnection } from '../configuration/temporalConnection.ts';
 import { directory } from '../ledger/directory.ts';
 import { openLedger } from '../ledger/openLedger.ts';
+import { startMetrics } from '../observability/metrics.ts';
+import { apiMetrics } from '../observability/processMetrics.ts';
 import { createLogger } from './logging.ts';
 import { createApi } from './server.ts';
 import { temporalGateway } from './temporalGateway.ts';
@@ -35,6 +37,11 @@ const gateway = temporalGateway({
   dataConverter: dataConverter(keys.payload),
 });
 const stores = createStores({ configuration, prisma: ledger.prisma });
+const metrics = await startMetrics({
+  listen: configuration.metrics.api,
+  ledger,
+  onError: (error) => logger.error({ err: error }, 'the ledger cannot be read for metrics'),
+});
 
 const server = createServer(
   createApi({
@@ -49,6 +56,7 @@ const server = createServer(
     decisionSigning: keys.decisionSigning,
     logger,
     now: () => new Date(),
+    onAnswered: apiMetrics(metrics.registry),
   }),
 );
 // Longer than the longest long-poll; headers must come quickly (a slow sender holds a socket, not a handler).
@@ -78,6 +86,7 @@ async function close(): Promise<void> {
     await closed;
     clearTimeout(patience);
   }
+  await metrics.close();
   await gateway.close();
   // A store that is away must not keep the rest from closing in order.
   await stores.close().catch((error: unknown) => logger.warn({ err: error }, 'a store did not close'));

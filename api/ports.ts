@@ -5,6 +5,7 @@ import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
 import type { RequestWorkflowType } from '../contracts/names.ts';
 import type { OpenOrder, OpenResult } from '../contracts/open.ts';
 import type { Ledger } from '../ledger/client.ts';
+import type { AnsweredCall } from './answeredCalls.ts';
 import type { Directory } from './auth/authenticate.ts';
 import type { RateLimits } from './limits.ts';
 
@@ -21,6 +22,8 @@ export interface ApiDependencies {
   /** For what callers may ask (an expiry in the future); what holds is decided by the ledger's clock. */
   readonly now: () => Date;
   readonly limits?: RateLimits;
+  /** Told of every call when it is answered: for metrics. */
+  readonly onAnswered?: (call: AnsweredCall) => void;
 }
 
 export interface WorkflowTarget {

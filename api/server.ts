@@ -1,6 +1,7 @@
 import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { isLedgerUnavailable } from '../ledger/queries/readiness.ts';
+import { tellAnswered } from './answeredCalls.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { setAnonymous } from './auth/principal.ts';
 import { docsPages } from './docs.ts';
@@ -19,6 +20,7 @@ export function createApi(deps: ApiDependencies): Express {
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
+  if (deps.onAnswered !== undefined) app.use(tellAnswered(deps.onAnswered));
   app.use(
     requestLogging(deps.logger),
     securityHeaders(deps.configuration.publicUrl),

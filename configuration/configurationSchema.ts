@@ -68,6 +68,12 @@ const listen = z
     return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
   });
 
+/** One port per process: both may run on one machine. */
+const metrics = z.strictObject({ api: listen.optional(), worker: listen.optional() }).meta({
+  description:
+    'Where each process serves Prometheus metrics, without sign-in: the loopback, or an address that only Prometheus reaches. Left out: not served.',
+});
+
 const temporal = z.strictObject({
   address: z.string().regex(/^\S+:\d{1,5}$/, 'write host:port, for example 127.0.0.1:7233'),
   namespace: z.string().min(1).default('default'),
@@ -202,6 +208,7 @@ export const configurationSchema = z.strictObject({
     .default(60)
     .meta({ description: 'How long an uncommitted credential may live at its issuer.' }),
   evidence: z.strictObject({ anchorFile: path.optional() }).prefault({}),
+  metrics: metrics.prefault({}),
   oidc: z.array(oidcProvider).max(20).default([]),
   people: z.array(person).max(10_000).default([]),
   roles: roles.prefault({}),

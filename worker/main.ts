@@ -21,6 +21,8 @@ import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { runSealer } from '../ledger/sealer.ts';
 import { fileAnchor } from '../ledger/sealerAnchor.ts';
+import { startMetrics } from '../observability/metrics.ts';
+import { countedEffects, workerMetrics } from '../observability/processMetrics.ts';
 import { createWorker } from './createWorker.ts';
 import { dispatchOutbox } from './dispatchOutbox.ts';
 import { ensureLifecycleSchedule } from './lifecycleSchedule.ts';
@@ -50,12 +52,15 @@ Runtime.install({
 const connection = await NativeConnection.connect(connectionOptions);
 const converter = dataConverter(keys.payload);
 const starts = temporalGateway({ namespace, connectionOptions, dataConverter: converter });
-const issuance = issuanceActivities({
+const metrics = await startMetrics({
+  listen: configuration.metrics.worker,
   ledger,
-  issuer: issuers.named,
-  store: stores.named,
-  fingerprintKey: keys.fingerprint,
+  onError: (error) => logger.error({ err: error }, 'the ledger cannot be read for metrics'),
 });
+const issuance = countedEffects(
+  issuanceActivities({ ledger, issuer: issuers.named, store: stores.named, fingerprintKey: keys.fingerprint }),
+  metrics.registry,
+);
 const worker = await createWorker({
   connection,
   namespace,
@@ -71,6 +76,7 @@ const worker = await createWorker({
     }),
   },
 });
+workerMetrics(metrics.registry, () => worker.getStatus());
 await ensureLifecycleSchedule(new Client({ connection, namespace, dataConverter: converter }));
 
 const ending = new AbortController();
@@ -95,6 +101,7 @@ logger.info('worker ready');
 await worker.run();
 ending.abort();
 await Promise.all(background);
+await metrics.close();
 await starts.close();
 await connection.close();
 // A store that is away must not keep the rest from closing in order.
