@@ -40,7 +40,13 @@ export const requestStates = [
 ] as const;
 export type RequestState = (typeof requestStates)[number];
 
-export const finalRequestStates = ['completed', 'denied', 'cancelled', 'expired', 'failed'] as const satisfies readonly RequestState[];
+export const finalRequestStates = [
+  'completed',
+  'denied',
+  'cancelled',
+  'expired',
+  'failed',
+] as const satisfies readonly RequestState[];
 
 /** A final request takes no more events; it may still owe destroys (`owesDestroys`). */
 export function isFinalRequestState(state: RequestState): boolean {
