@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { payloadKeyFile } from '../../configuration/payloadKeys.ts';
+import { eventually } from '../setup/eventually.ts';
+import { type TestInstallation, testInstallation } from '../setup/installation.ts';
+import { type InstallationParts, installationParts } from '../setup/installationParts.ts';
+import { decide, onboardingOrder, opened } from '../setup/orders.ts';
+import { payloadsIn } from '../setup/plainHistory.ts';
+
+let installation: TestInstallation;
+beforeAll(async () => {
+  installation = await testInstallation({ leaseMs: 4_000 });
+});
+afterAll(() => installation?.close());
+
+/** The same installation as other processes find it, with whatever keys are there now. */
+async function restarted<T>(work: (parts: TestInstallation) => Promise<T>): Promise<T> {
+  const parts: InstallationParts = await installationParts(installation.place);
+  const stopWorker = await parts.startWorker();
+  try {
+    return await work({ ...installation, ...parts });
+  } finally {
+    await stopWorker();
+    await parts.close();
+  }
+}
+
+const keyFile = () => join(installation.place.keyDirectory, payloadKeyFile);
+const previous = () => join(installation.place.keyDirectory, 'payload-codec-previous');
+
+function rotateKey(): void {
+  mkdirSync(previous(), { mode: 0o700 });
+  renameSync(keyFile(), join(previous(), 'first.key'));
+  writeFileSync(keyFile(), randomBytes(32).toString('base64'), { mode: 0o600 });
+}
+
+const stateOf = async (requestId: string) =>
+  (await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } })).state;
+
+async function keyIdsOf(workflowId: string): Promise<Set<string>> {
+  const history = await installation.client.workflow.getHandle(workflowId).fetchHistory();
+  const ids = payloadsIn(history).map(({ payload }) => payload.metadata?.['encryption-key-id']);
+  return new Set(ids.flatMap((id) => (id == null ? [] : [Buffer.from(id).toString()])));
+}
+
+test('a request waits through a rotation of the payload key, and only a worker that has the old key goes on with it', async () => {
+  const order = onboardingOrder({ environment: 'production' });
+  const workflowId = `onboarding/${order.identityId}`;
+  const { requestId } = await restarted(async (before) => {
+    const result = await opened(before, order);
+    await decide(before, { requestId: result.requestId, by: 'security-1@tenure.example' });
+    return result;
+  });
+  const oldKeyId = installation.keys.payload.writing.id;
+  expect(await keyIdsOf(workflowId)).toEqual(new Set([oldKeyId]));
+
+  rotateKey();
+  renameSync(previous(), `${previous()}.elsewhere`);
+  await restarted(async (without) => {
+    await without.gateway.nudge({ kind: 'onboarding', identityId: order.identityId }, requestId);
+    await eventually(async () => {
+      const { events } = await installation.client.workflow.getHandle(workflowId).fetchHistory();
+      expect(events?.some(({ workflowTaskFailedEventAttributes }) => workflowTaskFailedEventAttributes)).toBe(true);
+    }, 30_000);
+    expect(await stateOf(requestId)).toBe('awaiting-approval');
+  });
+
+  renameSync(`${previous()}.elsewhere`, previous());
+  await restarted(async (after) => {
+    // The run comes back by Temporal's own retry of its failed task, whose backoff has grown meanwhile.
+    await eventually(async () => {
+      if ((await stateOf(requestId)) === 'awaiting-approval')
+        await decide(after, { requestId, by: 'security-2@tenure.example' });
+      expect(await stateOf(requestId)).toBe('completed');
+    }, 45_000);
+    expect(await keyIdsOf(workflowId)).toEqual(new Set([oldKeyId, after.keys.payload.writing.id]));
+  });
+});
