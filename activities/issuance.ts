@@ -3,7 +3,14 @@ import { ApplicationFailure } from '@temporalio/activity';
 import type { IssuanceActivities } from '../contracts/activities.ts';
 import type { Receipt } from '../contracts/plan.ts';
 import type { Ledger } from '../ledger/client.ts';
-import { type CredentialOrder, isIdentityEmptied, keepProbe, readCredential, storeOf } from '../ledger/credentials.ts';
+import {
+  type CredentialOrder,
+  isIdentityEmptied,
+  isLeaseOver,
+  keepProbe,
+  readCredential,
+  storeOf,
+} from '../ledger/credentials.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import type { Store } from './stores/store.ts';
 import { EpochSuperseded, StagedValueDestroyed } from './stores/storeErrors.ts';
@@ -93,12 +100,14 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
       const order = await readCredential(ledger, { identityId, version });
       if (order.state !== 'destroying' && order.state !== 'destroyed') throw noLongerWanted(order);
       const { issuer, store } = at(order);
+      // Asked before the issuer is: what is said of now must hold for the look that follows.
+      const afterLease = await isLeaseOver(ledger, order.handle);
       await issuer.destroy({ handle: order.handle, identityId });
       const probe = order.probe ?? (await probeRefusal(order, issuer, store, version));
       const receipt = await keepProbe(ledger, { handle: order.handle, probe });
       await store.discard({ identityId, version });
       if (await isIdentityEmptied(ledger, identityId, version)) await issuer.retireIdentity({ identityId });
-      return { receipt };
+      return { receipt, afterLease };
     },
   };
 }

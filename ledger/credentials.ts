@@ -67,6 +67,13 @@ export async function isIdentityEmptied({ prisma }: Reads, identityId: string, b
   return left === 0;
 }
 
+/** Whether no creation of this handle can land any more, by the database's clock. */
+export async function isLeaseOver({ prisma }: Reads, handle: string): Promise<boolean> {
+  const [row] = await prisma.$queryRaw<{ isOver: boolean }[]>`
+    SELECT "leaseEndsAt" <= clock_timestamp() AS "isOver" FROM "credential" WHERE "handle" = ${handle}`;
+  return row?.isOver ?? false;
+}
+
 /**
  * Effect: keeps what a destroy's probe saw; the first one wins, since a later one can no longer try the secret.
  * @returns the probe that is kept

@@ -161,14 +161,17 @@ function takePromote(draft: Draft, step: string, epoch: number, outcome: EffectO
 function takeDestroy(draft: Draft, step: string, version: number, outcome: EffectOutcome): void {
   if (!outcome.ok) return recordFailure(draft, step, outcome);
   forgetFailures(draft, step);
-  recordDestroyed(draft, version, (outcome.result as DestroyResult).receipt);
+  recordDestroyed(draft, version, outcome.result as DestroyResult);
 }
 
-/** A destroy is final only after the lease: until then a late creation may still land, and is swept. */
-export function recordDestroyed(draft: Draft, version: number, receipt: DestroyResult['receipt']): void {
+/**
+ * A destroy is final only if it began after the lease: until then a late creation may still land, and is swept. When its
+ * answer arrives says nothing, for the lease may have ended on the way.
+ */
+export function recordDestroyed(draft: Draft, version: number, { receipt, afterLease }: DestroyResult): void {
   const credential = draft.facts.credentials.find((candidate) => candidate.version === version);
   if (credential?.state !== 'destroying') return;
-  if (Date.parse(credential.leaseEndsAt) <= draft.nowMs) draft.change({ change: 'destroyed', version, receipt });
+  if (afterLease) draft.change({ change: 'destroyed', version, receipt });
   else if (!credential.hasReceipt) draft.change({ change: 'record-receipt', version, receipt });
 }
 

@@ -5,6 +5,7 @@ import { isFinalRequestState } from '../states.ts';
 import type { Draft } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
+import type { Receipt } from './plan.ts';
 import type { LedgerFacts } from './state.ts';
 import { forgetFailures, retryNow } from './steps.ts';
 
@@ -174,7 +175,7 @@ function resolve(draft: Draft, command: Extract<Command, { do: 'resolve' }>): Ve
   }
   forgetFailures(draft, step);
   const until = credential.expiresAt ?? credential.leaseEndsAt;
-  recordDestroyed(draft, command.version, {
+  const receipt: Receipt = {
     method: 'unverifiable',
     because: `resolved by a person: ${command.reason}`,
     at: draft.facts.guardFacts.now,
@@ -182,6 +183,8 @@ function resolve(draft: Draft, command: Extract<Command, { do: 'resolve' }>): Ve
       Date.parse(until) > draft.nowMs
         ? [{ what: `credential version ${command.version}, if it still exists at the issuer`, until }]
         : [],
-  });
+  };
+  const afterLease = Date.parse(credential.leaseEndsAt) <= draft.nowMs;
+  recordDestroyed(draft, command.version, { receipt, afterLease });
   return accepted;
 }

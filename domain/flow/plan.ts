@@ -75,6 +75,8 @@ export interface Receipt {
 }
 export interface DestroyResult {
   readonly receipt: Receipt;
+  /** The issuer was asked when the lease was over, by the ledger's clock: no late creation can land any more. */
+  readonly afterLease: boolean;
 }
 
 /** How a step ended. `reason` is a problem slug or an error name, `message` is for people; neither holds a secret. */

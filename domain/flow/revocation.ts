@@ -64,5 +64,7 @@ export function takeRevocationOutcome(draft: Draft, id: string, outcome: EffectO
     draft.change({ change: 'record-quarantine', epoch: number });
     return;
   }
-  recordDestroyed(draft, number, (outcome.result as DestroyResult).receipt);
+  const { receipt, afterLease } = outcome.result as DestroyResult;
+  // A sweep is ordered after the lease only: whatever it found is final.
+  recordDestroyed(draft, number, { receipt, afterLease: afterLease || step.startsWith('sweep-v') });
 }

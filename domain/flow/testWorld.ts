@@ -128,8 +128,8 @@ export class TestWorld {
     this.take('timer', { kind: 'timer', id: timer.id });
   }
 
-  private successOf({ activity }: EffectOrder): EffectOutcome {
-    switch (activity) {
+  private successOf(order: EffectOrder): EffectOutcome {
+    switch (order.activity) {
       case 'create':
         return { ok: true, result: { fingerprint: 'test' } };
       case 'promote':
@@ -138,7 +138,14 @@ export class TestWorld {
         return { ok: true, result: {} };
       case 'destroy': {
         const at = this.facts.guardFacts.now;
-        return { ok: true, result: { receipt: { method: 'tried', because: 'a test', at, stillUsable: [] } } };
+        const { version } = order.input;
+        const afterLease = this.facts.credentials.some(
+          (credential) => credential.version === version && Date.parse(credential.leaseEndsAt) <= this.nowMs,
+        );
+        return {
+          ok: true,
+          result: { receipt: { method: 'tried', because: 'a test', at, stillUsable: [] }, afterLease },
+        };
       }
     }
   }

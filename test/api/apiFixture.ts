@@ -306,6 +306,7 @@ const results: Record<
       at: new Date().toISOString(),
       stillUsable: [],
     },
+    afterLease: true,
   }),
 };
 

@@ -211,8 +211,8 @@ export class PlayedRequest {
     return known ?? result.verdict;
   }
 
-  successOf({ activity }: EffectOrder): EffectOutcome {
-    switch (activity) {
+  successOf(order: EffectOrder): EffectOutcome {
+    switch (order.activity) {
       case 'create':
         return { ok: true, result: { fingerprint: 'f' } };
       case 'promote':
@@ -221,7 +221,10 @@ export class PlayedRequest {
         return { ok: true, result: {} };
       case 'destroy': {
         const receipt: Receipt = { method: 'tried', because: 'test', at: this.facts.guardFacts.now, stillUsable: [] };
-        return { ok: true, result: { receipt } };
+        const { version } = order.input;
+        const lease = this.facts.credentials.find((credential) => credential.version === version)?.leaseEndsAt;
+        const afterLease = lease !== undefined && Date.parse(lease) <= Date.parse(this.facts.guardFacts.now);
+        return { ok: true, result: { receipt, afterLease } };
       }
     }
   }
