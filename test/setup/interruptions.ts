@@ -8,7 +8,8 @@ export type Point =
 export interface Hold {
   /** Resolves when a call has arrived and waits. */
   readonly reached: Promise<void>;
-  release(): void;
+  /** Lets it go on; resolves when that call has ended, well or not. */
+  release(): Promise<void>;
 }
 
 export interface Interruptions {
@@ -22,17 +23,22 @@ export interface Interruptions {
 
 /** Stops and failures at the edge to the real issuer and the real store, and nowhere else. */
 export function interruptions(): Interruptions {
-  const armed = new Map<string, () => Promise<void>>();
+  const armed = new Map<string, (whenEnded: (() => void)[]) => Promise<void>>();
 
   function around<Order extends { identityId: string }, Result>(
     name: string,
     call: (order: Order) => Promise<Result>,
   ): (order: Order) => Promise<Result> {
     return async (order) => {
-      await armed.get(`before ${name} ${order.identityId}`)?.();
-      const result = await call(order);
-      await armed.get(`after ${name} ${order.identityId}`)?.();
-      return result;
+      const whenEnded: (() => void)[] = [];
+      try {
+        await armed.get(`before ${name} ${order.identityId}`)?.(whenEnded);
+        const result = await call(order);
+        await armed.get(`after ${name} ${order.identityId}`)?.(whenEnded);
+        return result;
+      } finally {
+        for (const tell of whenEnded) tell();
+      }
     };
   }
 
@@ -57,12 +63,20 @@ export function interruptions(): Interruptions {
       const key = `${point} ${identityId}`;
       const reached = Promise.withResolvers<void>();
       const released = Promise.withResolvers<void>();
-      armed.set(key, () => {
+      const ended = Promise.withResolvers<void>();
+      armed.set(key, (whenEnded) => {
         armed.delete(key);
+        whenEnded.push(() => ended.resolve());
         reached.resolve();
         return released.promise;
       });
-      return { reached: reached.promise, release: () => released.resolve() };
+      return {
+        reached: reached.promise,
+        release: () => {
+          released.resolve();
+          return ended.promise;
+        },
+      };
     },
     fail(point, identityId, error) {
       const key = `${point} ${identityId}`;
