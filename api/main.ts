@@ -9,6 +9,7 @@ import { directory } from '../ledger/directory.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { apiMetrics } from '../observability/processMetrics.ts';
+import { startTracing } from '../observability/tracing.ts';
 import { createLogger } from './logging.ts';
 import { createApi } from './server.ts';
 import { temporalGateway } from './temporalGateway.ts';
@@ -32,9 +33,15 @@ const ledger = await openLedger({
 });
 const people = directory(ledger.prisma, configuration.people);
 await people.recordListed();
+const tracing = await startTracing({
+  service: 'tenure-api',
+  env: process.env,
+  onError: (message) => logger.warn({ reason: message }, 'traces are not exported'),
+});
 const gateway = temporalGateway({
   ...temporalConnection(configuration, process.env),
   dataConverter: dataConverter(keys.payload),
+  interceptors: tracing?.client,
 });
 const stores = createStores({ configuration, prisma: ledger.prisma });
 const metrics = await startMetrics({
@@ -57,6 +64,7 @@ const server = createServer(
     logger,
     now: () => new Date(),
     onAnswered: apiMetrics(metrics.registry),
+    ...(tracing === undefined ? {} : { traced: tracing.calls }),
   }),
 );
 // Longer than the longest long-poll; headers must come quickly (a slow sender holds a socket, not a handler).
@@ -87,6 +95,7 @@ async function close(): Promise<void> {
     clearTimeout(patience);
   }
   await metrics.close();
+  await tracing?.close();
   await gateway.close();
   // A store that is away must not keep the rest from closing in order.
   await stores.close().catch((error: unknown) => logger.warn({ err: error }, 'a store did not close'));

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Configuration } from '../configuration/configurationSchema.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
@@ -24,6 +25,8 @@ export interface ApiDependencies {
   readonly limits?: RateLimits;
   /** Told of every call when it is answered: for metrics. */
   readonly onAnswered?: (call: AnsweredCall) => void;
+  /** Comes before everything else: the root of each call's trace. */
+  readonly traced?: RequestHandler;
 }
 
 export interface WorkflowTarget {

@@ -20,6 +20,7 @@ export function createApi(deps: ApiDependencies): Express {
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
+  if (deps.traced !== undefined) app.use(deps.traced);
   if (deps.onAnswered !== undefined) app.use(tellAnswered(deps.onAnswered));
   app.use(
     requestLogging(deps.logger),

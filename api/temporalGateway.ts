@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Client, Connection, WithStartWorkflowOperation } from '@temporalio/client';
+import { Client, type ClientInterceptors, Connection, WithStartWorkflowOperation } from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import type { TemporalConnection } from '../configuration/temporalConnection.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
@@ -21,6 +21,8 @@ const channelArgs = {
 export interface TemporalAccess extends TemporalConnection {
   /** Of `configuration/dataConverter.ts`: whoever has another cannot read us, nor we them. */
   readonly dataConverter: DataConverter;
+  /** Of `observability/tracing.ts`; left out: nothing is traced. */
+  readonly interceptors?: ClientInterceptors | undefined;
 }
 
 export interface TemporalGateway extends RequestGateway {
@@ -32,9 +34,19 @@ export interface TemporalGateway extends RequestGateway {
  * while Temporal is down. Each attempt has an update id of its own: Temporal keeps even failures under an update id, and
  * deduplication is the ledger's.
  */
-export function temporalGateway({ namespace, connectionOptions, dataConverter }: TemporalAccess): TemporalGateway {
+export function temporalGateway({
+  namespace,
+  connectionOptions,
+  dataConverter,
+  interceptors,
+}: TemporalAccess): TemporalGateway {
   const connection = Connection.lazy({ ...connectionOptions, channelArgs });
-  const client = new Client({ connection, namespace, dataConverter });
+  const client = new Client({
+    connection,
+    namespace,
+    dataConverter,
+    ...(interceptors === undefined ? {} : { interceptors }),
+  });
 
   function within<R>(milliseconds: number, call: () => Promise<R>): Promise<R> {
     return client.withDeadline(Date.now() + milliseconds, call);

@@ -7,6 +7,7 @@ import { failureConverterPath } from '../configuration/dataConverter.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const workflowsPath = join(root, 'workflows/index.ts');
+const interceptorsPath = join(root, 'workflows/tracing.ts');
 const bundlePath = join(root, 'worker/bundle/workflows.js');
 
 /** What a workflow bundle may be made of: a change in any of them makes another bundle. */
@@ -22,7 +23,12 @@ export async function workflowBundle(): Promise<WorkflowBundle> {
     const kept = readFileSync(bundlePath, 'utf8');
     if (kept.startsWith(stamp)) return { code: kept };
   }
-  const { code } = await bundleWorkflowCode({ workflowsPath, failureConverterPath, logger: quiet });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath,
+    workflowInterceptorModules: [interceptorsPath],
+    failureConverterPath,
+    logger: quiet,
+  });
   mkdirSync(dirname(bundlePath), { recursive: true });
   const draft = `${bundlePath}.${process.pid}`;
   writeFileSync(draft, stamp + code);

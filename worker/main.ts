@@ -23,6 +23,7 @@ import { runSealer } from '../ledger/sealer.ts';
 import { fileAnchor } from '../ledger/sealerAnchor.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { countedEffects, workerMetrics } from '../observability/processMetrics.ts';
+import { startTracing } from '../observability/tracing.ts';
 import { createWorker } from './createWorker.ts';
 import { dispatchOutbox } from './dispatchOutbox.ts';
 import { ensureLifecycleSchedule } from './lifecycleSchedule.ts';
@@ -51,7 +52,17 @@ Runtime.install({
 });
 const connection = await NativeConnection.connect(connectionOptions);
 const converter = dataConverter(keys.payload);
-const starts = temporalGateway({ namespace, connectionOptions, dataConverter: converter });
+const tracing = await startTracing({
+  service: 'tenure-worker',
+  env: process.env,
+  onError: (message) => logger.warn({ reason: message }, 'traces are not exported'),
+});
+const starts = temporalGateway({
+  namespace,
+  connectionOptions,
+  dataConverter: converter,
+  interceptors: tracing?.client,
+});
 const metrics = await startMetrics({
   listen: configuration.metrics.worker,
   ledger,
@@ -65,6 +76,7 @@ const worker = await createWorker({
   connection,
   namespace,
   dataConverter: converter,
+  tracing,
   activities: {
     ...ledgerActivities(ledger),
     ...issuance,
@@ -102,6 +114,7 @@ await worker.run();
 ending.abort();
 await Promise.all(background);
 await metrics.close();
+await tracing?.close();
 await starts.close();
 await connection.close();
 // A store that is away must not keep the rest from closing in order.
