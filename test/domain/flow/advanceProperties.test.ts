@@ -276,7 +276,7 @@ test('whatever happens, in whatever order, no step breaks what DESIGN promises o
     fc.property(anyFlow, story, triggers, fc.boolean(), (flow, moves, trigger, atOnce) => {
       play(flow, moves, trigger, atOnce);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 800 },
   );
 });
 
@@ -298,7 +298,7 @@ test('whatever has happened, once nothing holds it and every effect succeeds, a 
       const mine = played.facts.credentials.filter(({ requestId }) => requestId === 'request');
       for (const { state, hasReceipt } of mine) expect(state === 'current' || hasReceipt).toBe(true);
     }),
-    { numRuns: 1_000 },
+    { numRuns: 300 },
   );
 });
 
@@ -331,6 +331,6 @@ test('a guard that errors always denies, and nothing is ever issued behind it', 
         }
       }
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
