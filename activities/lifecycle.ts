@@ -12,6 +12,7 @@ import {
   removeDueRow,
 } from '../ledger/dueWork.ts';
 import { recordSwept } from '../ledger/sweep.ts';
+import { departedOwners, escalateFreeze, freezeDepartedOwner, freezeMissedReview } from '../ledger/systemFreezes.ts';
 
 /** What the lifecycle needs of Temporal; the worker provides it. */
 export interface WorkflowStarts {
@@ -32,21 +33,31 @@ export interface LifecycleParts {
 const batchSize = 50;
 const principal = 'system:lifecycle';
 
+const dueBecause = {
+  rotation: 'the credential is due for rotation',
+  revocation: 'the identity has expired',
+  review: 'the identity is due for review',
+} as const;
+
 /** Work that falls due. A row that fails is told to `onError` and comes back after its backoff; it never stops the others. */
 export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities {
   const { ledger, starts } = parts;
   const work: Record<DueRow['kind'], (row: DueRow) => Promise<void>> = {
     rotation: (row) => openDue(row, 'rotation'),
     expiry: (row) => openDue(row, 'revocation'),
+    review: (row) => openDue(row, 'review'),
+    'review-missed': (row) => missed(row),
+    'freeze-escalation': (row) => escalate(row),
     sweep: (row) => sweep(row),
   };
 
   /** Opens the request that fell due; a request that already runs is what was wanted. */
-  async function openDue(row: DueRow, kind: 'rotation' | 'revocation'): Promise<void> {
+  async function openDue(row: DueRow, kind: keyof typeof dueBecause): Promise<void> {
     const identity = await activeIdentity(ledger, row.subjectId);
     if (identity === undefined) return removeDueRow(ledger, row);
     // A new key for each try: what was denied once is asked again, and one try is never carried out twice.
-    const key = `${row.kind}/${identity.id}/v${identity.highestVersion}/${row.attempts}`;
+    const round = kind === 'review' ? `r${identity.reviews}` : `v${identity.highestVersion}`;
+    const key = `${row.kind}/${identity.id}/${round}/${row.attempts}`;
     const result = await starts.open({
       kind,
       requestId: idFromKey('request', { principal, key }),
@@ -56,10 +67,36 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       idempotencyKey: key,
       bodyDigest: createHash('sha256').update(key).digest('hex'),
       trigger: 'schedule',
-      justification: kind === 'rotation' ? 'the credential is due for rotation' : 'the identity has expired',
+      justification: dueBecause[kind],
     });
     if (!result.opened && result.slug !== 'request-running')
       throw new Error(`${kind} of ${identity.id} refused: ${result.detail}`);
+  }
+
+  /** The date of a review has passed without one. The row stays until a review gives it another date. */
+  async function missed(row: DueRow): Promise<void> {
+    const identity = await activeIdentity(ledger, row.subjectId);
+    if (identity === undefined) return removeDueRow(ledger, row);
+    await freezeMissedReview(ledger, identity);
+  }
+
+  async function escalate(row: DueRow): Promise<void> {
+    if (!(await escalateFreeze(ledger, row.subjectId))) await removeDueRow(ledger, row);
+  }
+
+  /** What people who left still own stops until somebody owns it. Returns how many freezes that took. */
+  async function freezeWhatWasLeft(): Promise<number> {
+    const departed = await departedOwners(ledger, batchSize);
+    let frozen = 0;
+    for (const owner of departed) {
+      try {
+        await freezeDepartedOwner(ledger, owner);
+        frozen += 1;
+      } catch (error) {
+        parts.onError(error, 'freeze of what an owner left');
+      }
+    }
+    return frozen;
   }
 
   /** After the lease: a late creation may have landed although its destroy was confirmed. */
@@ -82,8 +119,9 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
           .nudge(request, request.id)
           .catch((error: unknown) => parts.onError(error, `nudge of request ${request.id}`));
       }
+      const departed = await freezeWhatWasLeft();
       await recordLifecycleSuccess(ledger);
-      return { handled: rows.length + sleeping.length };
+      return { handled: rows.length + sleeping.length + departed };
     },
   };
 }

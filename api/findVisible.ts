@@ -53,6 +53,7 @@ export function workflowOf({ id, review, identityId }: RequestSituation): {
   identityId: string;
 } {
   const { kind } = review;
-  if (kind === 'onboarding' || kind === 'rotation' || kind === 'revocation') return { kind, identityId };
+  if (kind === 'onboarding' || kind === 'rotation' || kind === 'revocation' || kind === 'review')
+    return { kind, identityId };
   throw new Problem('internal', `Request ${id} is of kind ${kind}, which no workflow drives.`);
 }

@@ -80,16 +80,22 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
           },
         }),
     responses: {
-      [reply.status]: {
-        description: reply.description,
-        content: { 'application/json': { schema: reply.schema, example: reply.example } },
-        headers: Object.fromEntries(
-          Object.entries({ 'X-Request-Id': 'The id of this HTTP request in the log.', ...reply.headers }).map(
-            ([name, text]) => [name, { description: text, schema: { type: 'string' } }],
-          ),
-        ),
-      },
+      ...replyResponse(reply),
+      ...(route.otherReply === undefined ? {} : replyResponse(route.otherReply)),
       ...problemResponses(route),
+    },
+  };
+}
+
+function replyResponse({ status, description, schema, example, headers }: Route['reply']): ZodOpenApiResponsesObject {
+  const described = { 'X-Request-Id': 'The id of this HTTP request in the log.', ...headers };
+  return {
+    [status]: {
+      description,
+      content: { 'application/json': { schema, example } },
+      headers: Object.fromEntries(
+        Object.entries(described).map(([name, text]) => [name, { description: text, schema: { type: 'string' } }]),
+      ),
     },
   };
 }

@@ -26,12 +26,26 @@ export interface Reply<R> {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The other answer of a route that has two. */
+export interface OtherReply<O> extends Reply<O> {
+  readonly isOther: true;
+}
+
+export interface ReplyDefinition<R extends z.ZodType> {
+  readonly status: 200 | 201 | 202;
+  readonly description: string;
+  readonly schema: R;
+  readonly example: z.input<R>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** A route is its documentation too: `openApi.ts` makes the reference from exactly what is mounted here. */
 export interface RouteDefinition<
   P extends z.ZodObject,
   Q extends z.ZodObject,
   B extends z.ZodObject,
   R extends z.ZodType,
+  O extends z.ZodType = z.ZodNever,
 > {
   readonly method: 'get' | 'post';
   /** OpenAPI form: `/v1/requests/{requestId}`. */
@@ -46,25 +60,26 @@ export interface RouteDefinition<
   /** Absent: the route takes no body. */
   readonly body?: B;
   readonly bodyExample?: z.input<B>;
-  readonly reply: {
-    readonly status: 200 | 201 | 202;
-    readonly description: string;
-    readonly schema: R;
-    readonly example: z.input<R>;
-    readonly headers?: Readonly<Record<string, string>>;
-  };
+  readonly reply: ReplyDefinition<R>;
+  /** What is answered instead, with another status, when that is what came of it. */
+  readonly otherReply?: ReplyDefinition<O>;
   readonly problems: readonly ProblemSlug[];
-  handle(call: Call<z.output<P>, z.output<Q>, z.output<B>>): Promise<Reply<z.output<R>>>;
+  handle(call: Call<z.output<P>, z.output<Q>, z.output<B>>): Promise<Reply<z.output<R>> | OtherReply<z.output<O>>>;
 }
 
 /** A route whose schemas' types have done their work; `answer` validates, asks the handler and sends. */
-export interface Route extends Omit<RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType>, 'handle'> {
+export interface Route
+  extends Omit<RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType, z.ZodType>, 'handle'> {
   readonly answer: RequestHandler;
 }
 
-export function defineRoute<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodObject, R extends z.ZodType>(
-  definition: RouteDefinition<P, Q, B, R>,
-): Route {
+export function defineRoute<
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodObject,
+  R extends z.ZodType,
+  O extends z.ZodType = z.ZodNever,
+>(definition: RouteDefinition<P, Q, B, R, O>): Route {
   const { handle, ...described } = definition;
   return {
     ...described,
@@ -78,8 +93,9 @@ export function defineRoute<P extends z.ZodObject, Q extends z.ZodObject, B exte
       const body = readBody(definition.body, req, faults);
       if (params === undefined || query === undefined || body === undefined) throw invalidRequest(faults);
       const reply = await handle.call(definition, { principal, params, query, body, key, signal: disconnection(res) });
+      const answered = 'isOther' in reply ? (definition.otherReply ?? definition.reply) : definition.reply;
       res
-        .status(definition.reply.status)
+        .status(answered.status)
         .set(reply.headers ?? {})
         .json(reply.body);
     },

@@ -2,7 +2,7 @@
 
 export const taskQueue = 'tenure';
 
-export type RequestWorkflowType = 'onboarding' | 'rotation' | 'revocation';
+export type RequestWorkflowType = 'onboarding' | 'rotation' | 'revocation' | 'review';
 
 /** The second line behind the ledger's unique index: one run per identity and kind. */
 export function workflowIdOf(kind: RequestWorkflowType, identityId: string): string {

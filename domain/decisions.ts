@@ -2,6 +2,7 @@ import { createHash, type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
 import type { ApprovalStage, RequestKind } from './flow/language.ts';
+import type { ReviewProposal } from './flow/review.ts';
 
 /** What an approver is shown, and nothing else: the decision binds its digest (promise 5). */
 export interface Review {
@@ -16,6 +17,8 @@ export interface Review {
   readonly ownerId: string;
   readonly justification: string;
   readonly subject: SubjectFacts;
+  /** Of a review only: what becomes of the subject when it passes. */
+  readonly proposal?: ReviewProposal;
 }
 
 /** SHA-256 (hex) of the RFC 8785 form of the review. */
@@ -73,6 +76,8 @@ export interface Parties {
   /** The people behind machine requesters: resolved first, they count as requesters too (promise 4). */
   readonly onBehalfOf: readonly string[];
   readonly ownerId: string;
+  /** Who is to own it after a review: attests in the owner's place, and is kept from deciding wherever the owner is. */
+  readonly newOwnerId?: string;
   readonly flowAuthor: string;
 }
 
@@ -145,7 +150,7 @@ function sourcesOf(stage: ApprovalStage, escalated: boolean): readonly string[] 
 }
 
 function isFrom(approver: Approver, source: string, parties: Parties): boolean {
-  if (source === 'owner') return approver.id === parties.ownerId;
+  if (source === 'owner') return approver.id === (parties.newOwnerId ?? parties.ownerId);
   return source.startsWith('group:') && approver.groups.includes(source.slice('group:'.length));
 }
 
@@ -155,6 +160,7 @@ function separationOf(id: string, stage: ApprovalStage, parties: Parties): strin
   if (separation.includes('requester') && parties.onBehalfOf.includes(id)) return 'the person behind a requester';
   if (separation.includes('onBehalfOf') && parties.onBehalfOf.includes(id)) return 'the person it acts for';
   if (separation.includes('owner') && parties.ownerId === id) return 'the owner';
+  if (separation.includes('owner') && parties.newOwnerId === id) return 'the owner to be';
   if (separation.includes('flowAuthor') && parties.flowAuthor === id) return 'the author of the flow';
   return undefined;
 }

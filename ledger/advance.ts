@@ -6,6 +6,7 @@ import type { Prisma } from '../prisma/generated/client.ts';
 import { applyChange, evidenceOf } from './applyChange.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { appendEvidence, type EvidenceDraft } from './evidence.ts';
+import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
 
@@ -90,7 +91,10 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   }
   // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
   if (event.kind === 'command' && result.verdict.accepted) await enqueue(tx, { kind: 'nudge', requestId: request.id });
-  await appendEvidence(tx, ledger.evidence, evidenceDrafts(step, place));
+  const kept = mayRelabel(step)
+    ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
+    : [];
+  await appendEvidence(tx, ledger.evidence, [...evidenceDrafts(step, place), ...freezeDrafts(step, place, kept)]);
   return sequence;
 }
 
@@ -106,6 +110,35 @@ function evidenceDrafts(
     entries.unshift({ kind, data: { event: event.id, reason: result.verdict.slug } });
   }
   return entries.map(({ kind, data }) => ({ ...place, kind, data }));
+}
+
+function frozenBy({ gathered }: Step): readonly string[] {
+  return gathered.facts.holds.filter(({ kind }) => kind === 'freeze').map(({ id }) => id);
+}
+
+/** Another owner, or fewer requests and credentials to bind it to a flow version: freezes may select it no more. */
+function mayRelabel({ result }: Step): boolean {
+  const relabelling = ['amend', 'complete-review', 'destroyed'];
+  return isFinalRequestState(result.next.state) || result.changes.some(({ change }) => relabelling.includes(change));
+}
+
+/** What a freeze's own chain tells of this step: whom it let go, and whom it keeps. */
+function freezeDrafts(
+  { gathered, event, result }: Step,
+  { requestId, identityId, now }: { requestId: string; identityId: string; now: Date },
+  kept: readonly string[],
+): readonly EvidenceDraft[] {
+  const thawed = result.changes.flatMap((change) => (change.change === 'complete-review' ? change.thaws : []));
+  const draft = (kind: string) => (freezeId: string) => ({
+    chain: `freeze/${freezeId}`,
+    kind,
+    actor: actorOf(event, gathered),
+    requestId,
+    identityId,
+    at: now,
+    data: { freezeId },
+  });
+  return [...thawed.map(draft('freeze.thawed')), ...kept.map(draft('freeze.subject-kept'))];
 }
 
 function actorOf(event: FlowEvent, { facts }: Gathered): string {

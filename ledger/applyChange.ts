@@ -3,6 +3,8 @@ import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Change } from '../domain/flow/changes.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
+import { completeReview, scheduleReview } from './completeReview.ts';
+import { setDue } from './dueWork.ts';
 import { enqueue } from './outbox.ts';
 
 /** Where a change happens. */
@@ -53,7 +55,7 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
         committedAt: now,
         retiringAt: null,
       });
-      await dueAt(tx, 'rotation', identityId, rotationDue(now, new Date(change.expiresAt)));
+      await setDue(tx, 'rotation', identityId, rotationDue(now, new Date(change.expiresAt)));
       return;
     case 'record-promote':
       await credential(change.version, { promotedEpoch: change.epoch, promotedAt: now });
@@ -63,7 +65,7 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
       return;
     case 'record-receipt': {
       const { leaseEndsAt, handle } = await credential(change.version, { receipt: { ...change.receipt } as object });
-      await dueAt(tx, 'sweep', handle, leaseEndsAt);
+      await setDue(tx, 'sweep', handle, leaseEndsAt);
       return;
     }
     case 'destroyed':
@@ -75,7 +77,8 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
       return;
     case 'activate-identity': {
       const { expiresAt } = await tx.identity.update({ where: { id: identityId }, data: { state: 'active' } });
-      await dueAt(tx, 'expiry', identityId, expiresAt);
+      await setDue(tx, 'expiry', identityId, expiresAt);
+      await scheduleReview(tx, { identityId, by: new Date(change.reviewBy), now });
       return;
     }
     case 'reject-identity':
@@ -123,6 +126,15 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
     case 'notify':
       await enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
       return;
+    case 'complete-review':
+      await completeReview(tx, place, change);
+      return;
+    case 'stopped-by-freeze':
+      await tx.freezeStop.createMany({
+        data: change.freezeIds.map((freezeId) => ({ freezeId, requestId, what: change.what, at: now })),
+        skipDuplicates: true,
+      });
+      return;
     case 'record-quarantine':
       return;
   }
@@ -167,20 +179,6 @@ function rotationDue(issuedAt: Date, expiresAt: Date): Date {
   return new Date(issuedAt.getTime() + ((expiresAt.getTime() - issuedAt.getTime()) * 2) / 3);
 }
 
-/** Effect: one due row per kind and subject; the newest date wins. */
-async function dueAt(
-  tx: Transaction,
-  kind: 'rotation' | 'expiry' | 'sweep',
-  subjectId: string,
-  at: Date,
-): Promise<void> {
-  await tx.dueWork.upsert({
-    where: { kind_subjectId: { kind, subjectId } },
-    create: { kind, subjectId, dueAt: at },
-    update: { dueAt: at, attempts: 0 },
-  });
-}
-
 /** The handle at the issuer: identity id and version, never made twice. */
 export function handleOf(identityId: string, version: number): string {
   return `${identityId}-v${version}`;
@@ -207,6 +205,8 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   resume: 'request.resumed',
   amend: 'request.amended',
   notify: 'request.notified',
+  'complete-review': 'identity.reviewed',
+  'stopped-by-freeze': 'request.frozen',
 };
 
 /** What a change leaves as evidence: its kind and its own fields (promise 9). */

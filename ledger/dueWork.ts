@@ -1,14 +1,24 @@
-import type { Ledger } from './client.ts';
+import type { OpenOrder } from '../domain/flow/open.ts';
+import type { Ledger, Transaction } from './client.ts';
 
 export interface DueRow {
-  readonly kind: 'rotation' | 'expiry' | 'sweep';
-  /** An identity id; for a sweep, a credential's handle. */
+  readonly kind: 'rotation' | 'expiry' | 'sweep' | 'review' | 'review-missed' | 'freeze-escalation';
+  /** An identity id; for a sweep, a credential's handle; for an escalation, a freeze's id. */
   readonly subjectId: string;
   /** How often it was claimed, this time included. */
   readonly attempts: number;
 }
 
 type Rows = Pick<Ledger, 'prisma'>;
+
+/** Effect: one due row per kind and subject; the newest date wins. */
+export async function setDue(tx: Transaction, kind: DueRow['kind'], subjectId: string, at: Date): Promise<void> {
+  await tx.dueWork.upsert({
+    where: { kind_subjectId: { kind, subjectId } },
+    create: { kind, subjectId, dueAt: at },
+    update: { dueAt: at, attempts: 0 },
+  });
+}
 
 /**
  * Claims what is due, oldest first, by index. Claiming pushes the row by a backoff with jitter (1 min, 2, 4 … 1 day), so
@@ -32,7 +42,7 @@ export async function removeDueRow({ prisma }: Rows, { kind, subjectId }: DueRow
 
 export interface SleepingRequest {
   readonly id: string;
-  readonly kind: 'onboarding' | 'rotation' | 'revocation';
+  readonly kind: OpenOrder['kind'];
   readonly identityId: string;
 }
 
@@ -45,16 +55,21 @@ export async function claimSleepingRequests({ prisma }: Rows, limit: number): Pr
     RETURNING "id", "kind", "identityId"`;
 }
 
-/** What a scheduled rotation or expiry needs to open its request; undefined when the identity is not active any more. */
+/** What scheduled work needs to open its request; undefined when the identity is not active any more. */
 export async function activeIdentity(
   { prisma }: Rows,
   identityId: string,
-): Promise<{ readonly id: string; readonly highestVersion: number } | undefined> {
+): Promise<{ readonly id: string; readonly highestVersion: number; readonly reviews: number } | undefined> {
   const identity = await prisma.identity.findFirst({
     where: { id: identityId, state: 'active' },
-    select: { id: true, highestVersion: true },
+    select: {
+      id: true,
+      highestVersion: true,
+      _count: { select: { requests: { where: { kind: 'review', state: 'completed' } } } },
+    },
   });
-  return identity ?? undefined;
+  if (identity === null) return undefined;
+  return { id: identity.id, highestVersion: identity.highestVersion, reviews: identity._count.requests };
 }
 
 /** The lifecycle finished a run: alerting watches the age of this. */

@@ -1,14 +1,23 @@
+import { durationMs } from '../domain/flow/duration.ts';
+import { type FreezeMode, type FreezeSelector, freezeSelector, namedBy } from '../domain/freezeSelector.ts';
 import type { Freeze } from '../prisma/generated/client.ts';
 import { freezeLock, type Ledger, type Transaction } from './client.ts';
+import { setDue } from './dueWork.ts';
 import { appendEvidence } from './evidence.ts';
+import { isSubject } from './freezeSubjects.ts';
 import { enqueue } from './outbox.ts';
+import { type UnreviewedSubject, unreviewedSubjects } from './queries/freezes.ts';
 
-export interface FreezeOrder {
+export interface FreezeOrder extends Partial<FreezeSelector> {
   readonly id: string;
-  readonly identityIds: readonly string[];
-  readonly integrations: readonly string[];
   readonly reason: string;
   readonly by: string;
+  /** `hold` when left out. */
+  readonly mode?: FreezeMode;
+  /** ISO 8601: how often it escalates while it is in force. */
+  readonly escalateAfter?: string;
+  /** Of a freeze that Tenure opens by itself: there is one for each cause, ever. */
+  readonly cause?: string;
 }
 
 /** How long a freeze waits for transactions that may issue before it ends them. */
@@ -18,7 +27,7 @@ const lockNotAvailable = '55P03';
 /**
  * Effect: one row, in force from this commit on for every subject that matches, however many. Takes the freeze lock
  * exclusively, so that no begin or commit is between its read of the freezes and its own commit; what holds the lock too
- * long is terminated. Idempotent by id.
+ * long is terminated. Idempotent by id. The caller has asked whether it matches nothing or everything.
  */
 export async function openFreeze(ledger: Ledger, order: FreezeOrder): Promise<Freeze> {
   try {
@@ -36,18 +45,36 @@ async function insertFreeze(ledger: Ledger, order: FreezeOrder): Promise<Freeze>
     await tx.$queryRaw`SELECT pg_advisory_xact_lock(${freezeLock})::text`;
     const existing = await tx.freeze.findUnique({ where: { id: order.id } });
     if (existing !== null) return existing;
-    const { id, identityIds, integrations, reason, by } = order;
+    const { id, reason, by, mode = 'hold', escalateAfter, cause } = order;
     const createdAt = await databaseClock(tx);
+    const selector = freezeSelector(order);
     const freeze = await tx.freeze.create({
-      data: { id, identityIds: [...identityIds], integrations: [...integrations], reason, openedBy: by, createdAt },
+      data: {
+        id,
+        ...copied(selector),
+        mode,
+        reason,
+        openedBy: by,
+        createdAt,
+        ...(cause === undefined ? {} : { cause }),
+        ...(escalateAfter === undefined ? {} : { escalateAfter }),
+      },
     });
+    if (escalateAfter !== undefined)
+      await setDue(tx, 'freeze-escalation', id, new Date(createdAt.getTime() + durationMs(escalateAfter)));
     await appendEvidence(tx, ledger.evidence, [
       {
         chain: `freeze/${id}`,
         kind: 'freeze.opened',
         actor: by,
         at: createdAt,
-        data: { freezeId: id, identityIds: [...identityIds], integrations: [...integrations], reason },
+        data: {
+          freezeId: id,
+          ...namedBy(selector),
+          mode,
+          reason,
+          ...(escalateAfter === undefined ? {} : { escalateAfter }),
+        },
       },
     ]);
     await enqueue(tx, { kind: 'nudge-frozen', freezeId: id });
@@ -61,13 +88,25 @@ export type Lift =
       readonly lifted: false;
       readonly slug: 'not-found' | 'freeze-lifted' | 'second-responder';
       readonly detail: string;
+    }
+  | {
+      readonly lifted: false;
+      readonly slug: 'exit-criteria-open';
+      readonly detail: string;
+      /** How many subjects no review has let go, and the first of them. */
+      readonly unreviewed: { readonly count: number; readonly sample: readonly UnreviewedSubject[] };
     };
 
+export interface LiftOrder {
+  readonly id: string;
+  readonly by: string;
+  readonly reason: string;
+  /** Also refused while subjects are not reviewed. Without it the reason alone carries the lift, and evidence says so. */
+  readonly onlyIfReviewed?: boolean;
+}
+
 /** Effect: the freeze holds no more. Another responder than the one who opened it, with a recorded reason. */
-export async function liftFreeze(
-  ledger: Ledger,
-  { id, by, reason }: { id: string; by: string; reason: string },
-): Promise<Lift> {
+export async function liftFreeze(ledger: Ledger, { id, by, reason, onlyIfReviewed = false }: LiftOrder): Promise<Lift> {
   return ledger.prisma.$transaction(async (tx): Promise<Lift> => {
     const [freeze] = await tx.$queryRaw<Freeze[]>`SELECT * FROM "freeze" WHERE "id" = ${id} FOR UPDATE`;
     if (freeze === undefined) return { lifted: false, slug: 'not-found', detail: `There is no freeze ${id}.` };
@@ -87,14 +126,57 @@ export async function liftFreeze(
         detail: `${by} opened freeze ${id}; another responder must lift it.`,
       };
     }
+    const unreviewed = await unreviewedSubjects(tx, id);
+    const isOverride = unreviewed.count > 0;
+    if (isOverride && onlyIfReviewed) return exitCriteriaOpen(id, unreviewed);
     const liftedAt = await databaseClock(tx);
-    const lifted = await tx.freeze.update({ where: { id }, data: { liftedAt, liftedBy: by, liftReason: reason } });
+    const lifted = await tx.freeze.update({
+      where: { id },
+      data: { liftedAt, liftedBy: by, liftReason: reason, liftOverride: isOverride },
+    });
+    await tx.dueWork.deleteMany({ where: { kind: 'freeze-escalation', subjectId: id } });
     await appendEvidence(tx, ledger.evidence, [
-      { chain: `freeze/${id}`, kind: 'freeze.lifted', actor: by, at: liftedAt, data: { freezeId: id, reason } },
+      {
+        chain: `freeze/${id}`,
+        kind: 'freeze.lifted',
+        actor: by,
+        at: liftedAt,
+        data: { freezeId: id, reason, unreviewed: unreviewed.count },
+      },
     ]);
     await enqueue(tx, { kind: 'nudge-frozen', freezeId: id });
     return { lifted: true, freeze: lifted };
   });
+}
+
+function exitCriteriaOpen(
+  id: string,
+  unreviewed: { count: number; sample: readonly UnreviewedSubject[] },
+): Extract<Lift, { slug: 'exit-criteria-open' }> {
+  const first = unreviewed.sample.map(({ identityId }) => identityId).slice(0, 3);
+  return {
+    lifted: false,
+    slug: 'exit-criteria-open',
+    detail:
+      `Freeze ${id} still holds ${unreviewed.count} active identities that no review has let go, such as ${first.join(', ')}. ` +
+      'Review each (POST /v1/identities/{id}/reviews with this freezeId), or lift with override: true and the reason.',
+    unreviewed,
+  };
+}
+
+/** Prisma wants arrays of its own. */
+function copied(selector: FreezeSelector) {
+  return {
+    identityIds: [...selector.identityIds],
+    integrations: [...selector.integrations],
+    ownerIds: [...selector.ownerIds],
+    issuers: [...selector.issuers],
+    stores: [...selector.stores],
+    environments: [...selector.environments],
+    connectorIds: [...selector.connectorIds],
+    flowDigests: [...selector.flowDigests],
+    labels: [...selector.labels],
+  };
 }
 
 /** The next open requests that this freeze concerns, after `afterRequestId`, in id order. */
@@ -104,9 +186,9 @@ export async function requestsOfFreeze(
 ): Promise<readonly string[]> {
   const rows = await ledger.prisma.$queryRaw<{ id: string }[]>`
     SELECT r."id" FROM "freeze" f
-      JOIN "identity" i ON i."id" = ANY(f."identityIds") OR i."integration" = ANY(f."integrations")
-      JOIN "request" r ON r."identityId" = i."id"
-    WHERE f."id" = ${freezeId} AND r."finishedAt" IS NULL AND r."id" > ${afterRequestId}
+      JOIN "request" r ON r."finishedAt" IS NULL AND r."id" > ${afterRequestId}
+      JOIN "identity" i ON i."id" = r."identityId"
+    WHERE f."id" = ${freezeId} AND ${isSubject}
     ORDER BY r."id" LIMIT ${limit}`;
   return rows.map(({ id }) => id);
 }

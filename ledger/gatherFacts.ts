@@ -5,6 +5,8 @@ import type { CredentialState, IdentityState, RequestState } from '../domain/sta
 import type { Credential, Identity, Request } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { flowVersion } from './flows.ts';
+import { holds } from './freezeSubjects.ts';
+import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 
 export interface Gathered {
   readonly flow: Flow;
@@ -70,6 +72,7 @@ export async function gatherFacts(
         requesterId: request.requesterId,
         onBehalfOf: request.onBehalfOf ?? '',
         createdAt: request.createdAt.toISOString(),
+        ...proposed(request),
       },
       identity: {
         id: identity.id,
@@ -90,7 +93,7 @@ export async function gatherFacts(
       parties: {
         requesters: around.requesters.map(({ principal }) => principal),
         onBehalfOf: machines,
-        ownerId: identity.ownerId,
+        ...ownersOf(identity.ownerId, request),
         flowAuthor: author,
       },
       decisions: around.decisions,
@@ -107,9 +110,13 @@ async function surroundings(
   request: Request,
   asked: { eventId: string; approverId: string | undefined },
 ): Promise<Surroundings> {
-  const people = [identity.ownerId, request.requesterId, request.onBehalfOf, asked.approverId].filter(
-    (id) => id !== null && id !== undefined,
-  );
+  const people = [
+    identity.ownerId,
+    proposalOf(request)?.newOwner,
+    request.requesterId,
+    request.onBehalfOf,
+    asked.approverId,
+  ].filter((id) => id !== null && id !== undefined);
   const [row] = await tx.$queryRaw<Surroundings[]>`
     SELECT clock_timestamp() AS "now",
       (SELECT coalesce(json_agg(json_build_object('principal', "principal", 'onBehalfOf', "onBehalfOf") ORDER BY "joinedAt"), '[]')
@@ -121,9 +128,9 @@ async function surroundings(
          WHERE d."requestId" = ${request.id} AND d."revision" = ${request.revision} AND d."withdrawnAt" IS NULL) AS "decisions",
       (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', "principal", 'since', "createdAt")), '[]')
          FROM "pause" WHERE "requestId" = ${request.id} AND "liftedAt" IS NULL) AS "pauses",
-      (SELECT coalesce(json_agg(json_build_object('kind', 'freeze', 'id', "id", 'by', "openedBy", 'since', "createdAt")), '[]')
-         FROM "freeze" WHERE "liftedAt" IS NULL
-           AND (${identity.id} = ANY("identityIds") OR ${identity.integration} = ANY("integrations"))) AS "freezes",
+      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
+           'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
+         FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id} WHERE ${holds}) AS "freezes",
       (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
          WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy",
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
@@ -136,7 +143,8 @@ async function surroundings(
 /** The facts guards read, of a request that exists or is about to. */
 export function guardFactsOf(
   identity: Omit<Identity, 'labels'> & { readonly labels: unknown },
-  request: Pick<Request, 'kind' | 'trigger' | 'justification' | 'requesterId' | 'requesterKind' | 'onBehalfOf'>,
+  request: Pick<Request, 'kind' | 'trigger' | 'justification' | 'requesterId' | 'requesterKind' | 'onBehalfOf'> &
+    Proposing,
   person: (id: string) => { id: string; active: boolean; groups: readonly string[] },
   now: Date,
 ): Facts {
@@ -156,7 +164,8 @@ export function guardFactsOf(
       issuer: identity.issuer,
       store: identity.store,
     },
-    owner: person(identity.ownerId),
+    // Of a review that names a new owner, that is who must be fit to own it.
+    owner: person(proposalOf(request)?.newOwner ?? identity.ownerId),
     requester: {
       ...(requester ?? { id: request.requesterId, active: true, groups: [] }),
       kind: request.requesterKind as RequesterFacts['kind'],

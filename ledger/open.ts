@@ -1,4 +1,6 @@
+import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
 import type { NewSubject, OpenOrder, OpenResult } from '../domain/flow/open.ts';
+import type { ReviewProposal } from '../domain/flow/review.ts';
 import { type FlowState, initialFlowState } from '../domain/flow/state.ts';
 import { parseName } from '../domain/names.ts';
 import { isFinalRequestState, mintStates, type RequestState } from '../domain/states.ts';
@@ -9,6 +11,8 @@ import { appendEvidence } from './evidence.ts';
 import { flowFor } from './flows.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
+import { proposalOf } from './proposal.ts';
+import { reviewObstacle } from './reviewObstacle.ts';
 
 type Refusal = Extract<OpenResult, { opened: false }>;
 
@@ -85,15 +89,28 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
   if (identity === undefined) return refuse('not-found', `There is no identity ${order.identityId}.`);
   const isRevocation = order.kind === 'revocation';
   const mayRun = identity.state === 'active' || (isRevocation && identity.state === 'requested');
-  const running = await runningRequest(tx, identity.id, isRevocation ? ['revocation'] : ['onboarding', 'rotation']);
+  const running = await runningRequest(tx, identity.id, order.kind);
   if (!mayRun && running?.kind !== 'revocation') {
     const slug = identity.state === 'revoking' ? 'revoking' : 'not-active';
     return refuse(slug, `Identity ${identity.id} is ${identity.state}; a ${order.kind} cannot begin.`);
   }
+  const obstacle = order.kind === 'review' ? await reviewObstacle(tx, identity, reviewed(order)) : undefined;
+  if (obstacle !== undefined) return refuse(obstacle.slug, obstacle.detail);
   const flow = await chooseFlow(tx, order, identity);
   if ('opened' in flow) return flow;
   if (running !== undefined) return join(tx, ledger, order, running, flow.digest, atOnce);
   return createRequest(tx, ledger, order, flow.digest, atOnce);
+}
+
+/** What a review is asked to change; an order that names nothing asks for the attestation alone. */
+function reviewed({ proposal = { reissue: false } }: OpenOrder): ReviewProposal {
+  return proposal;
+}
+
+/** Two reviews are one only if they would change the same. */
+function wantsTheSame(order: OpenOrder, running: Request): boolean {
+  if (order.kind !== 'review') return true;
+  return canonicalJson({ ...reviewed(order) }) === canonicalJson({ ...proposalOf(running) });
 }
 
 /** A second trigger joins what runs only under the same flow and before `begin`; whoever joins becomes a requester. */
@@ -108,7 +125,12 @@ async function join(
   const { effect } = running.flowState as unknown as FlowState;
   const mints = await tx.credential.count({ where: { requestId: running.id, state: { in: [...mintStates] } } });
   const hasBegun = effect.committedVersion !== undefined || mints > 0;
-  const mayJoin = running.kind === order.kind && running.flowDigest === flowDigest && !hasBegun && !effect.revoked;
+  const mayJoin =
+    running.kind === order.kind &&
+    running.flowDigest === flowDigest &&
+    !hasBegun &&
+    !effect.revoked &&
+    wantsTheSame(order, running);
   if (!mayJoin && !(atOnce && running.kind === 'revocation')) {
     return {
       opened: false,
@@ -165,6 +187,7 @@ async function createRequest(
       requesterKind: order.principalKind,
       onBehalfOf: order.onBehalfOf ?? null,
       justification: order.justification,
+      ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
       flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
       workflowId: `${order.kind}/${identityId}`,
       createdAt: now,
@@ -187,6 +210,7 @@ async function createRequest(
         justification: order.justification,
         ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
         ...(order.subject === undefined ? {} : { subject: JSON.parse(JSON.stringify(order.subject)) }),
+        ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
       },
     },
   ]);
@@ -203,8 +227,19 @@ async function answer(tx: Transaction, ledger: Ledger, requestId: string, create
   return { opened: true, requestId, identityId, created, ...advanced };
 }
 
-async function runningRequest(tx: Transaction, identityId: string, kinds: string[]): Promise<Request | undefined> {
-  const requests = await tx.request.findMany({ where: { identityId, kind: { in: kinds }, finishedAt: null } });
+/** Of which kinds one identity has one open request at a time, as PostgreSQL's partial indexes have it. */
+function rivalsOf(kind: OpenOrder['kind']): OpenOrder['kind'][] {
+  return kind === 'revocation' || kind === 'review' ? [kind] : ['onboarding', 'rotation'];
+}
+
+async function runningRequest(
+  tx: Transaction,
+  identityId: string,
+  kind: OpenOrder['kind'],
+): Promise<Request | undefined> {
+  const requests = await tx.request.findMany({
+    where: { identityId, kind: { in: rivalsOf(kind) }, finishedAt: null },
+  });
   return requests.find(({ state }) => !isFinalRequestState(state as RequestState));
 }
 
@@ -213,7 +248,8 @@ async function chooseFlow(
   order: OpenOrder,
   identity: Omit<Identity, 'labels'> & { labels: unknown },
 ): Promise<{ digest: string } | Refusal> {
-  const ids = [identity.ownerId, order.principal, ...(order.onBehalfOf === undefined ? [] : [order.onBehalfOf])];
+  const named = [identity.ownerId, order.principal, order.onBehalfOf, order.proposal?.newOwner];
+  const ids = named.filter((id) => id !== undefined);
   const people = await tx.person.findMany({ where: { id: { in: ids } } });
   const facts = guardFactsOf(
     identity,
@@ -224,6 +260,7 @@ async function chooseFlow(
       requesterId: order.principal,
       requesterKind: order.principalKind,
       onBehalfOf: order.onBehalfOf ?? null,
+      proposal: order.proposal,
     },
     (id) => people.find((person) => person.id === id) ?? { id, active: false, groups: [] },
     new Date(),

@@ -6,6 +6,14 @@ export type OutboxPayload =
   | { readonly kind: 'nudge'; readonly requestId: string }
   /** Every request of the freeze's subjects is nudged, in batches, when it begins and when it is lifted. */
   | { readonly kind: 'nudge-frozen'; readonly freezeId: string; readonly afterRequestId?: string }
+  /** The rotation that this completed review asked for. */
+  | { readonly kind: 'reissue'; readonly requestId: string }
+  | {
+      readonly kind: 'notify-freeze';
+      readonly freezeId: string;
+      readonly to: readonly string[];
+      readonly about: string;
+    }
   | { readonly kind: 'notify'; readonly requestId: string; readonly to: readonly string[]; readonly about: string };
 
 /** Effect: one message, delivered only if the transaction commits. */

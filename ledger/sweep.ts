@@ -2,6 +2,7 @@ import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Credential, Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence } from './evidence.ts';
+import { freezesOn, keepAsSubject } from './freezeSubjects.ts';
 
 /**
  * Effect: a credential whose destroy the issuer had confirmed is final, now that its lease has ended and a last look
@@ -18,7 +19,13 @@ export async function recordSwept(ledger: Ledger, handle: string): Promise<boole
     if (credential.state === 'destroyed') return true;
     const { now, receipt, leaseEndsAt, requestId, version } = credential;
     if (credential.state !== 'destroying' || receipt === null || leaseEndsAt > now) return false;
+    const frozenBy = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
     await tx.credential.update({ where: { handle }, data: { state: 'destroyed', destroyedAt: now } });
+    const kept = await keepAsSubject(tx, {
+      identityId: identity.id,
+      heldBefore: frozenBy.map(({ id }) => id),
+      at: now,
+    });
     await appendEvidence(tx, ledger.evidence, [
       {
         chain: `request/${requestId}`,
@@ -29,6 +36,15 @@ export async function recordSwept(ledger: Ledger, handle: string): Promise<boole
         at: now,
         data: { version, receipt: receipt as JsonObject },
       },
+      ...kept.map((freezeId) => ({
+        chain: `freeze/${freezeId}`,
+        kind: 'freeze.subject-kept',
+        actor: 'system:lifecycle',
+        requestId,
+        identityId: identity.id,
+        at: now,
+        data: { freezeId },
+      })),
     ]);
     return true;
   });

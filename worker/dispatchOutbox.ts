@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import type { WorkflowStarts } from '../activities/lifecycle.ts';
 import type { Ledger } from '../ledger/client.ts';
 import { requestsOfFreeze } from '../ledger/freezes.ts';
-import { type ClaimedMessage, claimMessages, markDelivered, markFailed } from '../ledger/outbox.ts';
+import { type ClaimedMessage, claimMessages, markDelivered, markFailed, type OutboxPayload } from '../ledger/outbox.ts';
+import { reissueOrder } from '../ledger/reissue.ts';
 import { findTarget } from '../ledger/requests.ts';
 
 export interface Dispatch {
@@ -15,6 +16,7 @@ export interface Dispatch {
 }
 
 const batchSize = 100;
+const messageKinds: readonly OutboxPayload['kind'][] = ['nudge', 'nudge-frozen', 'reissue', 'notify', 'notify-freeze'];
 
 /**
  * Delivers the outbox until `signal` aborts, at least once each: nudges to workflows; notifications to the log, until a
@@ -25,7 +27,7 @@ export async function dispatchOutbox(dispatch: Dispatch): Promise<void> {
   while (!signal.aborted) {
     let handled = 0;
     try {
-      const messages = await claimMessages(ledger, ['nudge', 'nudge-frozen', 'notify'], batchSize);
+      const messages = await claimMessages(ledger, messageKinds, batchSize);
       handled = messages.length;
       for (const message of messages) await deliver(dispatch, message);
     } catch (error) {
@@ -35,16 +37,10 @@ export async function dispatchOutbox(dispatch: Dispatch): Promise<void> {
   }
 }
 
-async function deliver({ ledger, starts, logger }: Dispatch, { id, payload }: ClaimedMessage): Promise<void> {
+async function deliver(dispatch: Dispatch, { id, payload }: ClaimedMessage): Promise<void> {
+  const { ledger, logger } = dispatch;
   try {
-    if (payload.kind === 'notify') {
-      const { requestId, to, about } = payload;
-      logger.info({ requestId, to, about }, 'notification');
-    } else if (payload.kind === 'nudge') {
-      await nudge(ledger, starts, payload.requestId);
-    } else {
-      await nudgeAll(ledger, starts, payload.freezeId);
-    }
+    await deliverPayload(dispatch, payload);
     await markDelivered(ledger, id);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -54,6 +50,32 @@ async function deliver({ ledger, starts, logger }: Dispatch, { id, payload }: Cl
     );
     await markFailed(ledger, id, reason);
   }
+}
+
+async function deliverPayload({ ledger, starts, logger }: Dispatch, payload: OutboxPayload): Promise<void> {
+  switch (payload.kind) {
+    case 'nudge':
+      return nudge(ledger, starts, payload.requestId);
+    case 'nudge-frozen':
+      return nudgeAll(ledger, starts, payload.freezeId);
+    case 'reissue':
+      return reissue(ledger, starts, payload.requestId);
+    case 'notify':
+    case 'notify-freeze': {
+      const { kind: _, ...notification } = payload;
+      logger.info(notification, 'notification');
+    }
+  }
+}
+
+/** What the rotation is refused for when nothing is left to issue to. */
+const pointless = ['revoking', 'not-active'];
+
+/** @throws when it cannot be opened yet, such as beside a rotation that has committed: it is asked for again */
+async function reissue(ledger: Pick<Ledger, 'prisma'>, starts: WorkflowStarts, reviewRequestId: string): Promise<void> {
+  const result = await starts.open(await reissueOrder(ledger, reviewRequestId));
+  if (!result.opened && !pointless.includes(result.slug))
+    throw new Error(`The rotation that review ${reviewRequestId} asked for is refused: ${result.detail}`);
 }
 
 async function nudge(ledger: Pick<Ledger, 'prisma'>, starts: WorkflowStarts, requestId: string): Promise<void> {

@@ -35,6 +35,16 @@ const ReviewBody = z
       issuer: z.string(),
       store: z.string(),
     }),
+    proposal: z
+      .exactOptional(
+        z.object({
+          freezeId: z.exactOptional(Id),
+          scopes: z.exactOptional(z.array(z.string()).readonly()),
+          newOwner: z.exactOptional(z.string()),
+          reissue: z.boolean(),
+        }),
+      )
+      .meta({ description: 'Of a review: what becomes of the subject when it passes.' }),
   })
   .meta({
     id: 'Review',

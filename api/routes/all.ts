@@ -8,6 +8,7 @@ import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { requestRoutes } from './requests.ts';
+import { reviewRoutes } from './reviews.ts';
 import { secretRoutes } from './secret.ts';
 
 /** Every route of the API: what is not here is neither served nor documented. */
@@ -15,6 +16,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
   return [
     identityRoutes,
     lifecycleRoutes,
+    reviewRoutes,
     secretRoutes,
     requestRoutes,
     decisionRoutes,

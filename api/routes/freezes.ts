@@ -1,37 +1,67 @@
 import { z } from 'zod';
+import { durationMs, InvalidDuration } from '../../domain/flow/duration.ts';
+import { freezeModes } from '../../domain/freezeSelector.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
-import { findFreeze, listFreezes } from '../../ledger/queries/freezes.ts';
+import { findFreeze, freezeExists, listFreezes, previewSelector } from '../../ledger/queries/freezes.ts';
 import { pageBody, placeOf } from '../cursor.ts';
+import {
+  requireConfirmation,
+  selectorFields,
+  selectorOf,
+  selectorQuery,
+  selectsSomething,
+} from '../freezeSelection.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { notFound, refusalProblem } from '../problem.ts';
+import { defaultPageLimit, Id, noParams, noQuery, pageQuery, Reason } from '../representations/fields.ts';
 import {
-  defaultPageLimit,
-  distinct,
-  Id,
-  noParams,
-  noQuery,
-  pageQuery,
-  Reason,
-  slug,
-} from '../representations/fields.ts';
-import { FreezeBody, FreezeDetail, freezeBody, freezeDetail, freezeExample } from '../representations/freeze.ts';
+  FreezeBody,
+  FreezeDetail,
+  FreezePreview,
+  freezeBody,
+  freezeDetail,
+  freezeDetailExample,
+  freezeExample,
+  freezePreview,
+} from '../representations/freeze.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const tag = 'Freezes';
 const OneFreeze = z.strictObject({ freezeId: Id });
 
+const shortestEscalationMs = 60_000;
+const EscalateAfter = z
+  .string()
+  .max(40)
+  .superRefine((written, context) => {
+    try {
+      if (durationMs(written) < shortestEscalationMs) context.addIssue('must be at least one minute');
+    } catch (error) {
+      if (!(error instanceof InvalidDuration)) throw error;
+      context.addIssue('must be a duration such as PT4H or P1D');
+    }
+  })
+  .meta({
+    description:
+      'ISO 8601: while it is in force, responders are told again each time this has passed. It never ends a freeze.',
+    example: 'PT4H',
+  });
+
 const FreezeOrder = z
   .strictObject({
-    identityIds: distinct(Id, 200).default([]),
-    integrations: distinct(slug, 200).default([]),
+    ...selectorFields,
+    mode: z.enum(freezeModes).default('hold').meta({
+      description: '`hold`: open requests wait; `cancel`: those that have not committed end. Later ones meet the same.',
+    }),
+    escalateAfter: EscalateAfter.optional(),
+    confirm: z.enum(['nothing', 'everything']).optional().meta({
+      description: 'Asked for when the selector matches nothing, or every live identity.',
+    }),
     reason: Reason,
   })
-  .refine(
-    ({ identityIds, integrations }) => identityIds.length + integrations.length > 0,
-    'must name at least one identity or integration',
-  )
+  .refine(selectsSomething, 'must name something to freeze: identityIds, integrations, owners, …')
   .meta({ id: 'FreezeOrder' });
 
 export function freezeRoutes(deps: ApiDependencies): Route[] {
@@ -42,9 +72,9 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       path: '/v1/freezes',
       operationId: 'openFreeze',
       tag,
-      summary: 'Stop issuance for identities or integrations, at once',
+      summary: 'Stop issuance for whatever the selector matches, at once',
       description:
-        'In force when this answers, however many identities match, Temporal up or down: nothing is issued or committed until it is lifted. Revocation goes on.',
+        'In force when this answers, however many identities match, Temporal up or down: nothing is issued or committed until a review lets the identity go, or the freeze is lifted. Every list widens the selector. Revocations and reviews go on.',
       access: { kinds: ['person'], roles: ['responder'] },
       params: noParams,
       query: noQuery,
@@ -57,11 +87,22 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
         example: freezeExample,
         headers: { Location: 'The freeze.' },
       },
-      problems: [],
+      problems: ['confirmation-required'],
       async handle({ principal, params, body, key }) {
         const call = keyedCall('freeze', { principal, key, params, body });
         await bindKey(deps, call);
-        const freeze = await openFreeze(ledger, { id: idFromKey('freeze', call), by: principal.id, ...body });
+        const id = idFromKey('freeze', call);
+        const { mode, escalateAfter, confirm, reason } = body;
+        const selector = selectorOf(body);
+        if (!(await freezeExists(ledger.prisma, id))) await requireConfirmation(deps, selector, confirm);
+        const freeze = await openFreeze(ledger, {
+          id,
+          ...selector,
+          mode,
+          reason,
+          by: principal.id,
+          ...(escalateAfter === undefined ? {} : { escalateAfter }),
+        });
         return { body: freezeBody(freeze), headers: { Location: `/v1/freezes/${freeze.id}` } };
       },
     }),
@@ -100,6 +141,30 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
 
     defineRoute({
       method: 'get',
+      path: '/v1/freezes/preview',
+      operationId: 'previewFreeze',
+      tag,
+      summary: 'See what a freeze would match',
+      description: 'Changes nothing. Each list may be repeated: `integrations=payments&integrations=mail`.',
+      access: { kinds: ['person'] },
+      params: noParams,
+      query: z
+        .strictObject(selectorQuery)
+        .refine(selectsSomething, 'must name something to freeze: identityIds, integrations, owners, …'),
+      reply: {
+        status: 200,
+        description: 'As of now; identities that come later are matched too.',
+        schema: FreezePreview,
+        example: { matches: 'some', matching: 1, live: 7, openRequests: 0, usableCredentials: 1, sample: [] },
+      },
+      problems: [],
+      async handle({ query }) {
+        return { body: freezePreview(await previewSelector(ledger.prisma, selectorOf(query))) };
+      },
+    }),
+
+    defineRoute({
+      method: 'get',
       path: '/v1/freezes/{freezeId}',
       operationId: 'getFreeze',
       tag,
@@ -113,7 +178,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
         status: 200,
         description: 'The freeze.',
         schema: FreezeDetail,
-        example: { ...freezeExample, matchingIdentities: 1, stillUsable: [] },
+        example: freezeDetailExample,
       },
       problems: ['not-found'],
       async handle({ params: { freezeId } }) {
@@ -129,11 +194,20 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       operationId: 'liftFreeze',
       tag,
       summary: 'Lift a freeze',
-      description: 'By another responder than the one who opened it. Held requests go on by themselves.',
+      description:
+        'By another responder than the one who opened it, when every active subject was let go by a review; with `override`, the recorded reason stands instead. Held requests go on by themselves.',
       access: { kinds: ['person'], roles: ['responder'] },
       params: OneFreeze,
       query: noQuery,
-      body: z.strictObject({ reason: Reason }).meta({ id: 'Lift' }),
+      body: z
+        .strictObject({
+          reason: Reason,
+          override: z
+            .boolean()
+            .default(false)
+            .meta({ description: 'Lift although subjects have not been reviewed; evidence says how many.' }),
+        })
+        .meta({ id: 'Lift' }),
       bodyExample: { reason: 'Host rebuilt, ownership and scopes checked' },
       reply: {
         status: 200,
@@ -146,11 +220,17 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
           liftReason: 'Host rebuilt',
         },
       },
-      problems: ['not-found', 'freeze-lifted', 'second-responder'],
+      problems: ['not-found', 'freeze-lifted', 'second-responder', 'exit-criteria-open'],
       async handle({ principal, params, body, key }) {
         await bindKey(deps, keyedCall('lift', { principal, key, params, body }));
-        const result = await liftFreeze(ledger, { id: params.freezeId, by: principal.id, reason: body.reason });
-        if (!result.lifted) throw refusalProblem(result);
+        const result = await liftFreeze(ledger, {
+          id: params.freezeId,
+          by: principal.id,
+          reason: body.reason,
+          onlyIfReviewed: !body.override,
+        });
+        if (!result.lifted)
+          throw refusalProblem(result, 'unreviewed' in result ? { unreviewed: result.unreviewed } : {});
         return { body: freezeBody(result.freeze) };
       },
     }),

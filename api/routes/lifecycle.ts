@@ -17,6 +17,7 @@ import { consumers, email, Id, Instant, noQuery, Reason, scopes } from '../repre
 import { IdentityBody, identityBody, identityExample } from '../representations/identity.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { proposalOf, reviewTrigger } from './reviews.ts';
 
 const tag = 'Life of an identity';
 const OneIdentity = z.strictObject({ identityId: Id });
@@ -145,9 +146,9 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
       path: '/v1/identities/{identityId}/changes',
       operationId: 'changeIdentity',
       tag,
-      summary: 'Narrow the identity',
+      summary: 'Narrow the identity, or hand it to a new owner',
       description:
-        'Fewer scopes, fewer consumers, an earlier expiry: at once, for the owner, responders and administrators. Anything wider, or a new owner, needs a review.',
+        'Fewer scopes, fewer consumers, an earlier expiry: at once, for the owner, responders and administrators. A new owner, with fewer scopes where given, opens a review and is answered with it (202). Anything wider is refused.',
       access: { kinds: ['person'] },
       params: OneIdentity,
       query: noQuery,
@@ -159,7 +160,17 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
         schema: IdentityBody,
         example: identityExample,
       },
-      problems: ['not-found', 'not-active', 'no-flow', 'not-narrowing'],
+      otherReply: { ...opened, example: { ...requestExample, kind: 'review' } },
+      problems: [
+        'not-found',
+        'not-active',
+        'revoking',
+        'no-flow',
+        'ambiguous-flow',
+        'not-narrowing',
+        'owner-not-valid',
+        'request-running',
+      ],
       async handle({ principal, params, body, key }) {
         const identity = await visibleIdentity(deps, principal, params.identityId);
         requireStanding(principal, 'change this identity', {
@@ -167,11 +178,26 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
           principals: [identity.ownerId],
         });
         const { reason, owner, ...change } = body;
-        if (owner !== undefined)
-          throw new Problem(
-            'no-flow',
-            `A new owner of identity ${identity.id} needs a review, and no published flow reviews it.`,
-          );
+        if (owner !== undefined) {
+          if (change.consumers !== undefined || change.expiresAt !== undefined)
+            throw invalidRequest([
+              {
+                field: 'body.owner',
+                message: 'goes with scopes only; send consumers and expiresAt in a call of their own',
+              },
+            ]);
+          const call = keyedCall('change', { principal, key, params, body });
+          const proposal = proposalOf({ newOwner: owner, scopes: change.scopes });
+          const order = orderFor(call, principal, {
+            kind: 'review',
+            identityId: identity.id,
+            trigger: reviewTrigger(proposal),
+            justification: reason,
+            proposal,
+          });
+          const requestId = await openRequest(deps, call, () => deps.gateway.open(order));
+          return { isOther: true, ...(await openedReply(deps, principal, requestId)) };
+        }
         if (Object.keys(change).length === 0)
           throw new Problem(
             'not-narrowing',

@@ -2,10 +2,12 @@ import { isFinalRequestState, type RequestState } from '../states.ts';
 import type { Change } from './changes.ts';
 import { type AuditEntry, Draft, instant } from './draft.ts';
 import type { RequestEvent, Verdict } from './events.ts';
+import { cancelByFreeze } from './frozen.ts';
 import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } from './issuance.ts';
 import { type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
 import type { Flow } from './language.ts';
 import type { EffectOrder, Plan } from './plan.ts';
+import { settleReview } from './review.ts';
 import {
   beginRevocation,
   nextLeaseEndMs,
@@ -101,6 +103,7 @@ function revokeAtOnce(draft: Draft): void {
 
 /** Goes on through the stages until one waits or the request ends. */
 function settle(draft: Draft): void {
+  if (cancelByFreeze(draft)) return;
   const isPaused = (): boolean => draft.facts.holds.some(({ kind }) => kind === 'pause');
   for (;;) {
     const { stage } = draft;
@@ -130,7 +133,14 @@ function settle(draft: Draft): void {
 }
 
 function settleEffect(draft: Draft): boolean {
-  return draft.flow.on === 'revocation' ? settleRevocation(draft) : settleIssuance(draft);
+  switch (draft.flow.on) {
+    case 'revocation':
+      return settleRevocation(draft);
+    case 'review':
+      return settleReview(draft);
+    default:
+      return settleIssuance(draft);
+  }
 }
 
 function hasBegun(draft: Draft): boolean {
@@ -184,7 +194,7 @@ function standingOf(draft: Draft): RequestState {
 function isBlockedByHold(draft: Draft): boolean {
   const { holds, credentials } = draft.facts;
   const { effect } = draft.state;
-  if (holds.length === 0 || effect.revoked) return false;
+  if (holds.length === 0 || effect.revoked || draft.flow.on === 'review') return false;
   const isAtEffect = draft.stage !== undefined && 'effect' in draft.stage;
   if (isAtEffect && effect.committedVersion !== undefined) {
     // Promote goes on after commit, whatever holds.

@@ -20,7 +20,8 @@ export type Change =
   /** The issuer confirmed, but a late creation may still land until the lease ends: swept then. */
   | { readonly change: 'record-receipt'; readonly version: number; readonly receipt: Receipt }
   | { readonly change: 'destroyed'; readonly version: number; readonly receipt: Receipt }
-  | { readonly change: 'activate-identity' }
+  /** `reviewBy`: by when its first review must be complete. */
+  | { readonly change: 'activate-identity'; readonly reviewBy: string }
   | { readonly change: 'reject-identity' }
   /** The whole transaction of a revocation: state, epoch, credentials, and the identity's other open requests. */
   | { readonly change: 'begin-revocation'; readonly epoch: number }
@@ -30,6 +31,20 @@ export type Change =
   | { readonly change: 'pause'; readonly by: string; readonly reason: string }
   | { readonly change: 'resume'; readonly by: string; readonly all: boolean; readonly reason: string }
   | { readonly change: 'amend'; readonly by: string; readonly subject: AmendedSubject; readonly reason: string }
+  /** All of a review at once; `thaws` are freezes that let the subject go. */
+  | {
+      readonly change: 'complete-review';
+      readonly scopes?: readonly string[];
+      readonly newOwner?: string;
+      readonly thaws: readonly string[];
+      readonly reissue: boolean;
+      readonly reviewBy: string;
+    }
+  | {
+      readonly change: 'stopped-by-freeze';
+      readonly freezeIds: readonly string[];
+      readonly what: 'begin' | 'commit' | 'cancel';
+    }
   | { readonly change: 'notify'; readonly to: readonly string[]; readonly about: string };
 
 /**
@@ -122,7 +137,18 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
         ...(ownerId === undefined ? {} : { parties: { ...facts.parties, ownerId } }),
       };
     }
+    case 'complete-review': {
+      const { scopes, newOwner, thaws } = change;
+      const { guardFacts, parties, holds } = facts;
+      return {
+        ...facts,
+        holds: holds.filter(({ id }) => !thaws.includes(id)),
+        ...(scopes === undefined ? {} : { guardFacts: { ...guardFacts, subject: { ...guardFacts.subject, scopes } } }),
+        ...(newOwner === undefined ? {} : { parties: { ...parties, ownerId: newOwner } }),
+      };
+    }
     case 'record-quarantine':
+    case 'stopped-by-freeze':
     case 'notify':
       return facts;
   }

@@ -1,6 +1,8 @@
 import { type Draft, instant } from './draft.ts';
 import { durationMs } from './duration.ts';
+import { noteRefusal } from './freezeStops.ts';
 import type { CreateResult, DestroyResult, EffectOrder, EffectOutcome, PromoteResult } from './plan.ts';
+import { reviewBy } from './review.ts';
 import { recheck } from './stages.ts';
 import type { CredentialFacts } from './state.ts';
 import { destroyOrders, effectId, forgetFailures, isDue, recordFailure, stepOfCurrentAttempt } from './steps.ts';
@@ -37,12 +39,13 @@ export function settleIssuance(draft: Draft): boolean {
 function beginOrHold(draft: Draft): void {
   const mint = mintOf(draft);
   if (mint !== undefined) {
-    if (draft.facts.holds.length > 0) destroyMint(draft, mint, 'held');
+    if (draft.facts.holds.length > 0) refuseMint(draft, mint);
     else renewLeaseIfOver(draft, mint);
     return;
   }
   const waiting = draft.state.effect.retries['begin'];
-  if (draft.facts.holds.length > 0 || (waiting !== undefined && !isDue(draft, 'begin'))) return;
+  if (draft.facts.holds.length > 0) return noteRefusal(draft, 'begin');
+  if (waiting !== undefined && !isDue(draft, 'begin')) return;
   if (!recheck(draft)) return;
   draft.change({
     change: 'mint',
@@ -117,7 +120,7 @@ function takeCreate(draft: Draft, step: string, version: number, outcome: Effect
 
 /** `commit`: every check again, the next epoch, `staged` → `current`; refused, or held, it destroys the mint. */
 function commit(draft: Draft, mint: CredentialFacts): void {
-  if (draft.facts.holds.length > 0) return destroyMint(draft, mint, 'held');
+  if (draft.facts.holds.length > 0) return refuseMint(draft, mint);
   if (!recheck(draft)) return destroyMint(draft, mint, 'checks failed');
   const replaced = credentialOf(draft, 'current');
   if (replaced !== undefined) draft.change({ change: 'retire', version: replaced.version });
@@ -127,7 +130,8 @@ function commit(draft: Draft, mint: CredentialFacts): void {
     epoch: draft.facts.identity.epoch + 1,
     expiresAt: expiryOf(draft),
   });
-  if (draft.facts.identity.state === 'requested') draft.change({ change: 'activate-identity' });
+  if (draft.facts.identity.state === 'requested')
+    draft.change({ change: 'activate-identity', reviewBy: reviewBy(draft.flow, draft.nowMs) });
   draft.setEffect({
     committedVersion: mint.version,
     deadMints: 0,
@@ -230,6 +234,12 @@ export function mintOf(draft: Draft): CredentialFacts | undefined {
 export function destroyMint(draft: Draft, mint: CredentialFacts, because: string): void {
   draft.change({ change: 'destroy', version: mint.version, because });
   forgetFailures(draft, `create-v${mint.version}`);
+}
+
+/** An uncommitted mint is destroyed under a hold, never held. */
+function refuseMint(draft: Draft, mint: CredentialFacts): void {
+  noteRefusal(draft, 'commit');
+  destroyMint(draft, mint, 'held');
 }
 
 /** The handle is lost: the next version begins at once, until several died in a row. */

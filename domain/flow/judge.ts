@@ -21,7 +21,7 @@ export function refused(slug: ProblemSlug, detail: string): Verdict {
 export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
   readonly request: Pick<
     LedgerFacts['request'],
-    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf'
+    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf' | 'proposal'
   >;
 };
 
@@ -40,6 +40,7 @@ export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFa
     ownerId: parties.ownerId,
     justification: guardFacts.request.justification,
     subject: guardFacts.subject,
+    ...(request.proposal === undefined ? {} : { proposal: request.proposal }),
   };
 }
 
@@ -115,6 +116,8 @@ export function judgeCommand(draft: Draft, command: Command): Verdict {
   const isCommitted = draft.state.effect.committedVersion !== undefined;
   switch (command.do) {
     case 'pause':
+      if (request.kind === 'review')
+        return refused('not-pausable', 'A review is never held up: it is what ends a hold.');
       if (draft.state.effect.revoked) return refused('not-pausable', 'A revocation that has begun is never held up.');
       if (!draft.facts.holds.some((hold) => hold.kind === 'pause' && hold.by === command.by)) {
         draft.change({ change: 'pause', by: command.by, reason: command.reason });
@@ -123,12 +126,14 @@ export function judgeCommand(draft: Draft, command: Command): Verdict {
     case 'resume': {
       const mine = draft.facts.holds.filter((hold) => hold.kind === 'pause' && (command.all || hold.by === command.by));
       if (mine.length === 0) {
-        const others = draft.facts.holds.map((hold) => `${hold.kind} by ${hold.by}`).join(', ');
+        const others = draft.facts.holds
+          .map(({ kind, id, by }) => (kind === 'pause' ? `pause by ${by}` : `freeze by ${by} (${id})`))
+          .join(', ');
         return refused(
           'not-paused',
           others === ''
             ? 'Nothing holds this request.'
-            : `Still held: ${others}. Only who paused it, or a responder, lifts a pause; a freeze is lifted at /v1/freezes.`,
+            : `Still held: ${others}. Only who paused it, or a responder, lifts a pause; a freeze ends by a review of the identity, or is lifted at /v1/freezes.`,
         );
       }
       draft.change({ change: 'resume', by: command.by, all: command.all, reason: command.reason });

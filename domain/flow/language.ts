@@ -21,8 +21,8 @@ export type IdentityKind = (typeof identityKinds)[number];
 export const separations = ['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as const;
 export type Separation = (typeof separations)[number];
 
-/** `credential` effects of the main job; later kinds add their own words here. */
-export const effects = ['issue', 'rotate', 'revoke'] as const;
+/** What a flow does at its end, one word for each kind of request. */
+export const effects = ['issue', 'rotate', 'revoke', 'review'] as const;
 export type Effect = (typeof effects)[number];
 
 /** A CEL expression over the typed facts of its operation; false, an error and a missing fact all mean "no". */
@@ -49,6 +49,8 @@ export interface FlowLimits {
   readonly requestTtl: IsoDuration;
   /** How long consumers have to acknowledge a cutover before the old credential is retired. Default PT24H. */
   readonly grace: IsoDuration;
+  /** How soon after an onboarding or a review the next review must be complete. P90D when left out. */
+  readonly reviewEvery?: IsoDuration;
 }
 
 interface StageBase {

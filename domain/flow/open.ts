@@ -1,10 +1,11 @@
 import type { AdvanceResult } from './events.ts';
 import type { Trigger } from './facts.ts';
 import type { IdentityKind } from './language.ts';
+import type { ReviewProposal } from './review.ts';
 
 /** What `open` stores. Validated and authorised by the API (or made by the lifecycle) before it comes here. */
 export interface OpenOrder {
-  readonly kind: 'onboarding' | 'rotation' | 'revocation';
+  readonly kind: 'onboarding' | 'rotation' | 'revocation' | 'review';
   readonly requestId: string;
   readonly identityId: string;
   readonly principal: string;
@@ -17,6 +18,8 @@ export interface OpenOrder {
   readonly justification: string;
   /** Onboarding only. */
   readonly subject?: NewSubject;
+  /** Reviews only; left out, nothing but the attestation is asked for. */
+  readonly proposal?: ReviewProposal;
 }
 
 export interface NewSubject {

@@ -3,6 +3,7 @@ import { durationMs, InvalidDuration } from './duration.ts';
 import { type FactType, factTypes, isInstant } from './guardFacts.ts';
 import {
   type Effect,
+  effects,
   type Flow,
   type FlowTest,
   type FlowTestEvent,
@@ -20,6 +21,7 @@ export const effectOf: Partial<Readonly<Record<RequestKind, Effect>>> = {
   onboarding: 'issue',
   rotation: 'rotate',
   revocation: 'revoke',
+  review: 'review',
 };
 
 /** A map that allows no other keys. The message of its `unrecognized_keys` issues is the list of those it does. */
@@ -117,7 +119,7 @@ const approval = closed({
 export const stageSchema = byKey<Stage>('a stage', {
   verify: closed({ ...stageId, ...when, verify: closed({ that: guard, otherwise: kebabCase('a reason') }) }),
   approval: closed({ ...stageId, ...when, approval }),
-  effect: closed({ ...stageId, effect: z.enum(['issue', 'rotate', 'revoke']) }),
+  effect: closed({ ...stageId, effect: z.enum(effects) }),
   notify: closed({
     ...stageId,
     ...when,
@@ -177,6 +179,8 @@ export const limitsSchema = closed({
   credentialTtl: duration().default('P90D'),
   requestTtl: duration().default('P3D'),
   grace: duration(0).default('PT24H'),
+  // Left out, it stays out: a default filled in would give every flow from before it another digest.
+  reviewEvery: z.exactOptional(duration()),
 }).prefault({});
 
 export const flowSchema: z.ZodType<Flow> = closed({

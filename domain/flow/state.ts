@@ -1,7 +1,9 @@
 import type { Approver, Parties } from '../decisions.ts';
+import type { FreezeCause, FreezeMode } from '../freezeSelector.ts';
 import type { CredentialState, IdentityState, RequestState } from '../states.ts';
 import type { Facts } from './facts.ts';
 import type { RequestKind } from './language.ts';
+import type { ReviewProposal } from './review.ts';
 
 /** What `advance` keeps between events, because the ledger's facts alone do not tell it. Plain JSON. */
 export interface FlowState {
@@ -29,6 +31,8 @@ export interface EffectState {
   readonly revoked: boolean;
   /** The epoch whose tombstone the store was recorded to hold. */
   readonly quarantinedEpoch?: number;
+  /** Freezes that refused its begin or commit, so that each is told once. */
+  readonly refusedBy?: readonly string[];
   /** Mints that could not be completed, in a row. */
   readonly deadMints: number;
   /** By step (`create-v2`, `promote-e3`, …): how often it failed, and when it is tried again. */
@@ -65,6 +69,8 @@ export interface LedgerFacts {
     readonly requesterId: string;
     readonly onBehalfOf: string;
     readonly createdAt: string;
+    /** Reviews only. */
+    readonly proposal?: ReviewProposal;
   };
   readonly identity: {
     readonly id: string;
@@ -108,4 +114,13 @@ export interface DecisionFacts {
 /** A reason why a request may not go on. */
 export type Hold =
   | { readonly kind: 'pause'; readonly id: string; readonly by: string; readonly since: string }
-  | { readonly kind: 'freeze'; readonly id: string; readonly by: string; readonly since: string };
+  | {
+      readonly kind: 'freeze';
+      readonly id: string;
+      readonly by: string;
+      readonly since: string;
+      /** `hold` unless it says otherwise. */
+      readonly mode?: FreezeMode;
+      /** Why Tenure opened it by itself; absent when a responder did. */
+      readonly cause?: FreezeCause;
+    };

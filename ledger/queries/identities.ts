@@ -1,5 +1,6 @@
 import type { Freeze, Identity } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
+import { freezesOn } from '../freezeSubjects.ts';
 import { type Page, type PageAsked, pageOf, pageQuery } from './page.ts';
 
 /** An identity with the freezes that hold its issuance now. */
@@ -30,36 +31,11 @@ export async function listIdentities(
 }
 
 async function withFreezes(ledger: Transaction, identities: readonly Identity[]): Promise<IdentityRow[]> {
-  const freezes = await openFreezesOn(ledger, identities);
-  return identities.map((identity) => ({
-    ...identity,
-    frozenBy: freezes.filter((freeze) => matches(freeze, identity)),
-  }));
-}
-
-/** The freezes in force that match any of these identities. */
-export async function openFreezesOn(
-  ledger: Transaction,
-  identities: readonly Pick<Identity, 'id' | 'integration'>[],
-): Promise<Freeze[]> {
-  if (identities.length === 0) return [];
-  return await ledger.freeze.findMany({
-    where: {
-      liftedAt: null,
-      OR: [
-        { identityIds: { hasSome: identities.map(({ id }) => id) } },
-        { integrations: { hasSome: identities.map(({ integration }) => integration) } },
-      ],
-    },
-    orderBy: { createdAt: 'asc' },
-  });
-}
-
-export function matches(
-  freeze: Pick<Freeze, 'identityIds' | 'integrations'>,
-  identity: Pick<Identity, 'id' | 'integration'>,
-): boolean {
-  return freeze.identityIds.includes(identity.id) || freeze.integrations.includes(identity.integration);
+  const freezes = await freezesOn(
+    ledger,
+    identities.map(({ id }) => id),
+  );
+  return identities.map((identity) => ({ ...identity, frozenBy: freezes.get(identity.id) ?? [] }));
 }
 
 /** All credentials ever issued to the identity, newest version first; there is no value among them. */

@@ -6,8 +6,9 @@ import type { RequestState } from '../../domain/states.ts';
 import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
 import { flowVersion } from '../flows.ts';
+import { freezesOn } from '../freezeSubjects.ts';
 import { guardFactsOf } from '../gatherFacts.ts';
-import { matches, openFreezesOn } from './identities.ts';
+import { ownersOf, proposed } from '../proposal.ts';
 import { type Page, type PageAsked, type Place, pageOf, pageQuery } from './page.ts';
 
 type RequestRow = Request & {
@@ -114,11 +115,17 @@ export async function scanRequests(
 }
 
 async function situations(ledger: Transaction, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
-  const freezes = await openFreezesOn(
+  const freezes = await freezesOn(
     ledger,
-    rows.map(({ identity }) => identity),
+    rows.filter(({ kind }) => !isNeverFrozen(kind)).map(({ identityId }) => identityId),
   );
-  return await Promise.all(rows.map((row) => situationOf(ledger, row, freezes)));
+  const frozenBy = ({ kind, identityId }: RequestRow) => (isNeverFrozen(kind) ? [] : (freezes.get(identityId) ?? []));
+  return await Promise.all(rows.map((row) => situationOf(ledger, row, frozenBy(row))));
+}
+
+/** What a freeze never stops has nothing to do with it. */
+function isNeverFrozen(kind: string): boolean {
+  return kind === 'revocation' || kind === 'review';
 }
 
 async function situationOf(
@@ -132,7 +139,7 @@ async function situationOf(
   const parties: Parties = {
     requesters: row.requesters.map(({ principal }) => principal),
     onBehalfOf: row.requesters.flatMap(({ onBehalfOf }) => onBehalfOf ?? []),
-    ownerId: row.identity.ownerId,
+    ...ownersOf(row.identity.ownerId, row),
     flowAuthor: author,
   };
   const review = reviewOf({
@@ -145,6 +152,7 @@ async function situationOf(
         flowDigest: row.flowDigest,
         requesterId: row.requesterId,
         onBehalfOf: row.onBehalfOf ?? '',
+        ...proposed(row),
       },
       parties,
       // A review shows the request, not what the directory says of people; `advance` asks that again under the lock.
@@ -159,7 +167,7 @@ async function situationOf(
     retries: state.effect.retries,
     graceEndsAt: state.effect.graceEndsAt,
     parties,
-    freezes: freezes.filter((freeze) => matches(freeze, row.identity)),
+    freezes,
     review,
   };
 }

@@ -12,7 +12,7 @@ test('freeze, pause, cancel and a responder’s revocation are accepted while Te
   const { id } = await asked(api, { name: 'second' });
   api.gateway.mode = 'down';
   const freeze = await api.as('responder-1', '/v1/freezes', {
-    body: { integrations: ['payments'], reason: 'incident' },
+    body: { integrations: ['payments'], confirm: 'everything', reason: 'incident' },
   });
   const pause = await api.as('responder-1', `/v1/requests/${id}/pause`, { body: { reason: 'incident' } });
   const cancel = await api.as('requester', `/v1/requests/${id}/cancel`, { body: { reason: 'incident' } });
@@ -34,7 +34,7 @@ test('a freeze holds what matches, shows what is still usable, and is lifted by 
   expect((await api.as('owner', `/v1/identities/${identityId}`)).as(IdentityBody).frozenBy).toMatchObject([
     { freezeId: freeze.id },
   ]);
-  const lift = { body: { reason: 'host rebuilt' } };
+  const lift = { body: { reason: 'host rebuilt', override: true } };
   expect((await api.as('responder-1', `/v1/freezes/${freeze.id}/lift`, lift)).slug).toBe('second-responder');
   expect((await api.as('responder-2', `/v1/freezes/${freeze.id}/lift`, lift)).as(FreezeBody).liftedBy).toBe(
     emailOf('responder-2'),
@@ -44,7 +44,7 @@ test('a freeze holds what matches, shows what is still usable, and is lifted by 
 
 test('a retried freeze is the same freeze', async () => {
   const api = await apiFixture();
-  const call = { body: { integrations: ['payments'], reason: 'incident' }, key: randomUUID() };
+  const call = { body: { integrations: ['payments'], confirm: 'nothing', reason: 'incident' }, key: randomUUID() };
   const first = (await api.as('responder-1', '/v1/freezes', call)).as(FreezeBody);
   expect((await api.as('responder-1', '/v1/freezes', call)).as(FreezeBody).id).toBe(first.id);
   expect(await api.ledger.prisma.freeze.count()).toBe(1);

@@ -1,0 +1,40 @@
+import type { ReviewProposal } from '../domain/flow/review.ts';
+import type { ProblemSlug } from '../domain/problems.ts';
+import type { Identity } from '../prisma/generated/client.ts';
+import type { Transaction } from './client.ts';
+import { freezesOn } from './freezeSubjects.ts';
+
+/**
+ * Why this proposal cannot be reviewed on this identity; undefined when it can. Asked under the identity's lock: a review
+ * narrows and never widens, its new owner is an active person, and the freeze it names holds the identity.
+ */
+export async function reviewObstacle(
+  tx: Transaction,
+  identity: Identity,
+  { freezeId, scopes, newOwner }: ReviewProposal,
+): Promise<{ slug: ProblemSlug; detail: string } | undefined> {
+  const wider = scopes?.find((scope) => !identity.scopes.includes(scope));
+  if (wider !== undefined) {
+    return {
+      slug: 'no-flow',
+      detail: `Scope ${wider} would widen access, and a review only narrows. Leave it out, or onboard a new identity.`,
+    };
+  }
+  if (newOwner !== undefined) {
+    const person = await tx.person.findUnique({ where: { id: newOwner }, select: { active: true } });
+    if (person === null || !person.active) {
+      return {
+        slug: 'owner-not-valid',
+        detail: `${newOwner} is not an active person of the directory. Name an owner who is.`,
+      };
+    }
+  }
+  if (freezeId === undefined) return undefined;
+  const holding = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
+  if (holding.some(({ id }) => id === freezeId)) return undefined;
+  const others = holding.map(({ id }) => id).join(', ');
+  return {
+    slug: 'not-frozen',
+    detail: `Freeze ${freezeId} does not hold identity ${identity.id}${others === '' ? '' : `; these do: ${others}`}. Name one that does, or leave freezeId out.`,
+  };
+}
