@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
@@ -6,6 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportEvidence } from '../../cli/evidenceExport.ts';
 import { type ApiClient, type RequestView, waitFor } from '../../embedded/demo/apiClient.ts';
 import type { ServedSecret } from '../../embedded/demo/loginLoop.ts';
+import { freePort } from '../../embedded/ports.ts';
+import { type Collector, startCollector } from '../observability/collector.ts';
 import { eventually } from '../setup/eventually.ts';
 import { accountRequest, openStage, type StoryStage } from '../stories/embedded.ts';
 import { formsFound } from './forms.ts';
@@ -22,21 +24,32 @@ const words = {
 
 let stage: StoryStage;
 let exported: string;
+let collector: Collector;
+let metricsPort: number;
 beforeAll(async () => {
   exported = mkdtempSync(join(tmpdir(), 'tenure-export-'));
+  collector = await startCollector();
+  process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.endpoint;
   stage = await openStage();
-  await logEveryStatement();
+  await watchEverything();
 }, 180_000);
 afterAll(async () => {
+  delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
   await stage?.close();
+  await collector?.close();
   rmSync(exported, { recursive: true, force: true });
 });
 
-/** As an administrator might, looking for something else; values of parameters included, which is PostgreSQL's default. */
-async function logEveryStatement(): Promise<void> {
-  const { postgres, service } = stage.runtime;
+/**
+ * Every statement in PostgreSQL's log, as an administrator might switch it on looking for something else; values of
+ * parameters included, which is its default. And metrics and traces on.
+ */
+async function watchEverything(): Promise<void> {
+  const { postgres, service, configurationFile } = stage.runtime;
   await query(postgres.superuserUrl(), "ALTER DATABASE tenure SET log_statement = 'all'");
   await query(postgres.superuserUrl(), "ALTER DATABASE app SET log_statement = 'all'");
+  metricsPort = await freePort();
+  appendFileSync(configurationFile, `\nmetrics: {api: '127.0.0.1:${metricsPort}'}\n`);
   for (const name of ['API', 'worker']) await service(name).stop();
   for (const name of ['worker', 'API']) await service(name).start();
 }
@@ -142,6 +155,8 @@ async function everythingKept({ identityId }: Life): Promise<Record<string, Buff
     "Temporal's log": log('temporal'),
     "Temporal's database": filesIn(join(state, 'temporal')),
     'the exported evidence': filesIn(directory),
+    metrics: Buffer.from(await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()),
+    traces: Buffer.from(collector.sent()),
     'what the API shows': Buffer.from(
       JSON.stringify([
         await auditor.get(`/v1/identities/${identityId}`),
@@ -159,12 +174,13 @@ const speakOfTheIdentity = [
   "the API's log",
   "Temporal's database",
   'the exported evidence',
+  'traces',
   'what the API shows',
 ];
-const takeNoWords = ["the worker's log", "the API's log", "Temporal's log", "Temporal's database"];
-const nameNobody = ["Temporal's log", "Temporal's database", 'the exported evidence'];
+const takeNoWords = ["the worker's log", "the API's log", "Temporal's log", "Temporal's database", 'metrics', 'traces'];
+const nameNobody = ["Temporal's log", "Temporal's database", 'the exported evidence', 'metrics', 'traces'];
 
-test('a secret is in no log, no table, no history, no evidence and no answer; words stay in the ledger', {
+test('a secret is in no log, table, history, trace, metric, evidence or answer; words stay in the ledger', {
   timeout: 180_000,
 }, async () => {
   const life = await wholeLife();
