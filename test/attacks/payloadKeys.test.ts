@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NativeConnection } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { temporalGateway } from '../../api/temporalGateway.ts';
 import { payloadKeyFile } from '../../configuration/payloadKeys.ts';
+import type { OpenOrder, OpenResult } from '../../contracts/open.ts';
+import { createWorker } from '../../worker/createWorker.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { type InstallationParts, installationParts } from '../setup/installationParts.ts';
@@ -78,3 +82,42 @@ test('a request waits through a rotation of the payload key, and only a worker t
     expect(await keyIdsOf(workflowId)).toEqual(new Set([oldKeyId, after.keys.payload.writing.id]));
   });
 });
+
+test('a run from before the payloads were encrypted is refused, and terminated it is begun anew from the ledger', async () => {
+  const order = onboardingOrder({ environment: 'production' });
+  const { requestId } = await openedInPlain(order);
+  const handle = installation.client.workflow.getHandle(`onboarding/${order.identityId}`);
+  await restarted(async (after) => {
+    // The update wakes the old run, and is answered by nobody.
+    const unanswered = decide(after, { requestId, by: 'security-1@tenure.example' });
+    await Promise.all([
+      expect(unanswered).rejects.toThrow(),
+      eventually(async () => {
+        const { events } = await handle.fetchHistory();
+        expect(events?.some(({ workflowTaskFailedEventAttributes }) => workflowTaskFailedEventAttributes)).toBe(true);
+      }),
+    ]);
+    await handle.terminate('begun before the codec');
+    for (const by of ['security-1@tenure.example', 'security-2@tenure.example'])
+      expect(await decide(after, { requestId, by })).toMatchObject({ verdict: { accepted: true } });
+    await eventually(async () => expect(await stateOf(requestId)).toBe('completed'));
+  });
+});
+
+/** Opens a request as the release before the codec did: client and worker without a data converter of ours. */
+async function openedInPlain(order: OpenOrder): Promise<OpenResult & { opened: true }> {
+  const { activities, namespace, place } = installation;
+  const { address } = place.temporal;
+  const connection = await NativeConnection.connect({ address });
+  const worker = await createWorker({ connection, namespace, activities, dataConverter: {} });
+  const gateway = temporalGateway({ namespace, connectionOptions: { address }, dataConverter: {} });
+  const running = worker.run();
+  try {
+    return await opened({ ...installation, gateway }, order);
+  } finally {
+    worker.shutdown();
+    await running;
+    await gateway.close();
+    await connection.close();
+  }
+}
