@@ -31,6 +31,7 @@ const stories: readonly [string, () => PlayedRequest, RequestState, string?][] =
   ['every effect succeeded', () => played(begun(), (request) => request.settle()), 'completed'],
   ['a guard does not hold', () => deniedAt('!owner.active'), 'denied', 'owner-not-valid'],
   ['a guard errors', () => deniedAt('subject.labels.absent == "x"'), 'denied', 'guard-error'],
+  ['a condition errors', undecidable, 'denied', 'guard-error'],
   [
     'an approver denies',
     () => played(asked(), (request) => request.decide('sam', 'deny')),
@@ -64,6 +65,11 @@ function played(request: PlayedRequest, ...doings: ((request: PlayedRequest) => 
 function deniedAt(that: string): PlayedRequest {
   const stage: Stage = { id: 'ownership', verify: { that, otherwise: 'owner-not-valid' } };
   return new PlayedRequest(flowOf('onboarding', [stage, issue]));
+}
+
+/** Nobody can tell whether the approval is needed. */
+function undecidable(): PlayedRequest {
+  return new PlayedRequest(flowOf('onboarding', [{ ...security, when: 'subject.labels.absent == "x"' }, issue]));
 }
 
 function held(by: 'pause' | 'freeze'): PlayedRequest {

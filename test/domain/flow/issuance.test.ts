@@ -1,5 +1,16 @@
 import { expect, test } from 'vitest';
-import { dayMs, failed, flowOf, hourMs, issue, ownership, PlayedRequest, rotate, secondMs } from './playedRequest.ts';
+import {
+  dayMs,
+  failed,
+  flowOf,
+  hourMs,
+  issue,
+  ownership,
+  PlayedRequest,
+  rotate,
+  secondMs,
+  security,
+} from './playedRequest.ts';
 
 /** Issuance and rotation, DESIGN section 5, step by step. */
 
@@ -63,6 +74,17 @@ test.each([
   expect(played.credentials).toEqual(['v1 destroying']);
   expect(played.facts.identity.epoch).toBe(0);
   expect(played.ordered).toEqual(['destroy-v1']);
+});
+
+test.each(['revoking', 'revoked', 'rejected'] as const)('nothing begins for an identity that is %s', (state) => {
+  const played = new PlayedRequest(flowOf('onboarding', [security, issue]));
+  played.hold('freeze', 'ida');
+  played.decide('sam', 'approve');
+  played.decide('sue', 'approve');
+  played.edit((facts) => ({ ...facts, identity: { ...facts.identity, state }, holds: [] }));
+  played.nudge();
+  expect(played.facts.request).toMatchObject({ state: 'cancelled', reason: 'revoking' });
+  expect(played.ordered).toEqual([]);
 });
 
 test('a create that did not end in time is tried again on the same handle, under a renewed lease', () => {

@@ -1,0 +1,259 @@
+import fc from 'fast-check';
+import type { Command } from '../../../domain/flow/events.ts';
+import type { Flow, Stage } from '../../../domain/flow/language.ts';
+import { isFinalRequestState } from '../../../domain/states.ts';
+import {
+  dayMs,
+  everybody,
+  failed,
+  flowOf,
+  hourMs,
+  issue,
+  type PlayedRequest,
+  revoke,
+  rotate,
+  secondMs,
+} from './playedRequest.ts';
+
+/** Arbitrary flows, and arbitrary stories of what happens to a request: people, holds, time, issuers and stores. */
+
+const person = fc.constantFrom(...everybody.map(({ id }) => id));
+const guard = fc.constantFrom(
+  'owner.active',
+  'size(subject.scopes) < 3',
+  'request.trigger == "person"',
+  'risk.score > 90',
+);
+/** Evaluates to an error, whatever the facts: no such label is ever set. */
+export const brokenGuard = 'subject.labels.absent == "x"';
+
+const verifyStage = guard.map((that) => ({ verify: { that, otherwise: 'not-so' } }));
+const approvalStage = fc
+  .record({
+    require: fc.uniqueArray(
+      fc.record({
+        from: fc.constantFrom('group:security', 'group:team', 'owner'),
+        count: fc.integer({ min: 1, max: 2 }),
+      }),
+      { minLength: 1, maxLength: 2, selector: ({ from }) => from },
+    ),
+    separation: fc.subarray(['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as const),
+    hasEscalation: fc.boolean(),
+    result: fc.constantFrom('deny' as const, 'expire' as const),
+  })
+  .map(({ require: sources, separation, hasEscalation, result }) => ({
+    approval: {
+      require: sources,
+      separation,
+      proof: 'session' as const,
+      ...(hasEscalation ? { escalate: { after: 'PT4H', to: 'group:lead' } } : {}),
+      timeout: { after: 'P1D', result },
+    },
+  }));
+const notifyStage = fc.constant({ notify: { to: ['owner'] } });
+const stage = fc.tuple(
+  fc.oneof(verifyStage, approvalStage, approvalStage, notifyStage),
+  fc.option(guard, { nil: undefined, freq: 3 }),
+);
+
+const effects = { onboarding: issue, rotation: rotate, revocation: revoke } as const;
+export const anyFlow: fc.Arbitrary<Flow> = fc
+  .record({
+    on: fc.constantFrom('onboarding' as const, 'rotation' as const, 'revocation' as const),
+    before: fc.array(stage, { maxLength: 3 }),
+    hasNotice: fc.boolean(),
+  })
+  .map(({ on, before, hasNotice }) => {
+    const stages = before.map(
+      ([what, when], index): Stage => ({ id: `s${index}`, ...what, ...(when === undefined ? {} : { when }) }),
+    );
+    const notice: Stage[] = hasNotice ? [{ id: 'tell', notify: { to: ['owner'] } }] : [];
+    return flowOf(on, [...stages, effects[on], ...notice]);
+  });
+
+export type Move = (played: PlayedRequest) => void;
+/** A counterexample then reads as a story. */
+const move = (label: string, run: Move): Move => Object.assign(run, { [fc.toStringMethod]: () => label });
+const outcome = fc.constantFrom(
+  'done' as const,
+  'done' as const,
+  'done' as const,
+  failed('IssuerUnavailable'),
+  failed('Timeout'),
+  failed('HandleNotResumable'),
+  failed('ProofRefused'),
+  failed('StagedValueDestroyed'),
+  failed('NoLongerWanted'),
+  { ok: true as const, result: { outcome: 'superseded' as const } },
+);
+const because = { reason: 'a test' };
+const give = (command: Command): Move => move(`${command.by}: ${command.do}`, (played) => void played.command(command));
+const often = <T>(times: number, arbitrary: fc.Arbitrary<T>) => ({ weight: times, arbitrary });
+const always = (label: string, run: Move) => fc.constant(move(label, run));
+
+const moves: fc.Arbitrary<Move> = fc.oneof(
+  often(
+    8,
+    fc.tuple(fc.nat(9), outcome).map(([nth, how]) => move('answer', (played) => answerOpen(played, nth, how))),
+  ),
+  often(
+    2,
+    fc.tuple(fc.nat(30), outcome).map(([nth, how]) => move('late answer', (played) => answerLate(played, nth, how))),
+  ),
+  often(
+    6,
+    fc
+      .tuple(person, fc.constantFrom('approve' as const, 'approve' as const, 'approve' as const, 'withdraw' as const))
+      .map(([by, verdict]) => move(`${by}: ${verdict}`, (played) => void played.decide(by, verdict))),
+  ),
+  often(
+    1,
+    person.map((by) => move(`${by}: deny`, (played) => void played.decide(by, 'deny'))),
+  ),
+  often(
+    4,
+    always('timer', (played) => void played.fireTimer()),
+  ),
+  often(
+    3,
+    fc
+      .constantFrom(secondMs, 5 * secondMs, 31 * secondMs, 61 * secondMs, 5 * hourMs, dayMs)
+      .map((ms) => move(`+${ms} ms`, (played) => played.passTime(ms))),
+  ),
+  often(
+    2,
+    always('nudge', (played) => played.nudge()),
+  ),
+  often(
+    2,
+    always('freeze', (played) => {
+      played.hold('freeze', 'ida');
+      played.nudge();
+    }),
+  ),
+  often(
+    2,
+    always('thaw', (played) => {
+      played.thaw();
+      played.nudge();
+    }),
+  ),
+  often(
+    2,
+    person.map((by) => give({ do: 'pause', by, ...because })),
+  ),
+  often(
+    3,
+    person.map((by) => give({ do: 'resume', by, all: by === 'lea', ...because })),
+  ),
+  often(
+    1,
+    person.map((by) => give({ do: 'cancel', by, ...because })),
+  ),
+  often(
+    2,
+    person.map((by) => give({ do: 'retry', by, ...because })),
+  ),
+  often(
+    2,
+    person.map((by) => give({ do: 'rollback', by, ...because })),
+  ),
+  often(
+    1,
+    fc.nat(3).map((version) => give({ do: 'resolve', by: 'lea', version, ...because })),
+  ),
+  often(
+    1,
+    fc
+      .tuple(person, fc.integer({ min: 1, max: 4 }))
+      .map(([ownerId, scopes]) =>
+        move(`amended: ${scopes} scopes, ${ownerId} owns`, (played) => amend(played, ownerId, scopes)),
+      ),
+  ),
+  often(
+    1,
+    fc
+      .tuple(person, fc.boolean())
+      .map(([id, active]) => move(`${id} active: ${active}`, (played) => played.person(id, { active }))),
+  ),
+  often(
+    1,
+    fc
+      .tuple(person, fc.constantFrom<string[]>([], ['team'], ['security', 'lead']))
+      .map(([id, groups]) => move(`${id} in ${groups.join()}`, (played) => played.person(id, { groups }))),
+  ),
+  often(
+    1,
+    fc
+      .tuple(person, fc.boolean())
+      .map(([id, byMachine]) => move(`${id} joins`, (played) => join(played, id, byMachine))),
+  ),
+  often(
+    3,
+    fc
+      .tuple(fc.nat(5), fc.constantFrom('leaves' as const, 'changes teams' as const, 'joins' as const))
+      .map(([nth, what]) => move(`an approver ${what}`, (played) => approverMoves(played, nth, what))),
+  ),
+  often(1, always('acknowledge', acknowledge)),
+  often(1, always('revoked by another', revokedByAnother)),
+);
+export const story = fc.array(moves, { maxLength: 40, size: 'max' });
+
+function answerOpen(played: PlayedRequest, nth: number, how: Parameters<PlayedRequest['answerOrder']>[1]): void {
+  const { effects: open } = played.plan;
+  const order = open[nth % Math.max(1, open.length)];
+  if (order !== undefined) played.answerOrder(order, how);
+}
+
+/** An order of earlier, answered once more or only now: a zombie worker, a repeated event. */
+function answerLate(played: PlayedRequest, nth: number, how: Parameters<PlayedRequest['answerOrder']>[1]): void {
+  const order = [...played.orders.values()][nth % Math.max(1, played.orders.size)];
+  if (order !== undefined) played.answerOrder(order, how);
+}
+
+function amend(played: PlayedRequest, ownerId: string, scopes: number): void {
+  const subject = { ownerId, scopes: Array.from({ length: scopes }, (_, index) => `scope-${index}`) };
+  const verdict = played.command({ do: 'amend', by: 'rui', subject, ...because });
+  if (verdict.accepted) played.nudge();
+}
+
+/** Asks for the same too, in person or as the one behind a machine. */
+function join(played: PlayedRequest, id: string, byMachine: boolean): void {
+  played.edit((facts) => {
+    const requesters = [...new Set([...facts.parties.requesters, byMachine ? 'pipeline:deploy' : id])];
+    const onBehalfOf = byMachine ? [...new Set([...facts.parties.onBehalfOf, id])] : facts.parties.onBehalfOf;
+    return { ...facts, parties: { ...facts.parties, requesters, onBehalfOf } };
+  });
+}
+
+/** What was counted once may count no more. */
+function approverMoves(played: PlayedRequest, nth: number, what: 'leaves' | 'changes teams' | 'joins'): void {
+  const { decisions } = played.facts;
+  const id = decisions[nth % Math.max(1, decisions.length)]?.approver.id;
+  if (id === undefined) return;
+  if (what === 'joins') join(played, id, nth % 2 === 0);
+  else played.person(id, what === 'leaves' ? { active: false } : { groups: [] });
+}
+
+function acknowledge(played: PlayedRequest): void {
+  played.edit((facts) => ({ ...facts, acknowledgedBy: facts.guardFacts.subject.consumers }));
+  played.nudge();
+}
+
+/** The transaction of a revocation that is another request's. */
+function revokedByAnother(played: PlayedRequest): void {
+  if (played.flow.on === 'revocation' || !['requested', 'active'].includes(played.facts.identity.state)) return;
+  played.edit((facts) => ({
+    ...facts,
+    identity: {
+      ...facts.identity,
+      state: facts.identity.state === 'active' ? 'revoking' : 'rejected',
+      epoch: facts.identity.epoch + 1,
+    },
+    credentials: facts.credentials.map((credential) => ({ ...credential, state: 'destroying' as const })),
+    ...(isFinalRequestState(facts.request.state)
+      ? {}
+      : { request: { ...facts.request, state: 'cancelled' as const, reason: 'revoking' } }),
+  }));
+  played.nudge();
+}
