@@ -45,6 +45,7 @@ const gateway = temporalGateway({
 });
 const stores = createStores({ configuration, prisma: ledger.prisma });
 const metrics = await startMetrics({
+  process: 'api',
   listen: configuration.metrics.api,
   ledger,
   onError: (error) => logger.error({ err: error }, 'the ledger cannot be read for metrics'),

@@ -1,4 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { requestKinds } from '../domain/flow/language.ts';
+import { finalRequestStates } from '../domain/states.ts';
 import type { Ledger } from '../ledger/client.ts';
 import { finishedRequests, type Position, presentPosition, servedCredentials } from '../ledger/queries/completions.ts';
 import {
@@ -137,6 +139,8 @@ function completionsOf(registry: Registry) {
     labelNames: ['kind', 'outcome'],
     registers: [registry],
   });
+  // All series exist from the start: an increase over one that appears with its first failure misses that failure.
+  for (const kind of requestKinds) for (const outcome of finalRequestStates) finished.inc({ kind, outcome }, 0);
   const issuance = new Histogram({
     name: 'tenure_issuance_seconds',
     help: 'From begin to the credential being served by its store, by kind of request.',

@@ -16,10 +16,12 @@ export interface ProcessMetrics {
  * @throws MetricsNotServed when the port cannot be had
  */
 export async function startMetrics({
+  process,
   listen,
   ledger,
   onError,
 }: {
+  readonly process: 'api' | 'worker';
   readonly listen: ListenAddress | undefined;
   readonly ledger: Pick<Ledger, 'prisma'>;
   readonly onError: (error: unknown) => void;
@@ -27,7 +29,7 @@ export async function startMetrics({
   const registry = new Registry();
   let listener: MetricsListener | undefined;
   if (listen !== undefined) {
-    runtimeMetrics(registry);
+    runtimeMetrics(registry, process);
     listener = await serveMetrics({ listen, registry, refresh: ledgerMetrics({ ledger, registry, onError }), onError });
   }
   return { registry, close: async () => listener?.close() };

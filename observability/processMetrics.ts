@@ -2,8 +2,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 
 import type { AnsweredCall } from '../api/answeredCalls.ts';
 import type { IssuanceActivities } from '../contracts/activities.ts';
 
-/** Memory, event loop, garbage collection of this process, under the names that Prometheus' dashboards know. */
-export function runtimeMetrics(registry: Registry): void {
+/** That this process is there; its memory, event loop and garbage collection under the names that dashboards know. */
+export function runtimeMetrics(registry: Registry, process: 'api' | 'worker'): void {
+  new Gauge({
+    name: 'tenure_process_up',
+    help: '1, by what the process is: there is none when no process of the kind is scraped.',
+    labelNames: ['process'],
+    registers: [registry],
+  }).set({ process }, 1);
   collectDefaultMetrics({ register: registry });
 }
 

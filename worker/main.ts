@@ -64,6 +64,7 @@ const starts = temporalGateway({
   interceptors: tracing?.client,
 });
 const metrics = await startMetrics({
+  process: 'worker',
   listen: configuration.metrics.worker,
   ledger,
   onError: (error) => logger.error({ err: error }, 'the ledger cannot be read for metrics'),
