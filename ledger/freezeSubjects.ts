@@ -42,6 +42,12 @@ export const holds = Prisma.sql`(f."liftedAt" IS NULL AND ${isFrozenSubject})`;
 /** Identities that may be issued to: what counts as matching, and as everything. */
 export const isLive = Prisma.sql`i."state" IN ('requested', 'active')`;
 
+/** A credential `c` that somebody could still log in with, as far as is known. */
+export const isUsable = Prisma.sql`(
+  (c."state" IN ('current', 'retiring')
+    OR (c."state" = 'destroying' AND (c."receipt" IS NULL OR c."receipt" ->> 'method' = 'unverifiable')))
+  AND (c."expiresAt" IS NULL OR c."expiresAt" > clock_timestamp()))`;
+
 /** A selector that is no freeze yet, in the place of `"freeze" f`. It has no rows of its own: use `selects` with it. */
 export function asFreeze(selector: FreezeSelector): Prisma.Sql {
   const list = (names: readonly string[]) => Prisma.sql`${[...names]}::text[]`;

@@ -1,7 +1,7 @@
 import { type Extent, extentOf, type FreezeSelector } from '../../domain/freezeSelector.ts';
 import type { Freeze } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
-import { asFreeze, isFrozenSubject, isLive, isSubject, selects } from '../freezeSubjects.ts';
+import { asFreeze, isFrozenSubject, isLive, isSubject, isUsable, selects } from '../freezeSubjects.ts';
 import { type Page, type PageAsked, pageOf, pageQuery } from './page.ts';
 
 /** Newest first; `isOpen` keeps only those in force, or only those lifted. */
@@ -76,7 +76,7 @@ async function countsOf(ledger: Transaction, { id, liftedAt }: Freeze): Promise<
       (SELECT count(DISTINCT "requestId") FROM "freeze_stop" WHERE "freezeId" = ${id} AND "what" <> 'cancel') AS "refused",
       (SELECT count(*) FROM "freeze_stop" WHERE "freezeId" = ${id} AND "what" = 'cancel') AS "cancelled",
       (SELECT count(*) FROM "frozen" i JOIN "credential" c ON c."identityId" = i."id"
-        WHERE c."state" IN ('current', 'retiring', 'destroying')) AS "usable"`;
+        WHERE ${isUsable}) AS "usable"`;
   const count = (name: keyof FreezeCounts) => Number(row?.[name] ?? 0);
   return {
     subjects: count('subjects'),
@@ -93,7 +93,7 @@ async function usableUnder(ledger: Transaction, freezeId: string): Promise<reado
   return ledger.$queryRaw<UsableCredential[]>`
     SELECT c."identityId", i."name" AS "identityName", c."version", c."state", c."expiresAt"
     FROM "freeze" f JOIN "identity" i ON ${isSubject} JOIN "credential" c ON c."identityId" = i."id"
-    WHERE f."id" = ${freezeId} AND c."state" IN ('current', 'retiring', 'destroying')
+    WHERE f."id" = ${freezeId} AND ${isUsable}
     ORDER BY c."expiresAt" DESC NULLS LAST, c."handle" LIMIT ${shownCredentials}`;
 }
 
@@ -148,7 +148,7 @@ export async function previewSelector(ledger: Transaction, selector: FreezeSelec
         (SELECT count(*) FROM "matching" m JOIN "request" r ON r."identityId" = m."id"
           WHERE r."finishedAt" IS NULL AND r."kind" NOT IN ('revocation', 'review')) AS "openRequests",
         (SELECT count(*) FROM "matching" m JOIN "credential" c ON c."identityId" = m."id"
-          WHERE c."state" IN ('current', 'retiring', 'destroying')) AS "usableCredentials"`,
+          WHERE ${isUsable}) AS "usableCredentials"`,
     ledger.$queryRaw<MatchingIdentity[]>`
       SELECT i."id" AS "identityId", i."name", i."ownerId", i."state", i."environment", i."integration"
       FROM ${freeze} JOIN "identity" i ON ${isLive} AND ${selects} ORDER BY i."id" LIMIT ${sampleSize}`,
