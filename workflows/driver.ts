@@ -28,16 +28,17 @@ export const nudge = defineSignal<[string]>(nudgeSignal);
  * Drives one request: carries out the plan that `advance` makes, and feeds what happened back as events. It decides
  * nothing. Every plan can be asked for again, so a run that is lost loses nothing.
  * @param startRequestId given by continue-as-new; otherwise the first update or signal names the request
+ * @param laterIds requests that arrived meanwhile: driven after it, in their order
  */
-export async function drive(startRequestId?: string): Promise<void> {
-  const run = new RequestRun(startRequestId);
+export async function drive(startRequestId?: string, ...laterIds: string[]): Promise<void> {
+  const run = new RequestRun(startRequestId, laterIds);
   setHandler(openRequest, (order) => run.open(order));
   setHandler(decide, (order) => run.decide(order));
   setHandler(nudge, (requestId) => run.nudge(requestId));
   await run.untilDone();
   await condition(allHandlersFinished);
-  const next = run.nextRequestId;
-  if (next !== undefined) await continueAsNew<typeof drive>(next);
+  const next = run.nextRequestIds;
+  if (next.length > 0) await continueAsNew<typeof drive>(...next);
 }
 
 /** State of one run. Sets and maps are only read and written between awaits, in history's order. */
@@ -45,8 +46,8 @@ class RequestRun {
   /** The request that this run drives. */
   #requestId: string | undefined;
   #plan: Plan | undefined;
-  /** Later requests of the same workflow id, driven by the next run. */
-  readonly #later = new Set<string>();
+  /** Later requests of the same workflow id, driven by the next runs. Some may have closed meanwhile: their run is short. */
+  readonly #later: Set<string>;
   #isNudged = false;
   #hasNothingToDrive = false;
   #handlersRunning = 0;
@@ -54,14 +55,16 @@ class RequestRun {
   readonly #effects = new Map<string, CancellationScope>();
   #timer: { id: string; scope: CancellationScope } | undefined;
 
-  constructor(startRequestId: string | undefined) {
+  constructor(startRequestId: string | undefined, laterIds: readonly string[]) {
     this.#requestId = startRequestId;
+    this.#later = new Set(laterIds);
     this.#isNudged = startRequestId !== undefined;
   }
 
-  get nextRequestId(): string | undefined {
-    if (this.#plan !== undefined && !this.#plan.done) return this.#requestId;
-    return [...this.#later][0];
+  /** None may be left out: what is not handed on waits until the lifecycle finds it. */
+  get nextRequestIds(): string[] {
+    const isOwnDone = this.#plan === undefined || this.#plan.done;
+    return [...(isOwnDone || this.#requestId === undefined ? [] : [this.#requestId]), ...this.#later];
   }
 
   async open(order: OpenOrder): Promise<OpenResult> {

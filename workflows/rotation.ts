@@ -1,6 +1,6 @@
 import { drive } from './driver.ts';
 
 /** `rotation/<identity>`: a new credential beside the old one, cutover, then the old one destroyed; rolled back within the grace window. What happens, and in which order, is in its flow and in domain/flow. */
-export async function rotation(startRequestId?: string): Promise<void> {
-  await drive(startRequestId);
+export async function rotation(...requestIds: string[]): Promise<void> {
+  await drive(...requestIds);
 }
