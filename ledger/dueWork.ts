@@ -22,7 +22,8 @@ export async function setDue(tx: Transaction, kind: DueRow['kind'], subjectId: s
 
 /**
  * Claims what is due, oldest first, by index. Claiming pushes the row by a backoff with jitter (1 min, 2, 4 … 1 day), so
- * that frozen or failing rows cannot fill every batch; work that succeeds removes or re-dates its row.
+ * that frozen or failing rows cannot fill every batch; work that succeeds removes or re-dates its row. What is due is asked
+ * of the statement's clock: a volatile one would be compared with every row of the index instead of bounding it.
  */
 export async function claimDueRows({ prisma }: Rows, limit: number): Promise<readonly DueRow[]> {
   return prisma.$queryRaw<DueRow[]>`
@@ -30,7 +31,7 @@ export async function claimDueRows({ prisma }: Rows, limit: number): Promise<rea
       "attempts" = "attempts" + 1,
       "dueAt" = clock_timestamp() + make_interval(secs => least(60 * power(2, "attempts"), 86400) * (0.75 + random() / 2))
     WHERE ("kind", "subjectId") IN (
-      SELECT "kind", "subjectId" FROM "due_work" WHERE "dueAt" <= clock_timestamp()
+      SELECT "kind", "subjectId" FROM "due_work" WHERE "dueAt" <= statement_timestamp()
       ORDER BY "dueAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     RETURNING "kind", "subjectId", "attempts"`;
 }
@@ -51,7 +52,7 @@ export async function claimSleepingRequests({ prisma }: Rows, limit: number): Pr
   return prisma.$queryRaw<SleepingRequest[]>`
     UPDATE "request" SET "wakeAt" = clock_timestamp() + interval '2 minutes'
     WHERE "id" IN (
-      SELECT "id" FROM "request" WHERE "wakeAt" <= clock_timestamp() ORDER BY "wakeAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+      SELECT "id" FROM "request" WHERE "wakeAt" <= statement_timestamp() ORDER BY "wakeAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     RETURNING "id", "kind", "identityId"`;
 }
 

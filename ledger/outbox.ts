@@ -47,7 +47,7 @@ export async function claimMessages(
         + make_interval(secs => least(${firstBackoffSeconds} * power(2, "attempts"), ${longestBackoffSeconds}))
     WHERE "id" IN (
       SELECT "id" FROM "outbox_message"
-      WHERE "deliveredAt" IS NULL AND "nextAttemptAt" <= clock_timestamp() AND "kind" = ANY(${kinds}::text[])
+      WHERE "deliveredAt" IS NULL AND "nextAttemptAt" <= statement_timestamp() AND "kind" = ANY(${kinds}::text[])
       ORDER BY "nextAttemptAt", "id" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     RETURNING "id", "payload"`;
 }
