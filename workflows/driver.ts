@@ -52,6 +52,8 @@ class RequestRun {
   #hasNothingToDrive = false;
   #handlersRunning = 0;
   #feedsRunning = 0;
+  /** Settles, and never rejects, when the ledger has answered whoever asked last. */
+  #lastAnswer: Promise<void> = Promise.resolve();
   readonly #effects = new Map<string, CancellationScope>();
   #timer: { id: string; scope: CancellationScope } | undefined;
 
@@ -69,7 +71,7 @@ class RequestRun {
 
   async open(order: OpenOrder): Promise<OpenResult> {
     return this.#handling(async () => {
-      const result = await open(order);
+      const result = await this.#inTurn(() => open(order));
       if (result.opened) this.#take(result.plan);
       return result;
     });
@@ -77,7 +79,8 @@ class RequestRun {
 
   async decide({ requestId, decision }: { requestId: string; decision: SignedDecision }): Promise<AdvanceResult> {
     return this.#handling(async () => {
-      const result = await judge({ requestId, event: { kind: 'decision', id: `decision:${decision.id}`, decision } });
+      const event: RequestEvent = { kind: 'decision', id: `decision:${decision.id}`, decision };
+      const result = await this.#inTurn(() => judge({ requestId, event }));
       this.#take(result.plan);
       return result;
     });
@@ -95,7 +98,7 @@ class RequestRun {
       await condition(() => this.#isNudged || this.#plan !== undefined || this.#hasNothingToDrive);
       if (this.#isNudged && this.#requestId !== undefined) {
         this.#isNudged = false;
-        this.#take((await advance({ requestId: this.#requestId, event: { kind: 'nudge', id: 'nudge' } })).plan);
+        await this.#advance(this.#requestId, { kind: 'nudge', id: 'nudge' });
       }
       const plan = this.#plan;
       if (plan === undefined || plan.done) break;
@@ -172,10 +175,24 @@ class RequestRun {
   async #feed(requestId: string, event: RequestEvent): Promise<void> {
     this.#feedsRunning += 1;
     try {
-      this.#take((await advance({ requestId, event })).plan);
+      await this.#advance(requestId, event);
     } finally {
       this.#feedsRunning -= 1;
     }
+  }
+
+  async #advance(requestId: string, event: RequestEvent): Promise<void> {
+    this.#take((await this.#inTurn(() => advance({ requestId, event }))).plan);
+  }
+
+  /**
+   * Asks the ledger one thing at a time. Local activities that run at once resolve one by one when it happens and all
+   * together on replay (sdk-python#1881 describes it), so that plans would be carried out in another order than history has.
+   */
+  #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const answer = this.#lastAnswer.then(ask);
+    this.#lastAnswer = answer.then(nothing, nothing);
+    return answer;
   }
 
   #stopAll(): void {
@@ -183,6 +200,8 @@ class RequestRun {
     this.#timer?.scope.cancel();
   }
 }
+
+function nothing(): void {}
 
 /** Carries out one effect; undefined when it was cancelled because nobody wants its answer any more. */
 async function outcomeOf(order: EffectOrder): Promise<EffectOutcome | undefined> {

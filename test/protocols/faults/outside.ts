@@ -1,9 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import proto from '@temporalio/proto';
+import { Worker } from '@temporalio/worker';
 import { expect } from 'vitest';
 import { ownerNameOf } from '../../../activities/issuers/postgresRoleNames.ts';
 import { StagedValueDestroyed } from '../../../activities/stores/storeErrors.ts';
+import { dataConverter } from '../../../configuration/dataConverter.ts';
 import { verifyChains } from '../../../ledger/evidenceVerification.ts';
+import { workflowBundle } from '../../../worker/bundle.ts';
 import { eventually } from '../../setup/eventually.ts';
 import type { TestInstallation } from '../../setup/installation.ts';
 import { login } from './login.ts';
@@ -129,9 +132,28 @@ export async function expectNoFailedWorkflowTasks({ client }: TestInstallation):
   expect(failures).toEqual([]);
 }
 
+/** A worker that takes over reads every history as the one that wrote it did; else the workflow fails its tasks for ever. */
+export async function expectReplayable({ client, keys }: TestInstallation): Promise<void> {
+  const options = { workflowBundle: await workflowBundle(), dataConverter: dataConverter(keys.payload) };
+  const failures: string[] = [];
+  let histories = 0;
+  for await (const { workflowId, error } of Worker.runReplayHistories(
+    options,
+    client.workflow.list().intoHistories(),
+  )) {
+    histories += 1;
+    if (error !== undefined) failures.push(`${workflowId}: ${error.message}`);
+  }
+  expect(failures).toEqual([]);
+  expect(histories).toBeGreaterThan(0);
+}
+
 export interface Watch {
-  /** Ends it; returns what was wrong at any sampled instant, and how often it looked. */
-  stop(): Promise<{ readonly wrong: readonly string[]; readonly logins: number }>;
+  /** What was wrong at any sampled instant. */
+  readonly wrong: readonly string[];
+  /** How often it logged in. */
+  logins(): number;
+  stop(): Promise<void>;
 }
 
 /** Leaves most of the machine to what is looked at. */
@@ -158,10 +180,11 @@ export function watch(installation: TestInstallation, identityIds: readonly stri
     }
   })();
   return {
+    wrong,
+    logins: () => logins,
     async stop() {
       isEnding = true;
       await running;
-      return { wrong, logins };
     },
   };
 }
