@@ -2,8 +2,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Faults, issuerCalls, nameOf, type Point, storeCalls } from '../../setup/faulty.ts';
 import { type TestInstallation, testInstallation } from '../../setup/installation.ts';
 import { unattendedFlows } from './flows.ts';
-import { expectNoFailedWorkflowTasks, expectSound, expectWholeEvidence, untilQuiet, watch } from './outside.ts';
-import { attendUntilFinal, type Shape, type Subject, shapes } from './shapes.ts';
+import {
+  expectNoFailedWorkflowTasks,
+  expectReplayable,
+  expectSound,
+  expectWholeEvidence,
+  untilQuiet,
+  watch,
+} from './outside.ts';
+import { attendUntilFinal, isServedThroughout, type Shape, type Subject, shapes } from './shapes.ts';
 import { eachOf, stepsOf } from './steps.ts';
 
 const faults = new Faults();
@@ -44,15 +51,19 @@ test('a step that fails before, and then after, its side effect leaves no orphan
     installation,
     cases.flatMap(({ shape, subject }) => (isServedThroughout(shape, subject) ? [subject.identityId] : [])),
   );
-  await eachOf(cases, 16, runWithFailures);
-  await untilQuiet(installation);
-  const { wrong, logins } = await watching.stop();
-  expect(wrong).toEqual([]);
-  expect(logins).toBeGreaterThan(0);
+  try {
+    await eachOf(cases, 16, runWithFailures);
+    await untilQuiet(installation);
+  } finally {
+    await watching.stop();
+  }
+  expect(watching.wrong).toEqual([]);
+  expect(watching.logins()).toBeGreaterThan(0);
   for (const { shape, subject } of unharmed) await expectSound(installation, subject, shape.ends, shape.name);
   for (const { shape, subject, step } of cases)
     await expectSound(installation, subject, shape.ends, `${shape.name} with failures at ${nameOf(step)}`);
   await expectWholeEvidence(installation);
+  await expectReplayable(installation);
   await expectNoFailedWorkflowTasks(installation);
 }, 240_000);
 
@@ -65,10 +76,6 @@ async function runWithFailures({ shape, subject, step }: Case): Promise<void> {
   await attendUntilFinal(installation, subject);
   await Promise.all([before.reached, after.reached]);
   hang?.release();
-}
-
-function isServedThroughout({ ends }: Shape, { served }: Subject): boolean {
-  return ends.identity === 'active' && served.length > 0;
 }
 
 function attackedCalls(steps: readonly Point[]): string[] {

@@ -51,7 +51,8 @@ test('a creation that goes on after its request was cancelled, and its destroy c
     await eventually(async () => expect(await handles()).toContain(handleOfMint(subject)));
   });
   await untilQuiet(installation);
-  expect((await watching.stop()).wrong).toEqual([]);
+  await watching.stop();
+  expect(watching.wrong).toEqual([]);
   for (const { shape, point, subject } of cases)
     await expectSound(installation, subject, shape.ends, `${shape.name}, late ${nameOf(point)}`);
 }, 120_000);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { OpenOrder } from '../../../contracts/open.ts';
 import type { FlowState } from '../../../domain/flow/state.ts';
 import { isFinalRequestState, type RequestState } from '../../../domain/states.ts';
@@ -39,7 +40,8 @@ export interface Ending {
 }
 
 const consumer = 'pipeline:deploy';
-const patienceMs = 90_000;
+const patienceMs = 150_000;
+const betweenLooksMs = 200;
 
 export const onboarding: Shape = {
   name: 'onboarding',
@@ -97,14 +99,21 @@ export const revocation: Shape = {
   ends: { request: 'completed', identity: 'revoked', liveVersions: [] },
 };
 
-/** A late creation could still land: after the lease, everything is looked at once more. */
+/** A late creation could still land: after the lease, which ends only once the destroy is confirmed, all is looked at again. */
 export const revocationUnderLease: Shape = {
   ...revocation,
   name: 'revocation under a running lease',
-  prepare: async (installation) => nextOf(installation, await onboarded(installation), 'revocation'),
+  async prepare(installation) {
+    const subject = await nextOf(installation, await onboarded(installation), 'revocation');
+    await setLeaseEnd(installation, subject, patienceMs / 1_000);
+    return subject;
+  },
   async begin(installation, subject) {
-    await setLeaseEnd(installation, subject, 6);
     await open(installation, subject);
+    await eventually(() => expectReceipt(installation, subject), patienceMs);
+    await setLeaseEnd(installation, subject, 1);
+    const { order, identityId } = subject;
+    await eventually(() => installation.gateway.nudge({ kind: 'revocation', identityId }, order.requestId), patienceMs);
   },
 };
 
@@ -131,14 +140,21 @@ export const shapes: readonly Shape[] = [
   revocationOfARotation,
 ];
 
+/** Its consumers must be able to log in at every instant of the shape. */
+export function isServedThroughout({ ends }: Shape, { served }: Subject): boolean {
+  return ends.identity === 'active' && served.length > 0;
+}
+
 /** What consumers do while the shape runs: whoever reads a new value says so. Returns when the request is final and owes nothing. */
 export async function attendUntilFinal(installation: TestInstallation, subject: Subject): Promise<void> {
-  await eventually(async () => {
+  const endsAtMs = Date.now() + patienceMs;
+  for (;;) {
     const { state, owesDestroys } = await requestOf(installation, subject);
     if (isFinalRequestState(state) && !owesDestroys) return;
+    if (Date.now() > endsAtMs) throw new Error(`${subject.workflowId} is ${state}${owesDestroys ? ', owing' : ''}`);
     if (state === 'awaiting-consumers') await acknowledgeServed(installation, subject.identityId);
-    throw new Error(`${subject.workflowId} is ${state}${owesDestroys ? ' and owes destroys' : ''}`);
-  }, patienceMs);
+    await wait(betweenLooksMs);
+  }
 }
 
 export async function requestOf(
@@ -211,6 +227,11 @@ function subjectOf(order: OpenOrder): Subject {
 
 function expectState({ state }: { state: RequestState }, wanted: RequestState): void {
   if (state !== wanted) throw new Error(`the request is ${state}, not yet ${wanted}`);
+}
+
+async function expectReceipt({ ledger }: TestInstallation, { identityId }: Subject): Promise<void> {
+  const { receipt } = await ledger.prisma.credential.findFirstOrThrow({ where: { identityId } });
+  if (receipt === null) throw new Error(`the destroy of ${identityId} is not confirmed yet`);
 }
 
 /** Whether a lease still runs must not depend on how busy the machine is. */
