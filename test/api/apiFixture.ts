@@ -139,9 +139,12 @@ afterAll(() => cleanUp(cleanupsOf.file));
 export async function apiFixture({
   limits,
   lives = 'test',
+  moreFlows = [],
 }: {
   limits?: RateLimits;
   lives?: 'test' | 'file';
+  /** As YAML text, beside those of every fixture. */
+  moreFlows?: readonly string[];
 } = {}): Promise<ApiFixture> {
   const cleanups = cleanupsOf[lives];
   const database = await freshDatabase();
@@ -162,7 +165,7 @@ export async function apiFixture({
     keys,
   });
   cleanups.push(() => ledger.close());
-  await seedFlows(ledger, flows.map(flowSource));
+  await seedFlows(ledger, [...flows, ...moreFlows].map(flowSource));
   const known = directory(ledger.prisma, configuration.people);
   await known.recordListed();
 
