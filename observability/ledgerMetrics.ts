@@ -93,7 +93,7 @@ function figuresOf(registry: Registry) {
       what: 'final requests that still owe the destroy of a credential',
     },
     { of: 'tenure_evidence_unsealed', read: unsealedEvidence, what: 'evidence entries that are not sealed' },
-    { of: 'tenure_due_work', read: dueWork, what: 'rotations, expiries and sweeps that are due' },
+    { of: 'tenure_due_work', read: dueWork, what: 'rows of scheduled work that are due' },
     { of: 'tenure_outbox_undelivered', read: undeliveredMessages, what: 'messages that have not been delivered' },
     { of: 'tenure_freezes_in_force', read: freezesInForce, what: 'freezes that hold' },
   ];

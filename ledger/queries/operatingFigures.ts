@@ -60,7 +60,7 @@ export async function unsealedEvidence(ledger: Rows): Promise<Backlog> {
   );
 }
 
-/** Rotations, expiries and sweeps that are due now; claiming pushes a row's date, so what fails again and again is not "due". */
+/** Scheduled work (rotations, expiries, reviews, sweeps …) that is due now; claiming pushes a row's date, so what fails again and again is not "due". */
 export async function dueWork(ledger: Rows): Promise<Backlog> {
   return only(
     await ledger.$queryRaw<Backlog[]>`
