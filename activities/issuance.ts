@@ -11,6 +11,7 @@ import {
   readCredential,
   storeOf,
 } from '../ledger/credentials.ts';
+import { requireActing } from '../ledger/restore.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import type { Store } from './stores/store.ts';
 import { EpochSuperseded, StagedValueDestroyed } from './stores/storeErrors.ts';
@@ -23,7 +24,10 @@ export interface IssuanceParts {
   readonly fingerprintKey: KeyObject;
 }
 
-/** The effects of DESIGN section 5. Each rereads the ledger first, and may be repeated at any point. */
+/**
+ * The effects of DESIGN section 5. Each rereads the ledger first, and may be repeated at any point; while the ledger is
+ * observe-only each fails with LedgerRestored and is retried.
+ */
 export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
   const { ledger } = parts;
   const at = (order: CredentialOrder) => ({
@@ -38,6 +42,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: NoLongerWanted, HandleNotResumable, ProofRefused, StagedValueDestroyed end the mint; the rest is retried.
      */
     async create({ identityId, version, leaseEndsAt }) {
+      await requireActing(ledger, identityId);
       const order = await readCredential(ledger, { identityId, version });
       if (order.state !== 'minting') throw noLongerWanted(order);
       const { issuer, store } = at(order);
@@ -60,6 +65,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: all retried; a newer epoch or a destroy meanwhile is the answer `superseded`.
      */
     async promote({ identityId, version, epoch }) {
+      await requireActing(ledger, identityId);
       const order = await readCredential(ledger, { identityId, version });
       const isWanted = order.state === 'current' && order.identity.state === 'active' && order.identity.epoch === epoch;
       if (!isWanted || order.expiresAt === undefined) return { outcome: 'superseded' };
@@ -87,6 +93,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: all retried.
      */
     async quarantine({ identityId, epoch }) {
+      await requireActing(ledger, identityId);
       await parts.store(await storeOf(ledger, identityId)).quarantine({ identityId, epoch });
       return {};
     },
@@ -97,6 +104,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: all retried, without end.
      */
     async destroy({ identityId, version }) {
+      await requireActing(ledger, identityId);
       const order = await readCredential(ledger, { identityId, version });
       if (order.state !== 'destroying' && order.state !== 'destroyed') throw noLongerWanted(order);
       const { issuer, store } = at(order);

@@ -11,6 +11,7 @@ import {
   recordLifecycleSuccess,
   removeDueRow,
 } from '../ledger/dueWork.ts';
+import { restoreInForce, resumeIfCompared } from '../ledger/restore.ts';
 import { recordSwept } from '../ledger/sweep.ts';
 import { departedOwners, escalateFreeze, freezeDepartedOwner, freezeMissedReview } from '../ledger/systemFreezes.ts';
 
@@ -26,6 +27,8 @@ export interface LifecycleParts {
   readonly ledger: Ledger;
   /** The `destroy` effect: repeated once more after the lease. */
   readonly destroy: IssuanceActivities['destroy'];
+  /** One page of an issuer or a store (`reconciliation.ts`). */
+  readonly reconcile: (partId: string) => Promise<void>;
   readonly starts: WorkflowStarts;
   readonly onError: (error: unknown, what: string) => void;
 }
@@ -49,6 +52,7 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
     'review-missed': (row) => missed(row),
     'freeze-escalation': (row) => escalate(row),
     sweep: (row) => sweep(row),
+    reconcile: (row) => parts.reconcile(row.subjectId),
   };
 
   /** Opens the request that fell due; a request that already runs is what was wanted. */
@@ -107,19 +111,24 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
   }
 
   return {
-    /** Effect: one bounded batch. Idempotency: each row's own. Errors: told and retried row by row. */
+    /**
+     * Effect: one bounded batch; while the ledger is observe-only nothing but its comparison. Idempotency: each row's own.
+     * Errors: told and retried row by row.
+     */
     async runDueWork() {
-      const rows = await claimDueRows(ledger, batchSize);
+      const restore = await restoreInForce(ledger.prisma);
+      const rows = await claimDueRows(ledger, batchSize, restore === undefined ? undefined : 'reconcile');
       for (const row of rows) {
         await work[row.kind](row).catch((error: unknown) => parts.onError(error, `${row.kind} of ${row.subjectId}`));
       }
-      const sleeping = await claimSleepingRequests(ledger, batchSize);
+      if (restore !== undefined) await resumeIfCompared(ledger);
+      const sleeping = restore === undefined ? await claimSleepingRequests(ledger, batchSize) : [];
       for (const request of sleeping) {
         await starts
           .nudge(request, request.id)
           .catch((error: unknown) => parts.onError(error, `nudge of request ${request.id}`));
       }
-      const departed = await freezeWhatWasLeft();
+      const departed = restore === undefined ? await freezeWhatWasLeft() : 0;
       await recordLifecycleSuccess(ledger);
       return { handled: rows.length + sleeping.length + departed };
     },

@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import { type ProblemSlug, problems, problemType } from '../domain/problems.ts';
+import { LedgerRestored } from '../ledger/restore.ts';
 
 /** One part of the request that is at fault: `body.scopes.0`, `query.limit`, `header.idempotency-key`. */
 export interface FieldFault {
@@ -115,6 +116,7 @@ function problemOf(error: unknown, isUnavailable: (error: unknown) => boolean): 
       : undefined;
   if (parserProblem !== undefined) return parserProblem();
   if (error instanceof URIError) return invalidRequest([{ field: 'path', message: 'is not properly percent-encoded' }]);
+  if (error instanceof LedgerRestored) return new Problem('observe-only', error.message);
   if (isUnavailable(error)) return unavailable(error);
   return new Problem(
     'internal',

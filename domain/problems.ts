@@ -55,6 +55,9 @@ export const problems = {
   'not-frozen': { status: 409, title: 'This freeze does not hold the identity' },
   'freeze-lifted': { status: 409, title: 'The freeze is already lifted' },
   'second-responder': { status: 403, title: 'Another responder must lift it' },
+  'observe-only': { status: 503, title: 'The ledger was restored and only observes' },
+  'not-observe-only': { status: 409, title: 'The ledger acts already' },
+  'finding-closed': { status: 409, title: 'The finding is closed' },
   'owner-not-valid': { status: 422, title: 'The owner is not valid' },
 } as const satisfies Readonly<Record<string, { status: number; title: string }>>;
 

@@ -9,11 +9,12 @@ import { appendEvidence, type EvidenceDraft } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
+import { LedgerRestored, mayChangeWhileObserving } from './restore.ts';
 
 /**
  * One event on one request, in one transaction: locks, facts, `advance`, changes, evidence, outbox. Idempotent by the
  * event's id: a known one gets its recorded verdict and the present plan.
- * @throws RequestMissing when there is no such request
+ * @throws RequestMissing when there is no such request; LedgerRestored while the ledger is observe-only
  */
 export async function advanceRequest(
   ledger: Ledger,
@@ -32,6 +33,9 @@ export async function advanceWithin(
   const approverId = event.kind === 'decision' ? event.decision.approverId : undefined;
   const gathered = await gatherFacts(tx, ledger, { requestId, eventId: event.id, approverId });
   if (gathered === undefined) throw new RequestMissing(requestId);
+  const { observedSince, facts } = gathered;
+  if (observedSince !== null && !mayChangeWhileObserving(facts.request, event, observedSince))
+    throw new LedgerRestored(`request ${requestId}`);
   const isKnown = gathered.knownVerdict !== null;
   const applied: FlowEvent = isKnown ? { kind: 'nudge', id: 'nudge' } : event;
   const result = advance({

@@ -2,8 +2,11 @@ import type { OpenOrder } from '../domain/flow/open.ts';
 import type { Ledger, Transaction } from './client.ts';
 
 export interface DueRow {
-  readonly kind: 'rotation' | 'expiry' | 'sweep' | 'review' | 'review-missed' | 'freeze-escalation';
-  /** An identity id; for a sweep, a credential's handle; for an escalation, a freeze's id. */
+  readonly kind: 'rotation' | 'expiry' | 'sweep' | 'review' | 'review-missed' | 'freeze-escalation' | 'reconcile';
+  /**
+   * An identity id; for a sweep, a credential's handle; for an escalation, a freeze's id; for `reconcile`, an issuer or store
+   * (ledger/reconciliations.ts).
+   */
   readonly subjectId: string;
   /** How often it was claimed, this time included. */
   readonly attempts: number;
@@ -24,14 +27,16 @@ export async function setDue(tx: Transaction, kind: DueRow['kind'], subjectId: s
  * Claims what is due, oldest first, by index. Claiming pushes the row by a backoff with jitter (1 min, 2, 4 … 1 day), so
  * that frozen or failing rows cannot fill every batch; work that succeeds removes or re-dates its row. What is due is asked
  * of the statement's clock: a volatile one would be compared with every row of the index instead of bounding it.
+ * @param only leaves every other kind of row as it is
  */
-export async function claimDueRows({ prisma }: Rows, limit: number): Promise<readonly DueRow[]> {
+export async function claimDueRows({ prisma }: Rows, limit: number, only?: DueRow['kind']): Promise<readonly DueRow[]> {
   return prisma.$queryRaw<DueRow[]>`
     UPDATE "due_work" SET
       "attempts" = "attempts" + 1,
       "dueAt" = clock_timestamp() + make_interval(secs => least(60 * power(2, "attempts"), 86400) * (0.75 + random() / 2))
     WHERE ("kind", "subjectId") IN (
-      SELECT "kind", "subjectId" FROM "due_work" WHERE "dueAt" <= statement_timestamp()
+      SELECT "kind", "subjectId" FROM "due_work"
+      WHERE "dueAt" <= statement_timestamp() AND (${only ?? null}::text IS NULL OR "kind" = ${only ?? null})
       ORDER BY "dueAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     RETURNING "kind", "subjectId", "attempts"`;
 }

@@ -17,6 +17,8 @@ export interface Gathered {
   readonly workflowId: string;
   /** The recorded verdict of this event id, when it is known. */
   readonly knownVerdict: unknown;
+  /** Since when the ledger is observe-only (ledger/restore.ts); null while it may act. */
+  readonly observedSince: Date | null;
   readonly approver: { id: string; active: boolean; groups: readonly string[] } | undefined;
 }
 
@@ -29,6 +31,7 @@ interface Surroundings {
   acknowledgedBy: string[];
   people: { id: string; active: boolean; groups: string[] }[];
   knownVerdict: unknown;
+  observedSince: Date | null;
 }
 
 /**
@@ -60,6 +63,7 @@ export async function gatherFacts(
     sequence: request.sequence,
     workflowId: request.workflowId,
     knownVerdict: around.knownVerdict,
+    observedSince: around.observedSince,
     approver: asked.approverId === undefined ? undefined : person(asked.approverId),
     facts: {
       request: {
@@ -135,7 +139,8 @@ async function surroundings(
          WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy",
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
          FROM "person" WHERE "id" = ANY(${people}::text[])) AS "people",
-      (SELECT "verdict" FROM "request_event" WHERE "requestId" = ${request.id} AND "id" = ${asked.eventId}) AS "knownVerdict"`;
+      (SELECT "verdict" FROM "request_event" WHERE "requestId" = ${request.id} AND "id" = ${asked.eventId}) AS "knownVerdict",
+      (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince"`;
   if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
   return row;
 }

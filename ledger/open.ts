@@ -12,6 +12,7 @@ import { flowFor } from './flows.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
 import { proposalOf } from './proposal.ts';
+import { LedgerRestored, restoreInForce } from './restore.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
 
 type Refusal = Extract<OpenResult, { opened: false }>;
@@ -52,6 +53,9 @@ async function openWithin(tx: Transaction, ledger: Ledger, order: OpenOrder, atO
       return refuse('key-reused', `Idempotency-Key ${key} was used for another call. Use a new key for a new call.`);
     }
     return answer(tx, ledger, call.requestId, false);
+  }
+  if (order.kind !== 'revocation' && (await restoreInForce(tx)) !== undefined) {
+    return refuse('observe-only', new LedgerRestored(`this ${order.kind}`).message);
   }
   if (order.kind === 'onboarding') return openOnboarding(tx, ledger, order);
   return openOnIdentity(tx, ledger, order, atOnce);

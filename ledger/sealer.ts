@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Anchor } from './sealerAnchor.ts';
-import { numberEntries, type PublishedCheckpoint, publishHead, type Sealing } from './sealerSteps.ts';
+import { EvidenceForked, numberEntries, type PublishedCheckpoint, publishHead, type Sealing } from './sealerSteps.ts';
 
 export interface SealerOptions extends Sealing {
   readonly anchor?: Anchor;
@@ -8,6 +8,8 @@ export interface SealerOptions extends Sealing {
   readonly intervalMs: number;
   /** Ends the sealer after the round it is in. */
   readonly signal: AbortSignal;
+  /** The ledger was restored from a backup: awaited before anything else is tried. */
+  readonly onForked?: (error: EvidenceForked) => Promise<void>;
   /** Each failed round; the sealer goes on trying. EvidenceForked, EvidenceTampered and SealerHead… want a person. */
   readonly onError: (error: unknown) => void;
 }
@@ -32,7 +34,14 @@ export async function sealOnce(sealing: Sealing): Promise<{ sealed: number; newe
  * one place per installation. It never gives up and never falls back: a round that fails is told to `onError` and
  * tried again, less and less often, up to every 30 s.
  */
-export async function runSealer({ anchor, intervalMs, signal, onError, ...sealing }: SealerOptions): Promise<void> {
+export async function runSealer({
+  anchor,
+  intervalMs,
+  signal,
+  onForked,
+  onError,
+  ...sealing
+}: SealerOptions): Promise<void> {
   let anchoredNote: string | undefined;
   let failures = 0;
   while (!signal.aborted) {
@@ -48,6 +57,7 @@ export async function runSealer({ anchor, intervalMs, signal, onError, ...sealin
     } catch (error) {
       failures++;
       onError(error);
+      if (error instanceof EvidenceForked) await onForked?.(error).catch(onError);
     }
     if (failures > 0) await pause(Math.max(intervalMs, Math.min(intervalMs * 2 ** failures, longestPauseMs)), signal);
     else if (isDrained) await pause(intervalMs, signal);

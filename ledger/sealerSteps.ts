@@ -10,12 +10,15 @@ import { readHead, replaceDurably } from './sealerHead.ts';
 /** The ledger no longer holds what was signed: signing on would publish two histories. Nothing was written. */
 export class EvidenceForked extends Error {
   override readonly name = 'EvidenceForked';
+  /** The head that the ledger does not hold. */
+  readonly signed: Checkpoint;
   constructor(signed: Checkpoint, found: string) {
     super(
       `A checkpoint of ${signed.origin} was signed at ${signed.size} entries, but ${found}: the database was restored from ` +
         'a backup, or altered. Sealing stays stopped. Bring back the database that holds those entries; if they are lost, ' +
         'keep the head file as proof of what was signed and begin a new log under another origin (docs/evidence.md).',
     );
+    this.signed = signed;
   }
 }
 
@@ -108,6 +111,18 @@ export async function publishHead({ ledger, keys, headFile }: Sealing): Promise<
     await replaceDurably(headFile, note);
     await tx.evidenceCheckpoint.create({ data: { size, rootHash: Uint8Array.from(root), note } });
     return { size, note };
+  }, transactionLimits);
+}
+
+/**
+ * Whether the ledger still holds all that was signed, without sealing anything: asked before a process acts on it.
+ * Waits for a sealer that is at work.
+ * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable
+ */
+export async function checkSignedHistory({ ledger, keys, headFile }: Sealing): Promise<void> {
+  await ledger.$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT pg_advisory_xact_lock(${sealerLock})::text`;
+    await requireSignedHistory(tx, keys, headFile, await treeSize(tx));
   }, transactionLimits);
 }
 

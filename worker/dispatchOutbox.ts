@@ -6,6 +6,7 @@ import { requestsOfFreeze } from '../ledger/freezes.ts';
 import { type ClaimedMessage, claimMessages, markDelivered, markFailed, type OutboxPayload } from '../ledger/outbox.ts';
 import { reissueOrder } from '../ledger/reissue.ts';
 import { findTarget } from '../ledger/requests.ts';
+import { requireMayGoOn } from '../ledger/restore.ts';
 
 export interface Dispatch {
   readonly ledger: Pick<Ledger, 'prisma'>;
@@ -79,6 +80,7 @@ async function reissue(ledger: Pick<Ledger, 'prisma'>, starts: WorkflowStarts, r
 }
 
 async function nudge(ledger: Pick<Ledger, 'prisma'>, starts: WorkflowStarts, requestId: string): Promise<void> {
+  await requireMayGoOn(ledger, requestId);
   await starts.nudge(await findTarget(ledger, requestId), requestId);
 }
 

@@ -8,6 +8,7 @@ import { createIssuers, createStores } from '../activities/adapters.ts';
 import { issuanceActivities } from '../activities/issuance.ts';
 import { ledgerActivities } from '../activities/ledger.ts';
 import { lifecycleActivities } from '../activities/lifecycle.ts';
+import { reconcilePage } from '../activities/reconciliation.ts';
 import { temporalGateway } from '../api/temporalGateway.ts';
 import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
@@ -19,8 +20,11 @@ import { formatFlowError } from '../domain/flow/explain.ts';
 import { parseFlow } from '../domain/flow/parse.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
+import { ensureReconciliations, partsOf } from '../ledger/reconciliations.ts';
+import { recordRestore } from '../ledger/restore.ts';
 import { runSealer } from '../ledger/sealer.ts';
 import { fileAnchor } from '../ledger/sealerAnchor.ts';
+import { checkSignedHistory, EvidenceForked } from '../ledger/sealerSteps.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { countedEffects, workerMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -73,6 +77,20 @@ const issuance = countedEffects(
   issuanceActivities({ ledger, issuer: issuers.named, store: stores.named, fingerprintKey: keys.fingerprint }),
   metrics.registry,
 );
+const onError = (error: unknown, what: string) =>
+  logger.error({ err: error, what }, 'due work failed; it is tried again');
+const sealing = {
+  ledger: ledger.prisma,
+  keys: ledger.evidence,
+  headFile: join(configuration.keys.directory, 'evidence-head'),
+};
+const onForked = (error: EvidenceForked) => recordRestore(ledger, error.signed);
+// Before anything of it is carried out: a ledger that was put back from a backup only observes.
+await checkSignedHistory(sealing).catch(async (error: unknown) => {
+  if (error instanceof EvidenceForked) await onForked(error);
+  logger.error({ err: error }, 'the signed history could not be confirmed');
+});
+await ensureReconciliations(ledger, partsOf(configuration));
 const worker = await createWorker({
   connection,
   namespace,
@@ -84,8 +102,15 @@ const worker = await createWorker({
     ...lifecycleActivities({
       ledger,
       destroy: issuance.destroy,
+      reconcile: reconcilePage({
+        ledger,
+        issuer: issuers.named,
+        store: stores.named,
+        effects: issuance,
+        onError,
+      }),
       starts,
-      onError: (error, what) => logger.error({ err: error, what }, 'due work failed; it is tried again'),
+      onError,
     }),
   },
 });
@@ -96,12 +121,11 @@ const ending = new AbortController();
 const { anchorFile } = configuration.evidence;
 const background = [
   runSealer({
-    ledger: ledger.prisma,
-    keys: ledger.evidence,
-    headFile: join(configuration.keys.directory, 'evidence-head'),
+    ...sealing,
     ...(anchorFile === undefined ? {} : { anchor: fileAnchor(anchorFile) }),
     intervalMs: 250,
     signal: ending.signal,
+    onForked,
     onError: (error) => logger.error({ err: error }, 'evidence is not sealed; it is tried again'),
   }),
   dispatchOutbox({ ledger, starts, logger, intervalMs: 100, signal: ending.signal }),

@@ -7,6 +7,7 @@ import { freezeRoutes } from './freezes.ts';
 import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
+import { reconciliationRoutes } from './reconciliations.ts';
 import { requestRoutes } from './requests.ts';
 import { reviewRoutes } from './reviews.ts';
 import { secretRoutes } from './secret.ts';
@@ -22,6 +23,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     decisionRoutes,
     commandRoutes,
     freezeRoutes,
+    reconciliationRoutes,
     evidenceRoutes,
     healthRoutes,
   ].flatMap((routesOf) => routesOf(deps));

@@ -3,6 +3,7 @@ import type { Verdict } from '../../contracts/events.ts';
 import { signDecision } from '../../domain/decisions.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { findVerdict, type RequestSituation } from '../../ledger/queries/requests.ts';
+import { requireMayGoOn } from '../../ledger/restore.ts';
 import type { Principal } from '../auth/principal.ts';
 import { eligibilityOf } from '../eligibility.ts';
 import { visibleRequest, workflowOf } from '../findVisible.ts';
@@ -80,6 +81,7 @@ export function decisionRoutes(deps: ApiDependencies): Route[] {
         const known = earlier.kind === 'same' ? await recordedVerdict(deps, requestId, decisionId) : undefined;
         if (known === undefined) {
           requireMayDecide(request, principal, body);
+          await requireMayGoOn(deps.ledger, requestId);
           await bindKey(deps, call);
         }
         const verdict = known ?? (await submit(deps, request, principal, { ...body, id: decisionId }));

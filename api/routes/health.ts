@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ledgerReadiness } from '../../ledger/queries/readiness.ts';
+import { restoreInForce } from '../../ledger/restore.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
 import { noParams, noQuery } from '../representations/fields.ts';
@@ -9,11 +10,15 @@ const Readiness = z
   .object({
     status: z.enum(['ready', 'degraded']).meta({
       description:
-        '`degraded`: Temporal cannot be reached; safety commands and reads work, opening and deciding do not.',
+        '`degraded`: Temporal cannot be reached, or the ledger is observe-only; safety commands and reads work, opening and deciding do not.',
     }),
     database: z.literal('reachable'),
     migrations: z.literal('applied'),
     temporal: z.enum(['reachable', 'unreachable']),
+    ledger: z.enum(['acting', 'observe-only']).meta({
+      description:
+        '`observe-only`: it was restored from a backup; an administrator resumes it (docs/reconciliation.md).',
+    }),
   })
   .meta({ id: 'Readiness' });
 
@@ -53,7 +58,13 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
         status: 200,
         description: 'It serves.',
         schema: Readiness,
-        example: { status: 'ready', database: 'reachable', migrations: 'applied', temporal: 'reachable' },
+        example: {
+          status: 'ready',
+          database: 'reachable',
+          migrations: 'applied',
+          temporal: 'reachable',
+          ledger: 'acting',
+        },
       },
       problems: ['not-ready'],
       async handle() {
@@ -72,12 +83,14 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
             'The database lacks migrations of this release. Start the worker, or run the migrations.',
             { extensions: { temporal } },
           );
+        const isActing = (await restoreInForce(ledger.prisma)) === undefined;
         return {
           body: {
-            status: isTemporalReachable ? ('ready' as const) : ('degraded' as const),
+            status: isTemporalReachable && isActing ? ('ready' as const) : ('degraded' as const),
             database: 'reachable' as const,
             migrations: 'applied' as const,
             temporal,
+            ledger: isActing ? ('acting' as const) : ('observe-only' as const),
           },
         };
       },

@@ -29,6 +29,8 @@ const bySubject: ReadonlyMap<string, readonly string[]> = new Map([
   ['acknowledgement', [identitiesManaged, owasp.longLivedSecrets]],
   ['flow', [permissionsManaged, owasp.environmentIsolation]],
   ['installation', [identitiesManaged]],
+  ['reconciliation', [identitiesManaged, owasp.improperOffboarding]],
+  ['finding', [identitiesManaged, owasp.improperOffboarding]],
 ]);
 
 const byKind: ReadonlyMap<string, readonly string[]> = new Map([

@@ -49,6 +49,8 @@ const resources = [
   'GET /v1/identities/{identityId}/credentials',
   'GET /v1/identities/{identityId}/secret',
   'GET /v1/identities/{identityId}/timeline',
+  'GET /v1/reconciliations',
+  'GET /v1/reconciliations/findings',
   'GET /v1/requests',
   'GET /v1/requests/{requestId}',
   'POST /v1/freezes',
@@ -59,6 +61,9 @@ const resources = [
   'POST /v1/identities/{identityId}/reviews',
   'POST /v1/identities/{identityId}/revocation',
   'POST /v1/identities/{identityId}/rotations',
+  'POST /v1/reconciliations',
+  'POST /v1/reconciliations/findings/{findingId}/accept',
+  'POST /v1/reconciliations/resume',
   'POST /v1/requests/{requestId}/amendments',
   'POST /v1/requests/{requestId}/cancel',
   'POST /v1/requests/{requestId}/decisions',
@@ -122,6 +127,7 @@ test('health is open to anyone; readiness says what is missing', async () => {
     database: 'reachable',
     migrations: 'applied',
     temporal: 'reachable',
+    ledger: 'acting',
   });
 });
 
@@ -131,7 +137,7 @@ test('without Temporal the API is degraded and still serves, since a freeze must
   api.gateway.mode = 'up';
   expect([answer.status, JSON.parse(answer.text)]).toEqual([
     200,
-    { status: 'degraded', database: 'reachable', migrations: 'applied', temporal: 'unreachable' },
+    { status: 'degraded', database: 'reachable', migrations: 'applied', temporal: 'unreachable', ledger: 'acting' },
   ]);
 });
 

@@ -6,6 +6,7 @@ import type { Issuer } from '../../activities/issuers/issuer.ts';
 import { createPostgresRoleIssuer } from '../../activities/issuers/postgresRole.ts';
 import { ledgerActivities } from '../../activities/ledger.ts';
 import { lifecycleActivities } from '../../activities/lifecycle.ts';
+import { reconcilePage } from '../../activities/reconciliation.ts';
 import { createSealedStore } from '../../activities/stores/sealed.ts';
 import { sealedKey, sealedKeys } from '../../activities/stores/sealedKeys.ts';
 import type { Store } from '../../activities/stores/store.ts';
@@ -90,14 +91,16 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
     store: () => store,
     fingerprintKey: keys.fingerprint,
   });
+  const onError = (error: unknown, what: string) => console.error(what, error);
   const activities: Activities = {
     ...wrapLedgerActivities(ledgerActivities(wrapLedger(ledger))),
     ...issuance,
     ...lifecycleActivities({
       ledger,
       destroy: issuance.destroy,
+      reconcile: reconcilePage({ ledger, issuer: () => issuer, store: () => store, effects: issuance, onError }),
       starts: gateway,
-      onError: (error, what) => console.error(what, error),
+      onError,
     }),
   };
 
