@@ -10,6 +10,7 @@ import { eventually } from '../setup/eventually.ts';
 import type { TestInstallation } from '../setup/installation.ts';
 import type { Interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
+import { reviewFlow } from '../setup/reviews.ts';
 
 /** What a story is played on. Stories run one at a time. */
 export interface Stage {
@@ -20,6 +21,7 @@ export interface Stage {
 /** Production asks for two approvals; `test` for one that is never given, for two seconds. */
 export const storyFlows: readonly string[] = [
   ...plainFlows,
+  reviewFlow,
   approvedFlow('onboarding'),
   approvedFlow('rotation'),
   approvedFlow('revocation'),
@@ -148,6 +150,13 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await approve(stage, (await opened(stage.installation, order)).requestId);
     return runOf(order);
   },
+  'review-completed': async (stage) => {
+    const order = openOrder('review', { identityId: await onboarded(stage) });
+    const { requestId } = await opened(stage.installation, order);
+    await decide(stage.installation, { requestId, by: 'owner@tenure.example' });
+    await decide(stage.installation, { requestId, by: 'security-1@tenure.example' });
+    return runOf(order);
+  },
   'lifecycle-idle': lifecycle,
   'lifecycle-busy': async (stage) => {
     const identityId = await onboarded(stage);
@@ -219,7 +228,7 @@ function requestOf({ ledger }: TestInstallation, id: string) {
 
 /** The workflow that a history is of. */
 export function workflowOf(story: string): RequestWorkflowType | typeof lifecycleWorkflowType {
-  const workflow = (['onboarding', 'rotation', 'revocation', lifecycleWorkflowType] as const).find((name) =>
+  const workflow = (['onboarding', 'review', 'rotation', 'revocation', lifecycleWorkflowType] as const).find((name) =>
     story.startsWith(`${name}-`),
   );
   if (workflow === undefined) throw new Error(`${story} is not named <workflow>-<outcome>`);
