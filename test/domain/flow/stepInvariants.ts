@@ -12,7 +12,9 @@ import type { PlayedRequest, Step } from './playedRequest.ts';
 export function checkStep(played: PlayedRequest, step: Step): void {
   credentialsFit(step);
   ordersFit(played.flow, step);
+  recordsAreTrue(step);
   timerIsAhead(step);
+  deadlinesHold(played.flow, step);
   holdsHold(step);
   stagesWerePassed(played, step);
   planIsReproducible(played.flow, step);
@@ -29,6 +31,8 @@ function credentialsFit({ after, result }: Step): void {
   if (isFinalRequestState(result.next.state)) {
     expect(inStates('minting', 'staged').filter(({ requestId }) => requestId === after.request.id)).toEqual([]);
   }
+  if (after.request.kind === 'onboarding' && isFinalRequestState(result.next.state))
+    expect(after.identity.state).not.toBe('requested');
   // Versions are never made twice.
   expect(new Set(after.credentials.map(({ version }) => version)).size).toBe(after.credentials.length);
 }
@@ -72,6 +76,26 @@ function orderFits(
       }
       return;
   }
+}
+
+/** Nothing is recorded as served under an epoch that is gone, nor an identity as revoked while it has a credential. */
+function recordsAreTrue({ after, result }: Step): void {
+  for (const change of result.changes) {
+    if (change.change === 'record-promote') expect(change.epoch).toBe(after.identity.epoch);
+    if (change.change === 'finish-revocation') expect(after.credentials).toEqual([]);
+  }
+}
+
+/** A request that has begun nothing does not outlive its deadline, whatever holds it. */
+function deadlinesHold(flow: Flow, { event, after, result }: Step): void {
+  const { effect } = result.state;
+  const isMinting = after.credentials.some(
+    ({ state, requestId }) => ['minting', 'staged'].includes(state) && requestId === after.request.id,
+  );
+  const isAmended = event.kind === 'command' && event.command.do === 'amend';
+  const hasBegun = effect.committedVersion !== undefined || effect.revoked || isMinting;
+  if (isFinalRequestState(result.next.state) || hasBegun || isAmended) return;
+  expect(nowOf(after)).toBeLessThan(Date.parse(after.request.createdAt) + durationMs(flow.limits.requestTtl));
 }
 
 /** A timer that is due already would fire, change nothing, and be armed again: a request that spins. */
