@@ -2,7 +2,6 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Plan } from '../../contracts/plan.ts';
 import { signDecision } from '../../domain/decisions.ts';
-import { advanceRequest } from '../../ledger/advance.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
@@ -50,7 +49,7 @@ let installation: TestInstallation;
 let hand: ByHand;
 
 beforeAll(async () => {
-  installation = await testInstallation({ flows });
+  installation = await testInstallation({ flows, leaseMs: 60_000 });
   hand = byHand(installation);
 });
 afterAll(() => installation.close());
@@ -73,7 +72,7 @@ async function verdictOf(requestId: string, by: string, rest = {}) {
 async function fire({ requestId, plan }: { requestId: string; plan: Plan }): Promise<void> {
   const id = plan.timer?.id ?? '';
   await eventually(async () => {
-    await advanceRequest(installation.ledger, { requestId, event: { kind: 'timer', id } });
+    await hand.tell(requestId, { kind: 'timer', id });
     expect(await installation.ledger.prisma.requestEvent.count({ where: { requestId, id } })).toBe(1);
   });
 }
@@ -155,10 +154,7 @@ test('an amendment voids every decision given before it, and decisions on the ol
     subject: { purpose: 'something else' },
   });
   expect(amended.verdict).toEqual(accepted);
-  const replayed = await advanceRequest(installation.ledger, {
-    requestId,
-    event: { kind: 'decision', id: `decision:${late.id}`, decision: late },
-  });
+  const replayed = await hand.tell(requestId, { kind: 'decision', id: `decision:${late.id}`, decision: late });
   expect(replayed.verdict).toMatchObject({ slug: 'revision-changed' });
   await verdictOf(requestId, 'security-2');
   expect(await hand.stateOf(requestId)).toMatchObject({ state: 'awaiting-approval' });
@@ -170,12 +166,7 @@ test('a decision counts only with a signature of this installation over exactly 
   const requestId = await waiting();
   const other = await waiting();
   const sent = async (decision: Awaited<ReturnType<typeof signedDecision>>) =>
-    (
-      await advanceRequest(installation.ledger, {
-        requestId,
-        event: { kind: 'decision', id: `decision:${decision.id}`, decision },
-      })
-    ).verdict;
+    (await hand.tell(requestId, { kind: 'decision', id: `decision:${decision.id}`, decision })).verdict;
   const asked = { requestId, by: at('security-1') };
   const signed = (change = {}) => signedDecision(installation, { ...asked, change });
   const genuine = await signed();
@@ -244,17 +235,13 @@ test('a time-out ends the request as its flow says, and an approval that comes a
     ['hasty-expiring', 'expired'],
   ] as const) {
     const opened = await hand.open(onboardingOrder({ environment }));
-    const tooLate = await waiting({ environment });
+    const late = await hand.open(onboardingOrder({ environment }));
+    const tooLate = late.requestId;
     const decision = await signedDecision(installation, { requestId: tooLate, by: at('security-1') });
     await fire(opened);
     expect(await hand.stateOf(opened.requestId)).toEqual({ state, reason: 'approval-timeout' });
-    // Opened a moment later than the other, so its own deadline may still be ahead.
-    const { createdAt } = await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: tooLate } });
-    await untilLedgerClockPasses(installation, new Date(createdAt.getTime() + 300));
-    await advanceRequest(installation.ledger, {
-      requestId: tooLate,
-      event: { kind: 'decision', id: `decision:${decision.id}`, decision },
-    });
+    await untilLedgerClockPasses(installation, new Date(late.plan.timer?.dueAt ?? ''));
+    await hand.tell(tooLate, { kind: 'decision', id: `decision:${decision.id}`, decision });
     expect(await hand.stateOf(tooLate)).toEqual({ state, reason: 'approval-timeout' });
     expect(
       await installation.ledger.prisma.credential.count({ where: { requestId: { in: [opened.requestId, tooLate] } } }),

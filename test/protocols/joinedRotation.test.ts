@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { OpenOrder } from '../../contracts/open.ts';
 import { canonicalJson } from '../../domain/evidence/canonicalJson.ts';
 import { parseFlow } from '../../domain/flow/parse.ts';
-import { openRequest } from '../../ledger/open.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { onboardingOrder, openOrder } from '../setup/orders.ts';
@@ -51,7 +50,7 @@ test('a second trigger joins a rotation that has not begun, and whoever joined c
   expect((await hand.decide({ requestId, by: at('security-2') })).verdict).toMatchObject({ slug: 'self-approval' });
   expect((await hand.decide({ requestId, by: at('security-lead') })).verdict).toEqual({ accepted: true });
   expect(await hand.stateOf(requestId)).toMatchObject({ state: 'awaiting-approval' });
-  expect(await openRequest(installation.ledger, joining)).toMatchObject({ opened: true, requestId });
+  expect(await hand.tryToOpen(joining)).toMatchObject({ opened: true, requestId });
   const requesters = await installation.ledger.prisma.requester.findMany({ where: { requestId } });
   expect(requesters.map(({ principal }) => principal).sort()).toEqual(
     ['pipeline:deploy', at('requester'), at('security-1')].sort(),
@@ -73,9 +72,9 @@ test('once a rotation has begun another trigger is refused, naming the running o
   const running = await hand.open(rotation(identityId));
   const late = rotation(identityId, { principal: at('owner') });
   const refusal = { opened: false, slug: 'request-running', runningRequestId: running.requestId };
-  expect(await openRequest(installation.ledger, late)).toMatchObject(refusal);
+  expect(await hand.tryToOpen(late)).toMatchObject(refusal);
   await hand.carryOutAll(running.requestId);
-  expect(await openRequest(installation.ledger, late)).toMatchObject(refusal);
+  expect(await hand.tryToOpen(late)).toMatchObject(refusal);
   expect(
     await installation.ledger.prisma.requester.count({ where: { principal: at('owner'), request: { identityId } } }),
   ).toBe(0);
@@ -98,7 +97,7 @@ test('a running rotation keeps its flow version, and is not joined by a trigger 
       timeout: {after: P1D, result: deny}`,
     }),
   );
-  expect(await openRequest(installation.ledger, rotation(identityId, { principal: at('owner') }))).toMatchObject({
+  expect(await hand.tryToOpen(rotation(identityId, { principal: at('owner') }))).toMatchObject({
     slug: 'request-running',
     runningRequestId: running.requestId,
   });

@@ -5,6 +5,7 @@ import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { interruptions } from '../setup/interruptions.ts';
 import { onboardingOrder, opened, openOrder } from '../setup/orders.ts';
+import { repeated } from '../setup/repeated.ts';
 import { plainFlows } from './flows.ts';
 
 /** A promote that was held up on its way to the store, by a pause of its process or of the network, arrives too late. */
@@ -60,10 +61,8 @@ test.concurrent('a promote that arrives after a quarantine serves nothing, and w
   const identityId = await onboarded();
   const { hold } = await promoteHeld(identityId);
   const secret = await installation.store.readStaged({ identityId, version: 2 });
-  const revocation = await revokeNow(installation.ledger, {
-    ...openOrder('revocation', { identityId, principal: responder, trigger: 'incident' }),
-    kind: 'revocation',
-  });
+  const order = openOrder('revocation', { identityId, principal: responder, trigger: 'incident' });
+  const revocation = await repeated(() => revokeNow(installation.ledger, { ...order, kind: 'revocation' }));
   if (!revocation.opened) throw new Error(revocation.detail);
   await eventually(async () => expect(await served(identityId)).toMatchObject({ kind: 'tombstone', epoch: 3 }));
   await hold.release();

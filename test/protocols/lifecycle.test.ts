@@ -6,6 +6,7 @@ import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
+import { repeated } from '../setup/repeated.ts';
 import { approvedFlows, plainFlows } from './flows.ts';
 
 const faults = interruptions();
@@ -135,7 +136,7 @@ test('a rotation that fell due under a freeze waits in the open, and begins when
   const identityId = await onboarded();
   const { prisma } = installation.ledger;
   const freeze = { id: `freeze-${identityId}`, identityIds: [identityId], integrations: [], reason: 'incident' };
-  await openFreeze(installation.ledger, { ...freeze, by: at('responder') });
+  await repeated(() => openFreeze(installation.ledger, { ...freeze, by: at('responder') }));
   await fallsDue('rotation', identityId);
   expect(await prisma.request.findFirstOrThrow({ where: { identityId, kind: 'rotation' } })).toMatchObject({
     state: 'held',

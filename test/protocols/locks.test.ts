@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { OpenOrder } from '../../contracts/open.ts';
 import type { Plan } from '../../contracts/plan.ts';
-import { advanceRequest } from '../../ledger/advance.ts';
 import { freezeLock, issuingTransaction } from '../../ledger/client.ts';
 import { openFreeze } from '../../ledger/freezes.ts';
-import { openRequest } from '../../ledger/open.ts';
 import { revokeNow } from '../../ledger/revoke.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { onboardingOrder, openOrder } from '../setup/orders.ts';
+import { repeated } from '../setup/repeated.ts';
 import { plainFlows } from './flows.ts';
 
 /** Real transactions against one another, many times: what was begun or committed after a freeze or a revocation would show. */
@@ -32,31 +30,14 @@ const perRound = 4;
 const times = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => make(index)));
 
-/**
- * As Temporal repeats a local activity, and a caller a POST: a transaction that was ended for a freeze, or was too slow on a
- * busy machine, is made again with the same key or event.
- */
-async function repeated<T>(work: () => Promise<T>, attempts = 10): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (attempts === 1) throw error;
-    return repeated(work, attempts - 1);
-  }
-}
-
-function opened(order: OpenOrder) {
-  return repeated(() => openRequest(installation.ledger, order));
-}
-
 /** An identity with one committed credential; the issuer is not asked, since only the ledger is raced here. */
 async function active(integration: string): Promise<string> {
   const order = onboardingOrder({ integration });
-  const onboarding = await repeated(() => hand.open(order));
+  const onboarding = await hand.open(order);
   await created(onboarding);
   const { requestId } = onboarding;
-  const promote = await repeated(() => hand.orderOf(requestId, 'promote'));
-  await repeated(() => hand.report(requestId, promote, { ok: true, result: { outcome: 'served' } }));
+  const promote = await hand.orderOf(requestId, 'promote');
+  await hand.report(requestId, promote, { ok: true, result: { outcome: 'served' } });
   return order.identityId;
 }
 
@@ -64,22 +45,22 @@ async function active(integration: string): Promise<string> {
 function created({ requestId, plan }: { requestId: string; plan: Plan }): Promise<unknown> {
   const order = plan.effects.find(({ activity }) => activity === 'create');
   if (order === undefined) throw new Error(`request ${requestId} does not plan create: ${plan.summary}`);
-  return repeated(() => hand.report(requestId, order, { ok: true, result: { fingerprint: 'f'.repeat(32) } }));
+  return hand.report(requestId, order, { ok: true, result: { fingerprint: 'f'.repeat(32) } });
 }
 
 function onboarding(integration: string) {
-  const order = onboardingOrder({ integration });
-  return repeated(() => hand.open(order));
+  return hand.open(onboardingOrder({ integration }));
 }
 
 function freezeOf(integration: string) {
-  return openFreeze(installation.ledger, {
+  const order = {
     id: randomUUID(),
     identityIds: [],
     integrations: [integration],
     reason: 'incident',
     by: responder,
-  });
+  };
+  return repeated(() => openFreeze(installation.ledger, order));
 }
 
 function revocationOf(identityId: string) {
@@ -95,7 +76,7 @@ test('whatever raced a freeze: nothing was begun or committed after it', async (
       times(perRound, () => active(integration)),
       times(perRound, () => onboarding(integration)),
     ]);
-    const begin = (identityId: string) => opened(openOrder('rotation', { identityId }));
+    const begin = (identityId: string) => hand.tryToOpen(openOrder('rotation', { identityId }));
     // Each round the freeze sets out a little later.
     const early = round % (perRound + 1);
     const ahead = [...toBegin.slice(0, early).map(begin), ...toCommit.slice(0, early).map(created)];
@@ -112,13 +93,13 @@ test('whatever raced a freeze: nothing was begun or committed after it', async (
         expect(committedAt <= freeze.createdAt, `${handle} was committed after the freeze`).toBe(true);
     }
     const open = await prisma.request.findMany({ where: { identity: { integration }, finishedAt: null } });
-    for (const { id } of open) await repeated(() => hand.planOf(id));
+    for (const { id } of open) await hand.planOf(id);
     const mints = await prisma.credential.count({
       where: { identity: { integration }, state: { in: ['minting', 'staged'] } },
     });
     expect(mints, 'an uncommitted mint is destroyed, never held').toBe(0);
   }
-});
+}, 120_000);
 
 test('whatever raced a revocation: under a revoking identity nothing is minting, current or open but the revocation', async () => {
   const { prisma } = installation.ledger;
@@ -130,7 +111,7 @@ test('whatever raced a revocation: under a revoking identity nothing is minting,
     ]);
     const identityIds = [...rotated, ...committing.map(({ identityId }) => identityId)];
     const [begun, , revoked] = await Promise.all([
-      Promise.all(rotated.map((identityId) => opened(openOrder('rotation', { identityId })))),
+      Promise.all(rotated.map((identityId) => hand.tryToOpen(openOrder('rotation', { identityId })))),
       Promise.all(committing.map(created)),
       Promise.all(identityIds.map(revocationOf)),
     ]);
@@ -151,7 +132,7 @@ test('whatever raced a revocation: under a revoking identity nothing is minting,
       ).toEqual(['revocation']);
     }
   }
-});
+}, 120_000);
 
 test('a freeze commits although a transaction that holds the shared lock has stopped, and what that one did is undone', async () => {
   const { ledger } = installation;
@@ -209,7 +190,7 @@ test('a transaction that may issue and stands still is ended by PostgreSQL itsel
 test('a nudge changes nothing by itself, however often it comes', async () => {
   const { requestId, identityId } = await hand.open(onboardingOrder());
   const before = await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } });
-  await times(10, () => advanceRequest(installation.ledger, { requestId, event: { kind: 'nudge', id: 'nudge' } }));
+  await times(10, () => hand.planOf(requestId));
   expect(await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } })).toEqual(before);
   expect(await hand.credentialsOf(identityId)).toBe('v1 minting');
 });

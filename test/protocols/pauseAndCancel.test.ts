@@ -6,13 +6,14 @@ import { openFreeze } from '../../ledger/freezes.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { onboardingOrder, openOrder } from '../setup/orders.ts';
+import { repeated } from '../setup/repeated.ts';
 import { approvedFlows, plainFlows } from './flows.ts';
 
 let installation: TestInstallation;
 let hand: ByHand;
 
 beforeAll(async () => {
-  installation = await testInstallation({ flows: [...plainFlows, ...approvedFlows] });
+  installation = await testInstallation({ flows: [...plainFlows, ...approvedFlows], leaseMs: 60_000 });
   hand = byHand(installation);
 });
 afterAll(() => installation.close());
@@ -43,7 +44,7 @@ async function rotationAt(step: RotationStep): Promise<Standing> {
     await hand.carryOut(requestId, 'create');
   if (rotationSteps.indexOf(step) >= rotationSteps.indexOf('awaiting consumers')) await hand.carryOutAll(requestId);
   if (step === 'destroying') {
-    await acknowledge(installation.ledger, { identityId, epoch: 2, consumer });
+    await repeated(() => acknowledge(installation.ledger, { identityId, epoch: 2, consumer }));
     await hand.planOf(requestId);
   }
   return { requestId, identityId };
@@ -69,7 +70,7 @@ async function finish({ requestId, identityId }: Standing): Promise<void> {
   if ((await hand.planOf(requestId)).state === 'awaiting-approval') await approve(requestId);
   await hand.carryOutAll(requestId);
   const { epoch } = await installation.ledger.prisma.identity.findUniqueOrThrow({ where: { id: identityId } });
-  await acknowledge(installation.ledger, { identityId, epoch, consumer });
+  await repeated(() => acknowledge(installation.ledger, { identityId, epoch, consumer }));
   await hand.carryOutAll(requestId);
 }
 
@@ -171,13 +172,14 @@ test.concurrent('a pause is lifted by who gave it, or by all at once, and resume
   await pause(requestId, at('owner'));
   await pause(requestId, at('owner'));
   await pause(requestId, at('responder'));
-  await openFreeze(installation.ledger, {
+  const freeze = {
     id: randomUUID(),
     identityIds: [identityId],
     integrations: [],
     reason: 'incident',
     by: at('responder'),
-  });
+  };
+  await repeated(() => openFreeze(installation.ledger, freeze));
   const stranger = (await resume(requestId, at('requester'))).verdict;
   expect(stranger).toMatchObject({ slug: 'not-paused' });
   expect(detailOf(stranger)).toContain(`pause by ${at('owner')}`);

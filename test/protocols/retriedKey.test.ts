@@ -3,7 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { OpenOrder } from '../../contracts/open.ts';
 import type { Ledger } from '../../ledger/client.ts';
-import { openRequest } from '../../ledger/open.ts';
+import { type ByHand, byHand } from '../setup/byHand.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { onboardingOrder, openOrder, subject } from '../setup/orders.ts';
@@ -13,6 +13,7 @@ import { approvedFlow, plainFlows } from './flows.ts';
 let isLedgerAway = false;
 
 let installation: TestInstallation;
+let hand: ByHand;
 let stopWorker: () => Promise<void>;
 
 beforeAll(async () => {
@@ -22,6 +23,7 @@ beforeAll(async () => {
     flows: [...plainFlows, ambiguous, ambiguous.replace('onboarding-legacy', 'onboarding-legacy-too')],
     wrapLedger: (ledger) => ({ ...ledger, prisma: sometimesAway(ledger.prisma) }),
   });
+  hand = byHand(installation);
   stopWorker = await installation.startWorker();
 });
 afterAll(async () => {
@@ -90,7 +92,6 @@ test('the same key with another body is refused, whatever became of the first re
 });
 
 test('a refused open writes nothing, and its key stays free for the corrected call', async () => {
-  const { ledger } = installation;
   const first = onboardingOrder({ name: 'orders reader' });
   await installation.gateway.open(first);
   await eventually(async () => expect(await stateOf(first.requestId)).toBe('completed'));
@@ -106,11 +107,11 @@ test('a refused open writes nothing, and its key stays free for the corrected ca
     [openOrder('rotation', { identityId: 'a'.repeat(26) }), 'not-found'],
     [openOrder('revocation', { identityId: 'a'.repeat(26) }), 'not-found'],
   ];
-  for (const [order, slug] of refusals) expect(await openRequest(ledger, order)).toMatchObject({ opened: false, slug });
+  for (const [order, slug] of refusals) expect(await hand.tryToOpen(order)).toMatchObject({ opened: false, slug });
   expect(await rowCounts()).toEqual(before);
 
   const { subject: _, ...rest } = lookAlike;
-  expect(await openRequest(ledger, { ...rest, subject: subject(), bodyDigest: 'c'.repeat(64) })).toMatchObject({
+  expect(await hand.tryToOpen({ ...rest, subject: subject(), bodyDigest: 'c'.repeat(64) })).toMatchObject({
     opened: true,
     created: true,
   });
@@ -148,6 +149,6 @@ test('two principals may use the same key for their own calls', async () => {
   const one = onboardingOrder({}, { principal: 'requester@tenure.example', idempotencyKey });
   const other = onboardingOrder({}, { principal: 'owner@tenure.example', idempotencyKey });
   expect(one.requestId).not.toBe(other.requestId);
-  expect(await openRequest(installation.ledger, one)).toMatchObject({ opened: true, created: true });
-  expect(await openRequest(installation.ledger, other)).toMatchObject({ opened: true, created: true });
+  expect(await hand.tryToOpen(one)).toMatchObject({ opened: true, created: true });
+  expect(await hand.tryToOpen(other)).toMatchObject({ opened: true, created: true });
 });

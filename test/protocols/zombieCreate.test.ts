@@ -14,7 +14,7 @@ let installation: TestInstallation;
 let hand: ByHand;
 
 beforeAll(async () => {
-  installation = await testInstallation({ flows: plainFlows, leaseMs: 3_000, ...faults });
+  installation = await testInstallation({ flows: plainFlows, leaseMs: 6_000, ...faults });
   hand = byHand(installation);
 });
 afterAll(() => installation.close());

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/common';
-import type { AdvanceResult, Command } from '../../contracts/events.ts';
+import type { AdvanceResult, Command, RequestEvent } from '../../contracts/events.ts';
 import type { OpenOrder, OpenResult } from '../../contracts/open.ts';
 import type { EffectOrder, EffectOutcome, Plan } from '../../contracts/plan.ts';
 import { advanceRequest } from '../../ledger/advance.ts';
@@ -8,16 +8,25 @@ import { giveCommand } from '../../ledger/commands.ts';
 import { openRequest } from '../../ledger/open.ts';
 import type { TestInstallation } from './installation.ts';
 import { type DecisionAsked, signedDecision } from './orders.ts';
+import { repeated } from './repeated.ts';
 
 /**
  * Drives requests without a worker, one step at a time, with the same ledger functions and the same effects: so a test
- * can stand between any two steps for as long as it likes.
+ * can stand between any two steps for as long as it likes. Transactions that are ended are repeated, as Temporal does.
  */
 export function byHand(installation: TestInstallation) {
   const { ledger, activities } = installation;
 
+  function tell(requestId: string, event: RequestEvent): Promise<AdvanceResult> {
+    return repeated(() => advanceRequest(ledger, { requestId, event }));
+  }
+
   async function planOf(requestId: string): Promise<Plan> {
-    return (await advanceRequest(ledger, { requestId, event: { kind: 'nudge', id: 'nudge' } })).plan;
+    return (await tell(requestId, { kind: 'nudge', id: 'nudge' })).plan;
+  }
+
+  function tryToOpen(order: OpenOrder): Promise<OpenResult> {
+    return repeated(() => openRequest(ledger, order));
   }
 
   async function orderOf(requestId: string, activity: EffectOrder['activity']): Promise<EffectOrder> {
@@ -51,7 +60,7 @@ export function byHand(installation: TestInstallation) {
   }
 
   function report(requestId: string, { id }: EffectOrder, outcome: EffectOutcome): Promise<AdvanceResult> {
-    return advanceRequest(ledger, { requestId, event: { kind: 'effect', id, outcome } });
+    return tell(requestId, { kind: 'effect', id, outcome });
   }
 
   async function carryOut(requestId: string, activity: EffectOrder['activity']): Promise<AdvanceResult> {
@@ -60,6 +69,8 @@ export function byHand(installation: TestInstallation) {
   }
 
   return {
+    /** Any event. */
+    tell,
     planOf,
     orderOf,
     /** The effect alone: its outcome is not told to the ledger. */
@@ -76,18 +87,20 @@ export function byHand(installation: TestInstallation) {
         await report(requestId, order, await perform(order));
       }
     },
+    /** May be refused. */
+    tryToOpen,
     async open(order: OpenOrder): Promise<Extract<OpenResult, { opened: true }>> {
-      const result = await openRequest(ledger, order);
+      const result = await tryToOpen(order);
       if (!result.opened) throw new Error(`${result.slug}: ${result.detail}`);
       return result;
     },
     command(requestId: string, command: Command): Promise<AdvanceResult> {
-      return giveCommand(ledger, { requestId, commandId: randomUUID(), command });
+      const commandId = randomUUID();
+      return repeated(() => giveCommand(ledger, { requestId, commandId, command }));
     },
     async decide(asked: DecisionAsked): Promise<AdvanceResult> {
       const decision = await signedDecision(installation, asked);
-      const event = { kind: 'decision', id: `decision:${decision.id}`, decision } as const;
-      return advanceRequest(ledger, { requestId: asked.requestId, event });
+      return tell(asked.requestId, { kind: 'decision', id: `decision:${decision.id}`, decision });
     },
     /** As the ledger has it, without touching it. */
     async stateOf(requestId: string): Promise<{ state: string; reason: string | null }> {

@@ -5,6 +5,7 @@ import { digestOfReview, signDecision } from '../../domain/decisions.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { findRequest } from '../../ledger/queries/requests.ts';
 import type { TestInstallation } from './installation.ts';
+import { repeated } from './repeated.ts';
 
 /** A valid new subject, changed where the test says so. */
 export function subject(change: Partial<NewSubject> = {}): NewSubject {
@@ -47,12 +48,12 @@ export function openOrder(kind: OpenOrder['kind'], change: Partial<OpenOrder> = 
   };
 }
 
-/** Opens and insists on success. */
+/** Opens, as often as its outcome is unknown, and insists on success. */
 export async function opened(
   installation: TestInstallation,
   order: OpenOrder,
 ): Promise<Extract<OpenResult, { opened: true }>> {
-  const result = await installation.gateway.open(order);
+  const result = await repeated(() => installation.gateway.open(order), 3);
   if (!result.opened) throw new Error(`${result.slug}: ${result.detail}`);
   return result;
 }
@@ -98,5 +99,6 @@ export async function decide(installation: TestInstallation, asked: DecisionAske
   const { kind, identityId } = await installation.ledger.prisma.request.findUniqueOrThrow({
     where: { id: asked.requestId },
   });
-  return installation.gateway.decide({ kind: kind as OpenOrder['kind'], identityId }, decision);
+  const target = { kind: kind as OpenOrder['kind'], identityId };
+  return repeated(() => installation.gateway.decide(target, decision), 3);
 }
