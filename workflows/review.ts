@@ -1,6 +1,6 @@
 import { drive } from './driver.ts';
 
 /** `review/<identity>`: the owner attests, security approves the scope anew, and what was held for want of it goes on. What happens, and in which order, is in its flow and in domain/flow. */
-export async function review(startRequestId?: string): Promise<void> {
-  await drive(startRequestId);
+export async function review(...requestIds: string[]): Promise<void> {
+  await drive(...requestIds);
 }
