@@ -4,6 +4,8 @@ import type { LedgerRestore } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { appendEvidence } from './evidence.ts';
 import { beginRuns, type Part } from './reconciliations.ts';
+import { SealerHeadUnreadable } from './sealerHead.ts';
+import { checkSignedHistory, EvidenceForked, SealerHeadMissing, type Sealing } from './sealerSteps.ts';
 
 export type { LedgerRestore };
 
@@ -52,6 +54,26 @@ export async function recordRestore(
       { chain: 'installation', kind: 'installation.restored', actor: 'system:sealer', at, data },
     ]);
   });
+}
+
+/**
+ * Effect: asked before a process acts on the ledger; one that was put back from a backup is observe-only from then on.
+ * @returns `unknown` where there is no usable head file: such a process cannot tell, and the sealer says what is wrong
+ * @throws whatever keeps the question from being answered: nothing may be carried out then
+ */
+export async function observeIfRestored(
+  ledger: Ledger,
+  sealing: Sealing,
+): Promise<'as signed' | 'restored' | 'unknown'> {
+  try {
+    await checkSignedHistory(sealing);
+    return 'as signed';
+  } catch (error) {
+    if (error instanceof SealerHeadMissing || error instanceof SealerHeadUnreadable) return 'unknown';
+    if (!(error instanceof EvidenceForked)) throw error;
+    await recordRestore(ledger, error.signed);
+    return 'restored';
+  }
 }
 
 export type Confirmation =

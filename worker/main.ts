@@ -21,10 +21,9 @@ import { parseFlow } from '../domain/flow/parse.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { ensureReconciliations, partsOf } from '../ledger/reconciliations.ts';
-import { recordRestore } from '../ledger/restore.ts';
+import { observeIfRestored, recordRestore } from '../ledger/restore.ts';
 import { runSealer } from '../ledger/sealer.ts';
 import { fileAnchor } from '../ledger/sealerAnchor.ts';
-import { checkSignedHistory, EvidenceForked } from '../ledger/sealerSteps.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { countedEffects, workerMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -84,12 +83,10 @@ const sealing = {
   keys: ledger.evidence,
   headFile: join(configuration.keys.directory, 'evidence-head'),
 };
-const onForked = (error: EvidenceForked) => recordRestore(ledger, error.signed);
 // Before anything of it is carried out: a ledger that was put back from a backup only observes.
-await checkSignedHistory(sealing).catch(async (error: unknown) => {
-  if (error instanceof EvidenceForked) await onForked(error);
-  logger.error({ err: error }, 'the signed history could not be confirmed');
-});
+const history = await observeIfRestored(ledger, sealing);
+if (history !== 'as signed')
+  logger.warn({ history }, 'the ledger was not confirmed to hold all that was signed: see docs/reconciliation.md');
 await ensureReconciliations(ledger, partsOf(configuration));
 const worker = await createWorker({
   connection,
@@ -125,7 +122,7 @@ const background = [
     ...(anchorFile === undefined ? {} : { anchor: fileAnchor(anchorFile) }),
     intervalMs: 250,
     signal: ending.signal,
-    onForked,
+    onForked: ({ signed }) => recordRestore(ledger, signed),
     onError: (error) => logger.error({ err: error }, 'evidence is not sealed; it is tried again'),
   }),
   dispatchOutbox({ ledger, starts, logger, intervalMs: 100, signal: ending.signal }),

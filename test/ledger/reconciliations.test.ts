@@ -1,5 +1,7 @@
+import { rmSync, writeFileSync } from 'node:fs';
 import { beforeEach, expect, test } from 'vitest';
-import { recordRestore, restoreInForce } from '../../ledger/restore.ts';
+import { observeIfRestored, recordRestore, restoreInForce } from '../../ledger/restore.ts';
+import { runSealer, sealOnce } from '../../ledger/sealer.ts';
 import { type EvidenceFixture, evidenceFixture } from './evidenceFixture.ts';
 
 /** What PostgreSQL refuses of findings and restores, and what is recorded once however often it is told. */
@@ -68,4 +70,34 @@ test('a restored ledger cannot resume before somebody confirmed with a reason, a
   expect(await restoreInForce(fixture.ledger)).toBeUndefined();
   await recordRestore(ledger, { ...signed, size: 8 });
   expect(await restoreInForce(fixture.ledger)).toMatchObject({ signedSize: 8n });
+});
+
+test('a process without a usable head file cannot tell, and a ledger as it was signed is not held', async () => {
+  const ledger = { prisma: fixture.ledger, evidence: fixture.keys, decisionKeys: {}, leaseMs: 1_000 };
+  await fixture.append({});
+  await sealOnce(fixture);
+  expect(await observeIfRestored(ledger, fixture)).toBe('as signed');
+  rmSync(fixture.headFile);
+  expect(await observeIfRestored(ledger, fixture)).toBe('unknown');
+  writeFileSync(fixture.headFile, 'no checkpoint');
+  expect(await observeIfRestored(ledger, fixture)).toBe('unknown');
+  expect(await restoreInForce(fixture.ledger)).toBeUndefined();
+});
+
+test('a sealer that finds another history than it signed has the ledger held before it tries again', async () => {
+  const other = await evidenceFixture();
+  const keys = { ...other.keys, ...fixture.keys };
+  for (let count = 0; count < 3; count += 1) await fixture.append({});
+  await sealOnce(fixture);
+  const ledger = { prisma: other.ledger, evidence: keys, decisionKeys: {}, leaseMs: 1_000 };
+  const ending = new AbortController();
+  await runSealer({
+    ...{ ledger: other.ledger, keys, headFile: fixture.headFile, intervalMs: 10, signal: ending.signal },
+    onError: () => undefined,
+    async onForked({ signed }) {
+      await recordRestore(ledger, signed);
+      ending.abort();
+    },
+  });
+  expect(await restoreInForce(other.ledger)).toMatchObject({ signedSize: 3n });
 });

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRequest } from '../../ledger/open.ts';
-import { confirmRestore, recordRestore, restoreInForce } from '../../ledger/restore.ts';
+import { confirmRestore, observeIfRestored, restoreInForce } from '../../ledger/restore.ts';
 import { sealOnce } from '../../ledger/sealer.ts';
-import { checkSignedHistory, EvidenceForked } from '../../ledger/sealerSteps.ts';
 import { secondsFromNow } from '../contract/issuers/issuerContract.ts';
 import { backUp } from '../setup/backup.ts';
 import { eventually } from '../setup/eventually.ts';
@@ -29,10 +28,7 @@ const admin = 'admin@tenure.example';
 
 /** What `worker/main.ts` does before it takes up any work. */
 async function startWorkerOf(parts: InstallationParts): Promise<() => Promise<void>> {
-  await checkSignedHistory(sealingOf(parts)).catch(async (error: unknown) => {
-    if (!(error instanceof EvidenceForked)) throw error;
-    await recordRestore(parts.ledger, error.signed);
-  });
+  await observeIfRestored(parts.ledger, sealingOf(parts));
   return parts.startWorker();
 }
 
