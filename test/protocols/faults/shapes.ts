@@ -27,6 +27,8 @@ export interface Shape {
   prepare(installation: TestInstallation): Promise<Subject>;
   /** Where the workflow must hang before `begin` goes on: the middle of a step. */
   readonly hangsAt?: Point;
+  /** The first step to interrupt, when another shape takes the same ones before it. */
+  readonly interruptedFrom?: string;
   /** @param hangs resolves when the workflow hangs at `hangsAt` */
   begin(installation: TestInstallation, subject: Subject, hangs: Promise<void>): Promise<void>;
   readonly ends: Ending;
@@ -103,6 +105,7 @@ export const revocation: Shape = {
 export const revocationUnderLease: Shape = {
   ...revocation,
   name: 'revocation under a running lease',
+  interruptedFrom: 'advance(nudge): ledger.transaction',
   async prepare(installation) {
     const subject = await nextOf(installation, await onboarded(installation), 'revocation');
     await setLeaseEnd(installation, subject, patienceMs / 1_000);

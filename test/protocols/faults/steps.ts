@@ -18,15 +18,19 @@ export async function stepsOf(
   await attendUntilFinal(installation, subject);
   const passed = stopTrace();
   hang?.release();
-  // Up to where it hangs, a fault would keep it from getting there.
-  const begins = passed.findIndex(({ step, when }) => step === shape.hangsAt?.step && when === shape.hangsAt.when) + 1;
-  const steps = passed.slice(begins).filter((point) => point.when === 'before' && isCertain(point));
+  const steps = passed.slice(beginOf(shape, passed)).filter((point) => point.when === 'before' && isCertain(point));
   return { steps, subject };
 }
 
-/** Several nudges may become one. */
+/** Up to where a shape hangs, a fault would keep it from getting there. */
+function beginOf({ hangsAt, interruptedFrom }: Shape, passed: readonly Point[]): number {
+  if (interruptedFrom !== undefined) return passed.findIndex(({ step }) => step === interruptedFrom);
+  return passed.findIndex(({ step, when }) => step === hangsAt?.step && when === hangsAt.when) + 1;
+}
+
+/** Several nudges may become one, and a slow machine finds a lease over before there was a timer for its end. */
 function isCertain({ step, occurrence }: Point): boolean {
-  return occurrence === 1 || !step.startsWith('advance(nudge)');
+  return !step.startsWith('advance(timer)') && (occurrence === 1 || !step.startsWith('advance(nudge)'));
 }
 
 /** Runs `work` on all items, so many at once: each fault gets its share of the machine before anything times out. */
