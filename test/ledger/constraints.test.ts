@@ -263,5 +263,6 @@ test('identities, credentials, requests, decisions and flow versions are never d
   await decide(requestId);
   for (const table of ['decision', 'credential', 'request', 'identity', 'flow_version']) {
     expect(await refusalOf(client, `DELETE FROM "${table}"`), table).toBe('never_changes');
+    expect(await refusalOf(client, `TRUNCATE "${table}" CASCADE`), table).toBe('never_changes');
   }
 });
