@@ -204,7 +204,7 @@ async function openAndCancel(installation: TestInstallation, subject: Subject, h
   await command(installation, subject, 'cancel');
 }
 
-async function acknowledgeServed(installation: TestInstallation, identityId: string): Promise<void> {
+export async function acknowledgeServed(installation: TestInstallation, identityId: string): Promise<void> {
   const { epoch } = await servedNow(installation, identityId);
   await acknowledge(installation.ledger, { identityId, epoch, consumer });
 }
