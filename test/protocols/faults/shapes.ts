@@ -194,7 +194,7 @@ export async function servedNow(
 }
 
 /** As an honest client: repeated under the same key until the outcome is known (promise 13). */
-async function open(installation: TestInstallation, subject: Subject): Promise<void> {
+export async function open(installation: TestInstallation, subject: Subject): Promise<void> {
   await eventually(() => opened(installation, subject.order), patienceMs);
 }
 
@@ -224,7 +224,7 @@ async function nextOf(
   return { ...subjectOf(openOrder(kind, { identityId })), served: [await servedNow(installation, identityId)] };
 }
 
-function subjectOf(order: OpenOrder): Subject {
+export function subjectOf(order: OpenOrder): Subject {
   return { identityId: order.identityId, order, workflowId: `${order.kind}/${order.identityId}`, served: [] };
 }
 
