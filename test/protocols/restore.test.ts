@@ -131,8 +131,10 @@ test('a ledger that is older than the signed head is observe-only from the start
 });
 
 test('observe-only, everything that differs is reported and nothing is repaired, issued or destroyed', async () => {
-  await untilLedgerClockPasses(after, new Date(Date.now() + 2 * leaseMs));
-  const runs = [...(await reconcile(after)), ...(await reconcile(after))];
+  const first = await reconcile(after);
+  // Past the patience with what is unknown: only the restore keeps it from being destroyed now.
+  await untilLedgerClockPasses(after, new Date(Date.now() + leaseMs + 200));
+  const runs = [...first, ...(await reconcile(after))];
   expect(runs.every(({ observeOnly, repaired }) => observeOnly && repaired === 0)).toBe(true);
   expect(await findingsOf(after, ids.rotated)).toEqual(['missing v1 open', 'unknown v2 open']);
   expect(await findingsOf(after, ids.rotating)).toEqual(['missing v1 open', 'unknown v2 open']);
