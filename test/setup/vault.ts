@@ -32,6 +32,7 @@ export async function startVault(say: (text: string) => void): Promise<{ vault: 
   const address = `http://${listen}`;
   await readyOrFailed(server, answers(address, server), 30_000);
   const [rootToken = ''] = server.lastLines().split('\n');
+  await readyOrFailed(server, knowsItsRoot({ address, rootToken }, server), 30_000);
   return { vault: await withTenureLogin({ address, rootToken }), stop: () => server.stop() };
 }
 
@@ -42,6 +43,19 @@ async function answers(address: string, server: ServerProcess): Promise<void> {
       () => false,
     );
     if (isUp) return;
+    await delay(50);
+  }
+}
+
+/** Vault calls itself healthy while its work after the unsealing still runs: until that is done it knows no token's namespace. */
+async function knowsItsRoot(
+  { address, rootToken }: Pick<VaultServer, 'address' | 'rootToken'>,
+  server: ServerProcess,
+): Promise<void> {
+  while (!server.hasEnded()) {
+    const response = await fetch(`${address}/v1/sys/mounts`, { headers: { 'x-vault-token': rootToken } });
+    await response.arrayBuffer();
+    if (response.ok) return;
     await delay(50);
   }
 }
