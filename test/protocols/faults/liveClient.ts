@@ -1,8 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { acknowledge } from '../../../ledger/acknowledge.ts';
 import type { TestInstallation } from '../../setup/installation.ts';
 import { login } from './login.ts';
-import { servedNow } from './shapes.ts';
+import { acknowledgeEpoch, servedNow } from './shapes.ts';
 
 export interface LiveClient {
   /** Logins that were refused, in words; none is ever expected. */
@@ -29,8 +28,7 @@ export function liveClient(installation: TestInstallation, identityId: string): 
       if (answer === 'refused') refused.push(`${identityId}: version ${served.version} of epoch ${served.epoch}`);
       epochs.add(served.epoch);
       // Only the epoch that is recorded as served can be acknowledged; until then the ledger says no, and it asks again.
-      if (isAcknowledging)
-        await acknowledge(installation.ledger, { identityId, epoch: served.epoch, consumer: 'pipeline:deploy' });
+      if (isAcknowledging) await acknowledgeEpoch(installation, identityId, served.epoch);
       await wait(betweenLoginsMs);
     }
   })();

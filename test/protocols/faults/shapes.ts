@@ -169,17 +169,18 @@ export async function requestOf(
   return { state: state as RequestState, owesDestroys, flowState: flowState as unknown as FlowState };
 }
 
-/** A repeat under a key of its own is another command: this one is given once. */
+/** As an honest client: repeated under the same key until the outcome is known; a refusal is an outcome. */
 export async function command(
   { ledger }: TestInstallation,
   { order }: Subject,
   verb: 'cancel' | 'rollback',
 ): Promise<void> {
-  const { verdict } = await giveCommand(ledger, {
+  const given = {
     requestId: order.requestId,
     commandId: randomUUID(),
     command: { do: verb, by: 'requester@tenure.example', reason: 'the tests want it' },
-  });
+  };
+  const { verdict } = await eventually(() => giveCommand(ledger, given), patienceMs);
   if (!verdict.accepted) throw new Error(`${verb} was refused: ${verdict.detail}`);
 }
 
@@ -206,7 +207,12 @@ async function openAndCancel(installation: TestInstallation, subject: Subject, h
 
 export async function acknowledgeServed(installation: TestInstallation, identityId: string): Promise<void> {
   const { epoch } = await servedNow(installation, identityId);
-  await acknowledge(installation.ledger, { identityId, epoch, consumer });
+  await acknowledgeEpoch(installation, identityId, epoch);
+}
+
+/** Repeated until the outcome is known: a transaction that hangs may hold the identity for a while. */
+export async function acknowledgeEpoch({ ledger }: TestInstallation, identityId: string, epoch: number): Promise<void> {
+  await eventually(() => acknowledge(ledger, { identityId, epoch, consumer }), patienceMs);
 }
 
 async function onboarded(installation: TestInstallation): Promise<string> {

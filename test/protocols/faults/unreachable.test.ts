@@ -6,7 +6,7 @@ import { Faults, type When } from '../../setup/faulty.ts';
 import { type TestInstallation, testInstallation } from '../../setup/installation.ts';
 import { unattendedFlows } from './flows.ts';
 import { login } from './login.ts';
-import { expectSound, untilQuiet, watch } from './outside.ts';
+import { expectReplayable, expectSound, expectWholeEvidence, untilQuiet, watch } from './outside.ts';
 import {
   acknowledgeServed,
   attendUntilFinal,
@@ -137,6 +137,8 @@ test('an issuer or store that fails for long leaves its request visibly retrying
   }
   expect(watching.wrong).toEqual([]);
   for (const { subject, shape, what } of cases) await expectSound(installation, subject, shape.ends, what);
+  await expectWholeEvidence(installation);
+  await expectReplayable(installation);
 }, 180_000);
 
 async function untilHealed(outage: Outage & { readonly subject: Subject }): Promise<void> {
