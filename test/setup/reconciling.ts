@@ -30,7 +30,7 @@ export async function reconcile({ ledger, activities }: Reconcilable): Promise<r
   const ids = runs.map(({ id }) => id);
   for (;;) {
     await activities.runDueWork();
-    const rows = await ledger.prisma.reconciliation.findMany({ where: { id: { in: ids } } });
+    const rows = await ledger.prisma.reconciliation.findMany({ where: { id: { in: ids } }, orderBy: { part: 'asc' } });
     if (rows.every(({ finishedAt }) => finishedAt !== null)) return rows as ReconciliationRun[];
     const error = rows.find(({ lastError }) => lastError !== null)?.lastError;
     if (error !== undefined) throw new Error(`The comparison failed: ${error}`);
