@@ -1,5 +1,6 @@
 import { createHash, type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import type { SignedDecision } from './flow/events.ts';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
 import type { ApprovalStage, RequestKind } from './flow/language.ts';
 import type { ReviewProposal } from './flow/review.ts';
@@ -26,18 +27,8 @@ export function digestOfReview(review: Review): string {
   return createHash('sha256').update(canonicalText(review)).digest('hex');
 }
 
-export interface UnsignedDecision {
-  readonly id: string;
-  readonly requestId: string;
-  readonly stage: string;
-  readonly revision: number;
-  readonly approverId: string;
-  readonly verdict: 'approve' | 'deny' | 'withdraw';
-  readonly digest: string;
-  readonly comment: string;
-  readonly decidedAt: string;
-  readonly keyId: string;
-}
+/** Everything that is signed. */
+export type UnsignedDecision = Omit<SignedDecision, 'signature'>;
 
 /** Ed25519 over the RFC 8785 form of every field but the signature, so that access to Temporal gives no power to approve. */
 export function signDecision<D extends UnsignedDecision>(
