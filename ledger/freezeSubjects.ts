@@ -36,6 +36,10 @@ const isThawed = Prisma.sql`EXISTS (
 /** A subject that no review has let go. */
 export const isFrozenSubject = Prisma.sql`(${isSubject} AND NOT ${isThawed})`;
 
+/** When `f` let `i` go: by a review, or as it was lifted; null while it holds. */
+export const endedAt = Prisma.sql`LEAST(f."liftedAt", (
+  SELECT s."thawedAt" FROM "freeze_subject" s WHERE s."freezeId" = f."id" AND s."identityId" = i."id"))`;
+
 /** The freeze holds this identity's issuance now. */
 export const holds = Prisma.sql`(f."liftedAt" IS NULL AND ${isFrozenSubject})`;
 

@@ -1,11 +1,11 @@
 import type { Facts, RequesterFacts } from '../domain/flow/facts.ts';
 import type { Flow, IdentityKind, RequestKind } from '../domain/flow/language.ts';
-import type { DecisionFacts, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
+import type { DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
-import type { Credential, Identity, Request } from '../prisma/generated/client.ts';
+import { type Credential, type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { flowVersion } from './flows.ts';
-import { holds } from './freezeSubjects.ts';
+import { endedAt, holds, isSubject } from './freezeSubjects.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 
 export interface Gathered {
@@ -28,6 +28,7 @@ interface Surroundings {
   decisions: DecisionFacts[];
   pauses: Hold[];
   freezes: Hold[];
+  endedHolds: EndedHold[];
   acknowledgedBy: string[];
   people: { id: string; active: boolean; groups: string[] }[];
   knownVerdict: unknown;
@@ -102,6 +103,7 @@ export async function gatherFacts(
       },
       decisions: around.decisions,
       holds: [...around.pauses, ...around.freezes],
+      endedHolds: around.endedHolds,
       acknowledgedBy: around.acknowledgedBy,
       leaseMs: ledger.leaseMs,
     },
@@ -135,6 +137,7 @@ async function surroundings(
       (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
            'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
          FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id} WHERE ${holds}) AS "freezes",
+      ${endedHolds(identity, request)} AS "endedHolds",
       (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
          WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy",
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
@@ -143,6 +146,18 @@ async function surroundings(
       (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince"`;
   if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
   return row;
+}
+
+/** Only the clock of a rotation's grace window asks for them. */
+function endedHolds(identity: Identity, request: Request): Prisma.Sql {
+  if (request.kind !== 'rotation') return Prisma.sql`'[]'::json`;
+  return Prisma.sql`(
+    SELECT coalesce(json_agg(json_build_object('since', h."since", 'until', h."until") ORDER BY h."since"), '[]') FROM (
+      SELECT "createdAt" AS "since", "liftedAt" AS "until" FROM "pause"
+        WHERE "requestId" = ${request.id} AND "liftedAt" IS NOT NULL
+      UNION ALL
+      SELECT f."createdAt", ${endedAt} FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id}
+        WHERE ${endedAt} > ${request.createdAt} AND ${isSubject}) h)`;
 }
 
 /** The facts guards read, of a request that exists or is about to. */

@@ -1,6 +1,7 @@
 import type { Approver } from '../decisions.ts';
 import { credentialTransitions } from '../states.ts';
 import type { AmendedSubject, SignedDecision } from './events.ts';
+import { endHolds } from './heldTime.ts';
 import type { Receipt } from './plan.ts';
 import type { CredentialFacts, LedgerFacts } from './state.ts';
 
@@ -118,10 +119,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
     case 'withdraw-decision':
       return { ...facts, decisions: facts.decisions.filter(({ id }) => id !== change.decisionId) };
     case 'resume':
-      return {
-        ...facts,
-        holds: facts.holds.filter((hold) => hold.kind !== 'pause' || !(change.all || hold.by === change.by)),
-      };
+      return endHolds(facts, (hold) => hold.kind === 'pause' && (change.all || hold.by === change.by));
     case 'pause':
       return {
         ...facts,
@@ -139,10 +137,9 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
     }
     case 'complete-review': {
       const { scopes, newOwner, thaws } = change;
-      const { guardFacts, parties, holds } = facts;
+      const { guardFacts, parties } = facts;
       return {
-        ...facts,
-        holds: holds.filter(({ id }) => !thaws.includes(id)),
+        ...endHolds(facts, ({ id }) => thaws.includes(id)),
         ...(scopes === undefined ? {} : { guardFacts: { ...guardFacts, subject: { ...guardFacts.subject, scopes } } }),
         ...(newOwner === undefined ? {} : { parties: { ...parties, ownerId: newOwner } }),
       };

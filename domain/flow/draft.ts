@@ -48,7 +48,7 @@ export class Draft {
   }
 
   /** Leaves out what is now undefined: an absent field says "not yet". */
-  clearEffect(...fields: ('graceEndsAt' | 'graceLeftMs')[]): void {
+  clearEffect(...fields: ('graceEndsAt' | 'graceCountedTo')[]): void {
     const entries = Object.entries(this.state.effect).filter(([field]) => !fields.includes(field as never));
     this.state = { ...this.state, effect: Object.fromEntries(entries) as unknown as EffectState };
   }

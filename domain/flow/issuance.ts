@@ -1,6 +1,7 @@
 import { type Draft, instant } from './draft.ts';
 import { durationMs } from './duration.ts';
 import { noteRefusal } from './freezeStops.ts';
+import { heldSince } from './heldTime.ts';
 import type { CreateResult, DestroyResult, EffectOrder, EffectOutcome, PromoteResult } from './plan.ts';
 import { reviewBy } from './review.ts';
 import { recheck } from './stages.ts';
@@ -157,7 +158,7 @@ function takePromote(draft: Draft, step: string, epoch: number, outcome: EffectO
   forgetFailures(draft, step);
   draft.change({ change: 'record-promote', version: current.version, epoch });
   if (credentialOf(draft, 'retiring') !== undefined) {
-    draft.clearEffect('graceLeftMs');
+    draft.clearEffect('graceCountedTo');
     draft.setEffect({ graceEndsAt: instant(draft.nowMs + durationMs(draft.flow.limits.grace)) });
   }
 }
@@ -181,18 +182,9 @@ export function recordDestroyed(draft: Draft, version: number, { receipt, afterL
 
 /** Retire: all consumers acknowledged this epoch, or the deadline passed with its clock never stopped by a hold. */
 function settleGrace(draft: Draft, retiring: CredentialFacts): void {
-  const { graceEndsAt, graceLeftMs } = draft.state.effect;
   const { holds, acknowledgedBy } = draft.facts;
   const { consumers } = draft.facts.guardFacts.subject;
-  if (holds.length > 0 && graceEndsAt !== undefined && graceLeftMs === undefined) {
-    const stoppedMs = Math.min(...holds.map(({ since }) => Date.parse(since)), draft.nowMs);
-    // A hold from before the window opened stops it at its beginning, and adds nothing to it.
-    const leftMs = Math.min(Date.parse(graceEndsAt) - stoppedMs, durationMs(draft.flow.limits.grace));
-    draft.setEffect({ graceLeftMs: Math.max(0, leftMs) });
-  } else if (holds.length === 0 && graceLeftMs !== undefined) {
-    draft.clearEffect('graceLeftMs');
-    draft.setEffect({ graceEndsAt: instant(draft.nowMs + graceLeftMs) });
-  }
+  if (holds.length === 0) giveBackHeldTime(draft);
   if (holds.some(({ kind }) => kind === 'pause')) return;
   // Nobody registered means nobody can acknowledge: the old credential then lives to the deadline.
   const isAcknowledged = consumers.length > 0 && consumers.every((consumer) => acknowledgedBy.includes(consumer));
@@ -202,6 +194,22 @@ function settleGrace(draft: Draft, retiring: CredentialFacts): void {
     const because = isAcknowledged ? 'all consumers acknowledged' : 'the grace window ended';
     draft.change({ change: 'destroy', version: retiring.version, because });
   }
+}
+
+/**
+ * The clock of a grace window stands still under a hold, also under one that came and went between two steps. A hold from
+ * before the window opened counts from its opening on.
+ */
+function giveBackHeldTime(draft: Draft): void {
+  const { graceEndsAt, graceCountedTo } = draft.state.effect;
+  if (graceEndsAt === undefined) return;
+  const endsMs = Date.parse(graceEndsAt);
+  const fromMs =
+    graceCountedTo === undefined ? endsMs - durationMs(draft.flow.limits.grace) : Date.parse(graceCountedTo);
+  const heldMs = heldSince(draft.facts.endedHolds, fromMs);
+  if (heldMs === 0) return;
+  draft.setEffect({ graceEndsAt: instant(endsMs + heldMs), graceCountedTo: instant(draft.nowMs) });
+  draft.note('request.grace-extended', { heldMs, graceEndsAt: instant(endsMs + heldMs) });
 }
 
 /** Rollback within the grace window: demote, then re-promote the old under the next epoch. Returns why not, or undefined. */
@@ -219,7 +227,7 @@ export function rollback(draft: Draft): string | undefined {
     epoch: draft.facts.identity.epoch + 1,
     expiresAt,
   });
-  draft.clearEffect('graceEndsAt', 'graceLeftMs');
+  draft.clearEffect('graceEndsAt', 'graceCountedTo');
   draft.setEffect({ rolledBack: !draft.state.effect.rolledBack });
   return undefined;
 }

@@ -25,8 +25,8 @@ export interface EffectState {
   readonly rolledBack: boolean;
   /** RFC 3339: when the old credential retires without waiting for acknowledgements. Absent until the promote is recorded. */
   readonly graceEndsAt?: string;
-  /** What was left of the grace window when a hold stopped its clock, ms. */
-  readonly graceLeftMs?: number;
+  /** RFC 3339: holds that ended by then have been given back to the grace window. Absent until one was. */
+  readonly graceCountedTo?: string;
   /** Revocation has begun: its transaction is done. */
   readonly revoked: boolean;
   /** The epoch whose tombstone the store was recorded to hold. */
@@ -86,6 +86,8 @@ export interface LedgerFacts {
   /** Of this request and revision, not withdrawn, oldest first. */
   readonly decisions: readonly DecisionFacts[];
   readonly holds: readonly Hold[];
+  /** Holds of this request that are over, since it was opened. They may overlap. */
+  readonly endedHolds: readonly EndedHold[];
   /** Consumers that acknowledged the identity's present epoch. */
   readonly acknowledgedBy: readonly string[];
   readonly leaseMs: number;
@@ -109,6 +111,12 @@ export interface DecisionFacts {
   readonly verdict: 'approve' | 'deny';
   /** As the directory knows the approver now. */
   readonly approver: Approver;
+}
+
+/** RFC 3339, both. */
+export interface EndedHold {
+  readonly since: string;
+  readonly until: string;
 }
 
 /** A reason why a request may not go on. */

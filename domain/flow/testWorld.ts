@@ -5,6 +5,7 @@ import { type Advance, advance, type FlowEvent } from './advance.ts';
 import { applyChange } from './changes.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import type { Facts } from './facts.ts';
+import { endHolds } from './heldTime.ts';
 import { reviewOf } from './judge.ts';
 import type { Flow } from './language.ts';
 import type { EffectOrder, EffectOutcome, Plan } from './plan.ts';
@@ -85,7 +86,7 @@ export class TestWorld {
   }
 
   thaw(): void {
-    this.facts = { ...this.facts, holds: this.facts.holds.filter(({ kind }) => kind !== 'freeze') };
+    this.facts = endHolds(this.facts, ({ kind }) => kind === 'freeze');
     this.take('thaw', { kind: 'nudge', id: 'nudge' });
   }
 
@@ -212,6 +213,7 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
     },
     decisions: [],
     holds: [],
+    endedHolds: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
   };

@@ -24,10 +24,11 @@ const responder = 'responder@tenure.example';
 const responder2 = 'responder-2@tenure.example';
 
 /** Of one identity, by its id: other tests of this file go on meanwhile. */
-async function freeze(identityId: string): Promise<{ lift(): Promise<void> }> {
+async function freeze(identityId: string): Promise<{ readonly id: string; lift(): Promise<void> }> {
   const order = { id: randomUUID(), identityIds: [identityId], integrations: [], reason: 'incident 12', by: responder };
   await repeated(() => openFreeze(installation.ledger, order));
   return {
+    id: order.id,
     lift: async () => {
       const lift = await repeated(() =>
         liftFreeze(installation.ledger, { id: order.id, by: responder2, reason: 'looked into' }),
@@ -116,26 +117,30 @@ test.concurrent('a grace window does not run while a freeze or a pause holds the
   const frozen = await freeze(identityId);
   await hand.carryOut(requestId, 'promote');
   const hourMs = 3_600_000;
-  const leftMs = async () => {
-    const { flowState } = await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } });
-    return (flowState as { effect: { graceLeftMs?: number } }).effect.graceLeftMs;
-  };
-  const { timer } = await hand.planOf(requestId);
-  expect(timer).toBeUndefined();
-  expect(await leftMs()).toBeLessThanOrEqual(hourMs);
-  const atFreezeMs = await leftMs();
-
+  expect((await hand.planOf(requestId)).timer).toBeUndefined();
   await frozen.lift();
-  const { timer: running } = await hand.planOf(requestId);
-  expect(running?.delayMs).toBe(atFreezeMs);
-  expect(await leftMs()).toBeUndefined();
+  const given = (await hand.planOf(requestId)).timer?.delayMs ?? 0;
+  expect(given).toBeLessThanOrEqual(hourMs);
 
   await hand.command(requestId, { do: 'pause', by: responder, reason: 'wait' });
-  const atPauseMs = await leftMs();
-  expect(atPauseMs).toBeLessThan(hourMs);
-  await hand.planOf(requestId);
+  expect((await hand.planOf(requestId)).timer).toBeUndefined();
   await hand.command(requestId, { do: 'resume', by: responder, reason: 'go', all: false });
-  expect((await hand.planOf(requestId)).timer?.delayMs).toBeLessThanOrEqual(Number(atPauseMs));
+  expect((await hand.planOf(requestId)).timer?.delayMs).toBeLessThanOrEqual(given);
+});
+
+test.concurrent('a freeze that was opened and lifted between two steps is given back to the grace window all the same', async () => {
+  const identityId = await onboarded();
+  const { requestId } = await rotate(identityId);
+  await hand.carryOutAll(requestId);
+  const promised = Date.parse((await hand.planOf(requestId)).timer?.dueAt ?? '');
+  const frozen = await freeze(identityId);
+  await frozen.lift();
+  const { createdAt, liftedAt } = await installation.ledger.prisma.freeze.findUniqueOrThrow({
+    where: { id: frozen.id },
+  });
+  const heldMs = Number(liftedAt) - Number(createdAt);
+  expect(heldMs).toBeGreaterThan(0);
+  expect(Date.parse((await hand.planOf(requestId)).timer?.dueAt ?? '') - promised).toBe(heldMs);
 });
 
 test.concurrent('a freeze of an integration holds every identity of it, whatever is opened on them', async () => {

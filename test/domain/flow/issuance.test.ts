@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { endHolds } from '../../../domain/flow/heldTime.ts';
 import {
   dayMs,
   failed,
@@ -225,11 +226,28 @@ test.each(['pause', 'freeze'] as const)(
     played.passTime(7 * dayMs);
     played.nudge();
     expect(played.credentials).toEqual(['v1 retiring', 'v2 current']);
-    played.edit((facts) => ({ ...facts, holds: [] }));
+    played.edit((facts) => endHolds(facts, () => true));
     played.nudge();
     expect(played.plan.timer?.delayMs).toBe(14 * hourMs);
   },
 );
+
+test('a freeze that no step saw stops the clock of a grace window all the same, and is given back once', () => {
+  const played = rotation();
+  played.settle();
+  played.passTime(10 * hourMs);
+  played.hold('freeze', 'ida');
+  played.passTime(20 * hourMs);
+  played.thaw();
+  played.fireTimer();
+  expect(played.credentials).toEqual(['v1 retiring', 'v2 current']);
+  expect(played.plan.timer?.delayMs).toBe(14 * hourMs);
+  played.passTime(hourMs);
+  played.nudge();
+  expect(played.plan.timer?.delayMs).toBe(13 * hourMs);
+  played.fireTimer();
+  expect(played.ordered).toEqual(['destroy-v1']);
+});
 
 test('under a freeze acknowledged consumers let the old credential retire; under a pause nothing retires', () => {
   for (const [kind, ordered] of [

@@ -5,6 +5,7 @@ import { type Advance, advance, type FlowEvent } from '../../../domain/flow/adva
 import { applyChange } from '../../../domain/flow/changes.ts';
 import type { Command, SignedDecision, Verdict } from '../../../domain/flow/events.ts';
 import type { Trigger } from '../../../domain/flow/facts.ts';
+import { endHolds } from '../../../domain/flow/heldTime.ts';
 import { reviewOf } from '../../../domain/flow/judge.ts';
 import type { Flow, Stage } from '../../../domain/flow/language.ts';
 import type { EffectOrder, EffectOutcome, Receipt } from '../../../domain/flow/plan.ts';
@@ -176,7 +177,7 @@ export class PlayedRequest {
   }
 
   thaw(): void {
-    this.facts = { ...this.facts, holds: this.facts.holds.filter(({ kind }) => kind !== 'freeze') };
+    this.facts = endHolds(this.facts, ({ kind }) => kind === 'freeze');
   }
 
   edit(change: (facts: LedgerFacts) => LedgerFacts): void {
@@ -285,6 +286,7 @@ function beginning(flow: Flow, trigger: Trigger): LedgerFacts {
     parties: { requesters: ['rui'], onBehalfOf: [], ownerId: 'ola', flowAuthor: 'ann' },
     decisions: [],
     holds: [],
+    endedHolds: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
   };

@@ -37,6 +37,7 @@ function reviewed(proposal: ReviewProposal | undefined, edit: Partial<LedgerFact
     parties: { requesters: ['rui'], onBehalfOf: [], ownerId: 'ola', flowAuthor: 'ann' },
     decisions: [],
     holds: [],
+    endedHolds: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
     ...edit,
