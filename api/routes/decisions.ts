@@ -3,6 +3,7 @@ import type { Verdict } from '../../contracts/events.ts';
 import { signDecision } from '../../domain/decisions.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { findVerdict, type RequestSituation } from '../../ledger/queries/requests.ts';
+import { recordRefusedDecision } from '../../ledger/refusedDecision.ts';
 import { requireMayGoOn } from '../../ledger/restore.ts';
 import type { Principal } from '../auth/principal.ts';
 import { eligibilityOf } from '../eligibility.ts';
@@ -80,7 +81,14 @@ export function decisionRoutes(deps: ApiDependencies): Route[] {
         const earlier = await earlierCall(deps, call);
         const known = earlier.kind === 'same' ? await recordedVerdict(deps, requestId, decisionId) : undefined;
         if (known === undefined) {
-          requireMayDecide(request, principal, body);
+          const refusal = refusalOf(request, principal, body);
+          if (refusal !== undefined) {
+            const { identityId } = request;
+            const reason = refusal.slug;
+            const who = { requestId, identityId, approverId: principal.id, decisionId };
+            await recordRefusedDecision(deps.ledger, { ...who, reason, at: deps.now() });
+            throw refusal;
+          }
           await requireMayGoOn(deps.ledger, requestId);
           await bindKey(deps, call);
         }
@@ -92,16 +100,21 @@ export function decisionRoutes(deps: ApiDependencies): Route[] {
   ];
 }
 
-/** Asked before signing: a refusal here writes nothing. What is counted is judged again under the request's lock. */
-function requireMayDecide(request: RequestSituation, principal: Principal, { verdict, revision }: DecisionBody): void {
+/** Asked before signing. What is counted is judged again under the request's lock. */
+function refusalOf(
+  request: RequestSituation,
+  principal: Principal,
+  { verdict, revision }: DecisionBody,
+): Problem | undefined {
   const standing = eligibilityOf(request, principal);
   const isWithdrawal = verdict === 'withdraw' && !standing.may && standing.slug === 'already-decided';
-  if (!standing.may && !isWithdrawal) throw new Problem(standing.slug, standing.detail);
+  if (!standing.may && !isWithdrawal) return new Problem(standing.slug, standing.detail);
   if (revision !== request.revision)
-    throw new Problem(
+    return new Problem(
       'revision-changed',
       `You decided on revision ${revision}; request ${request.id} is now at ${request.revision}. Read it again, then decide.`,
     );
+  return undefined;
 }
 
 async function submit(

@@ -2,10 +2,11 @@ import { createPublicKey } from 'node:crypto';
 import { type Approver, digestOfReview, isSignedBy, mayDecide, type Review } from '../decisions.ts';
 import type { ProblemSlug } from '../problems.ts';
 import { isFinalRequestState } from '../states.ts';
-import type { Draft } from './draft.ts';
+import { type Draft, instant } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
 import type { Receipt } from './plan.ts';
+import { approvalTimeoutMs, requestDeadlineMs } from './stages.ts';
 import type { LedgerFacts } from './state.ts';
 import { forgetFailures, retryNow } from './steps.ts';
 
@@ -52,7 +53,7 @@ export interface DecisionContext {
   readonly decisionKeys: Readonly<Record<string, string>>;
 }
 
-/** Signature, revision, exact content, eligibility, uniqueness: in this order, each with its own refusal. */
+/** Signature, revision, deadline, exact content, eligibility, uniqueness: in this order, each with its own refusal. */
 export function judgeDecision(draft: Draft, decision: SignedDecision, context: DecisionContext): Verdict {
   const { facts, stage } = draft;
   if (isFinalRequestState(draft.requestState)) {
@@ -78,6 +79,13 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
   }
   if (stage === undefined || !('approval' in stage) || stage.id !== decision.stage) {
     return refused('not-awaiting-approval', `Request ${facts.request.id} is not waiting at stage ${decision.stage}.`);
+  }
+  const deadlineMs = Math.min(approvalTimeoutMs(draft, stage), requestDeadlineMs(draft));
+  if (draft.nowMs >= deadlineMs) {
+    return refused(
+      'request-closed',
+      `Stage ${stage.id} of request ${facts.request.id} waited until ${instant(deadlineMs)}; your decision came after that.`,
+    );
   }
   if (decision.digest !== digestOfReview(reviewOf(draft))) {
     return refused('digest-mismatch', 'The digest is not of what this request shows now. Read it again, then decide.');

@@ -48,7 +48,7 @@ export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalSt
     return 'denied';
   }
   // The clock before the quorum: the deadline runs on under a hold, and an approval that came after it never counts.
-  if (draft.nowMs >= enteredMs + durationMs(approval.timeout.after)) {
+  if (draft.nowMs >= approvalTimeoutMs(draft, stage)) {
     if (approval.timeout.result === 'deny') draft.finish('denied', 'approval-timeout');
     else draft.finish('expired', 'approval-timeout');
     return 'denied';
@@ -56,11 +56,16 @@ export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalSt
   return isMet(draft, stage) ? 'passed' : 'waiting';
 }
 
+/** Until when this stage takes decisions, epoch ms. */
+export function approvalTimeoutMs(draft: Draft, stage: ApprovalStage): number {
+  return Date.parse(draft.state.enteredAt) + durationMs(stage.approval.timeout.after);
+}
+
 /** When this stage changes by itself, epoch ms: escalation first, then the time-out. */
 export function approvalDeadlineMs(draft: Draft, stage: ApprovalStage): number {
-  const { escalate, timeout } = stage.approval;
+  const { escalate } = stage.approval;
   const enteredMs = Date.parse(draft.state.enteredAt);
-  const deadlines = [enteredMs + durationMs(timeout.after)];
+  const deadlines = [approvalTimeoutMs(draft, stage)];
   if (escalate !== undefined && !draft.state.escalated) deadlines.push(enteredMs + durationMs(escalate.after));
   return Math.min(...deadlines);
 }

@@ -7,6 +7,7 @@ import { digestOfReview } from '../../domain/decisions.ts';
 import { apiFixture, emailOf, onboarding, type PersonName } from './apiFixture.ts';
 import { asked, decide, onboarded } from './onboarded.ts';
 
+const Timeline = z.object({ items: z.array(z.looseObject({ kind: z.string() })) });
 const Page = z.object({ items: z.array(RequestBody), nextCursor: z.string().nullable() });
 
 test('a retried call finds its own request, also when it was answered long ago', async () => {
@@ -95,12 +96,14 @@ test.each([
   ['requester', 'self-approval'],
   ['owner', 'self-approval'],
   ['stranger', 'not-eligible'],
-] as const)('%s may not approve: %s', async (person, slug) => {
+] as const)('%s may not approve: %s, and evidence keeps the attempt', async (person, slug) => {
   const api = await apiFixture();
   const request = await asked(api);
   const answer = await decide(api, person, request.id);
   expect([answer.status, answer.slug]).toEqual([403, slug]);
   expect(await api.ledger.prisma.decision.count()).toBe(0);
+  const { items } = (await api.as('security-1', `/v1/identities/${request.identityId}/timeline`)).as(Timeline);
+  expect(items.at(-1)).toMatchObject({ kind: 'decision.refused', requestId: request.id, data: { reason: slug } });
 });
 
 test('a decision on another revision or on other content than is shown is refused', async () => {

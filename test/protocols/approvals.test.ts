@@ -241,7 +241,8 @@ test('a time-out ends the request as its flow says, and an approval that comes a
     await fire(opened);
     expect(await hand.stateOf(opened.requestId)).toEqual({ state, reason: 'approval-timeout' });
     await untilLedgerClockPasses(installation, new Date(late.plan.timer?.dueAt ?? ''));
-    await hand.tell(tooLate, { kind: 'decision', id: `decision:${decision.id}`, decision });
+    const told = await hand.tell(tooLate, { kind: 'decision', id: `decision:${decision.id}`, decision });
+    expect(told.verdict).toMatchObject({ accepted: false, slug: 'request-closed' });
     expect(await hand.stateOf(tooLate)).toEqual({ state, reason: 'approval-timeout' });
     expect(
       await installation.ledger.prisma.credential.count({ where: { requestId: { in: [opened.requestId, tooLate] } } }),

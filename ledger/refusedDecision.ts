@@ -1,0 +1,24 @@
+import type { ProblemSlug } from '../domain/problems.ts';
+import type { Ledger } from './client.ts';
+import { appendEvidence } from './evidence.ts';
+
+/**
+ * Evidence of a decision that was refused before it was signed: who tried, on which request, and why not. Those that
+ * `advance` refuses have theirs in its transaction. Not idempotent: each attempt is one entry.
+ */
+export async function recordRefusedDecision(
+  { prisma, evidence }: Pick<Ledger, 'prisma' | 'evidence'>,
+  refusal: {
+    readonly requestId: string;
+    readonly identityId: string;
+    readonly approverId: string;
+    readonly decisionId: string;
+    readonly reason: ProblemSlug;
+    readonly at: Date;
+  },
+): Promise<void> {
+  const { requestId, identityId, approverId, decisionId, reason, at } = refusal;
+  const data = { event: `decision:${decisionId}`, reason };
+  const draft = { chain: `request/${requestId}`, kind: 'decision.refused', actor: approverId, requestId, identityId };
+  await prisma.$transaction((tx) => appendEvidence(tx, evidence, [{ ...draft, at, data }]));
+}
