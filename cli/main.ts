@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { registerCompletion } from './completion.ts';
+import { registerDeployment } from './deployment.ts';
 import { registerDoctor } from './doctor.ts';
 import { registerEvidence } from './evidence.ts';
 import { CommandFailed, exitCodeHelp, exitCodes } from './exitCodes.ts';
@@ -27,6 +28,7 @@ registerDoctor(program);
 registerEvidence(program);
 registerFlows(program);
 registerStore(program);
+registerDeployment(program);
 registerCompletion(program);
 
 // Subcommands do not inherit this from the program once they are attached.

@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { becomeProcess } from './becomeProcess.ts';
-import { CommandFailed } from './exitCodes.ts';
+import { useWorkerConfiguration } from './workerConfiguration.ts';
 
 /** `tenure store`: work on the stores that only an operator with the worker's configuration and keys can do. */
 export function registerStore(program: Command): void {
@@ -13,11 +11,8 @@ export function registerStore(program: Command): void {
     .command('rekey')
     .description('seal every value of the sealed stores under their current key, so that previous keys can go')
     .option('--config <file>', "the worker's tenure.yaml (default: TENURE_CONFIG, else ./tenure.yaml)")
-    .action(({ config = process.env['TENURE_CONFIG'] ?? 'tenure.yaml' }: { config?: string }) => {
-      const path = resolve(config);
-      if (!existsSync(path))
-        throw new CommandFailed('configuration', `There is no ${path}. Name the worker's configuration with --config.`);
-      process.env['TENURE_CONFIG'] = path;
+    .action(({ config }: { config?: string }) => {
+      useWorkerConfiguration(config);
       becomeProcess(fileURLToPath(new URL('../worker/rekey.ts', import.meta.url)), []);
     });
 }

@@ -92,6 +92,15 @@ const temporal = z.strictObject({
   apiKey: secret.optional(),
 });
 
+/** Who routes work between releases: docs/operating.md, "Upgrade". */
+const deployment = z.strictObject({
+  name: word.default('tenure').meta({ description: "The Worker Deployment's name: one for each namespace." }),
+  madeCurrentBy: z.enum(['operator', 'worker']).default('operator').meta({
+    description:
+      'Who moves work to another release: an operator (`tenure deployment make-current`), or each worker at its start, for an installation whose workers are replaced all at once.',
+  }),
+});
+
 const oidcProvider = z.strictObject({
   name: word,
   issuer: serverUrl,
@@ -200,6 +209,7 @@ export const configurationSchema = z.strictObject({
   temporal: temporal
     .optional()
     .meta({ description: 'Left out: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, … and the Temporal configuration file.' }),
+  deployment: deployment.prefault({}),
   keys: z.strictObject({ directory: path }),
   leaseSeconds: z
     .int()

@@ -25,6 +25,8 @@ export function generatedConfiguration({
     publicUrl: `http://127.0.0.1:${apiPort}`,
     database: { file: state.ledgerUrl },
     temporal: { address: temporal.address, namespace: temporal.namespace },
+    // One worker, replaced by the next start: of the same release or of another, newer or older.
+    deployment: { madeCurrentBy: 'worker' },
     keys: { directory: state.keys },
     leaseSeconds,
     oidc: [

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, type WorkflowBundle } from '@temporalio/worker';
 import { failureConverterPath } from '../configuration/dataConverter.ts';
+import { sourceDigest } from './sourceDigest.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const workflowsPath = join(root, 'workflows/index.ts');
@@ -18,7 +18,7 @@ const sources = ['workflows', 'contracts', 'package-lock.json'];
  * Options that concern workflow code (interceptors, converters) belong here, for they are ignored anywhere else.
  */
 export async function workflowBundle(): Promise<WorkflowBundle> {
-  const stamp = `// ${digestOfSources()}\n`;
+  const stamp = `// ${sourceDigest(sources)}\n`;
   if (existsSync(bundlePath)) {
     const kept = readFileSync(bundlePath, 'utf8');
     if (kept.startsWith(stamp)) return { code: kept };
@@ -34,23 +34,6 @@ export async function workflowBundle(): Promise<WorkflowBundle> {
   writeFileSync(draft, stamp + code);
   renameSync(draft, bundlePath);
   return { code: stamp + code };
-}
-
-function digestOfSources(): string {
-  const hash = createHash('sha256');
-  for (const source of sources) {
-    for (const file of filesOf(join(root, source))) hash.update(file.slice(root.length)).update(readFileSync(file));
-  }
-  return hash.digest('hex');
-}
-
-function filesOf(path: string): string[] {
-  if (!path.startsWith(root) || !existsSync(path)) return [];
-  if (path.endsWith('.json')) return [path];
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
 }
 
 const silent = (): void => undefined;

@@ -1,5 +1,5 @@
-import type { DataConverter } from '@temporalio/common';
-import { type NativeConnection, Worker } from '@temporalio/worker';
+import type { DataConverter, WorkerDeploymentVersion } from '@temporalio/common';
+import { type NativeConnection, Worker, type WorkerDeploymentOptions } from '@temporalio/worker';
 import type { Activities } from '../contracts/activities.ts';
 import { taskQueue } from '../contracts/names.ts';
 import { noTraceSinks, type Tracing } from '../observability/tracing.ts';
@@ -8,23 +8,28 @@ import { workflowBundle } from './bundle.ts';
 /**
  * The worker of the one task queue. Two cores carry it; scale out by starting more processes.
  * @param dataConverter of `configuration/dataConverter.ts`, as every client's
+ * @param version of `deploymentVersion.ts`; Temporal gives it work once it is current (`deploymentRouting.ts`). Left out:
+ *   unversioned, for tests that have one worker only
  * @param tracing left out: spans of traced runs are dropped
  * @param activities everything `contracts/activities.ts` names, so that a forgotten one does not compile
  */
 export async function createWorker({
   tracing,
+  version,
   ...options
 }: {
   readonly connection: NativeConnection;
   readonly namespace: string;
   readonly dataConverter: DataConverter;
   readonly activities: Activities;
+  readonly version?: WorkerDeploymentVersion;
   readonly tracing?: Pick<Tracing, 'worker' | 'sinks'> | undefined;
 }): Promise<Worker> {
   return Worker.create({
     ...options,
     taskQueue,
     workflowBundle: await workflowBundle(),
+    ...(version === undefined ? {} : { workerDeploymentOptions: versioned(version) }),
     interceptors: tracing?.worker ?? {},
     sinks: tracing?.sinks ?? noTraceSinks,
     maxCachedWorkflows: 500,
@@ -34,4 +39,9 @@ export async function createWorker({
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
   });
+}
+
+/** Each workflow says for itself how it moves between versions; one that forgets goes on with the newest. */
+function versioned(version: WorkerDeploymentVersion): WorkerDeploymentOptions {
+  return { version, useWorkerVersioning: true, defaultVersioningBehavior: 'AUTO_UPGRADE' };
 }

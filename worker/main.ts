@@ -28,6 +28,8 @@ import { startMetrics } from '../observability/metrics.ts';
 import { countedEffects, workerMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { createWorker } from './createWorker.ts';
+import { settleCurrent } from './deploymentRouting.ts';
+import { deploymentVersion } from './deploymentVersion.ts';
 import { dispatchOutbox } from './dispatchOutbox.ts';
 import { ensureLifecycleSchedule } from './lifecycleSchedule.ts';
 
@@ -50,6 +52,7 @@ if (drifted.length > 0)
 const issuers = createIssuers({ configuration, installationId: ledger.installation.id });
 const stores = createStores({ configuration, prisma: ledger.prisma });
 const { namespace, connectionOptions } = temporalConnection(configuration, process.env);
+const version = deploymentVersion(configuration.deployment.name);
 Runtime.install({
   logger: new DefaultLogger('WARN', ({ level, message, meta }) => logger.warn({ level, ...meta }, message)),
 });
@@ -92,6 +95,7 @@ const worker = await createWorker({
   connection,
   namespace,
   dataConverter: converter,
+  version,
   tracing,
   activities: {
     ...ledgerActivities(ledger),
@@ -112,7 +116,8 @@ const worker = await createWorker({
   },
 });
 workerMetrics(metrics.registry, () => worker.getStatus());
-await ensureLifecycleSchedule(new Client({ connection, namespace, dataConverter: converter }));
+const client = new Client({ connection, namespace, dataConverter: converter });
+await ensureLifecycleSchedule(client);
 
 const ending = new AbortController();
 const { anchorFile } = configuration.evidence;
@@ -130,9 +135,12 @@ const background = [
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => shutdown());
 process.once('disconnect', () => shutdown());
-logger.info('worker ready');
 
-await worker.run();
+const running = worker.run();
+await Promise.race([running, settled()]);
+if (worker.getState() === 'RUNNING') logger.info({ buildId: version.buildId }, 'worker ready');
+
+await running;
 ending.abort();
 await Promise.all(background);
 await metrics.close();
@@ -146,6 +154,24 @@ for (const adapters of [issuers, stores]) {
 await ledger.close();
 // The disconnect listener would otherwise keep a parent's channel, and with it this process, open.
 if (process.connected) process.disconnect();
+
+/** It polls already: Temporal makes a version current only when it has seen its workers. */
+async function settled(): Promise<void> {
+  const place = { service: client.workflowService, namespace, deploymentName: version.deploymentName };
+  const { madeCurrentBy } = configuration.deployment;
+  const signal = ending.signal;
+  const isCurrent = await settleCurrent(place, { ...version, madeCurrentBy, patienceMs: 60_000, signal }).catch(
+    (error: unknown) => {
+      if (!signal.aborted) throw error;
+      return true;
+    },
+  );
+  if (!isCurrent)
+    logger.warn(
+      version,
+      'this version is not current: it is given nothing new until `tenure deployment make-current` says so (docs/operating.md, Upgrade)',
+    );
+}
 
 /** Asks the worker to finish what it holds; the lines after `run` then close the rest. */
 function shutdown(): void {

@@ -1,3 +1,4 @@
+import { setWorkflowOptions } from '@temporalio/workflow';
 import { runDueWork } from './activityProxies.ts';
 
 /** At most this many batches a run: the schedule starts the next one a minute later. */
@@ -10,3 +11,6 @@ export async function lifecycle(): Promise<void> {
     if (handled === 0) return;
   }
 }
+
+// It ends within minutes, in any case at its run timeout: a run stays with the code that began it.
+setWorkflowOptions({ versioningBehavior: 'PINNED' }, lifecycle);

@@ -35,7 +35,14 @@ test('whatever API, worker and re-keying import is copied too', () => {
     for (const [, path = ''] of text.matchAll(/(?:from|import|import\(|new URL\()\s*'(\.\.?\/[^']+)'/g))
       visit(relative(root, join(root, dirname(file), path)));
   };
-  for (const entry of ['api/main.ts', 'worker/main.ts', 'worker/rekey.ts', 'workflows/tracing.ts']) visit(entry);
+  for (const entry of [
+    'api/main.ts',
+    'worker/main.ts',
+    'worker/rekey.ts',
+    'worker/deploymentCommand.ts',
+    'workflows/tracing.ts',
+  ])
+    visit(entry);
   expect(reached.size).toBeGreaterThan(150);
   const isCopied = (file: string) =>
     // Generated in the image itself.

@@ -17,7 +17,12 @@ import type { Activities, LedgerActivities } from '../../contracts/activities.ts
 import type { Ledger } from '../../ledger/client.ts';
 import { type OpenedLedger, openLedger } from '../../ledger/openLedger.ts';
 import { createWorker } from '../../worker/createWorker.ts';
+import { makeCurrent } from '../../worker/deploymentRouting.ts';
+import { deploymentVersion } from '../../worker/deploymentVersion.ts';
 import { dispatchOutbox } from '../../worker/dispatchOutbox.ts';
+
+const version = deploymentVersion('tenure');
+const { deploymentName } = version;
 
 // The faults of the tests make the SDK warn of what they are meant to do.
 Runtime.install({
@@ -106,11 +111,14 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
 
   async function startWorker(): Promise<() => Promise<void>> {
     const native = await NativeConnection.connect({ address });
-    const worker = await createWorker({ connection: native, namespace, dataConverter: converter, activities });
+    const worker = await createWorker({ connection: native, namespace, dataConverter: converter, version, activities });
     const ending = new AbortController();
     const logger = pino({ level: 'silent' });
     const outbox = dispatchOutbox({ ledger, starts: gateway, logger, intervalMs: 50, signal: ending.signal });
     const running = worker.run();
+    await makeCurrent({ service: connection.workflowService, namespace, deploymentName }, version.buildId, {
+      patienceMs: 60_000,
+    });
     return async () => {
       ending.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
