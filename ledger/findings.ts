@@ -4,6 +4,7 @@ import { idFromBytes } from '../domain/ids.ts';
 import type { Difference, KnownIdentity } from '../domain/reconciliation.ts';
 import type { ReconciliationFinding } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
+import { databaseClock } from './databaseClock.ts';
 import { appendEvidence, type EvidenceDraft } from './evidence.ts';
 import { knownIdentities } from './knownIdentities.ts';
 import type { Part, ReconciliationRun } from './reconciliations.ts';
@@ -220,10 +221,4 @@ function evidenceOf(
     at,
     data: { ...data, part, name, finding: kind, ...(version === 0 ? {} : { version }) },
   };
-}
-
-async function databaseClock(tx: Transaction): Promise<Date> {
-  const [row] = await tx.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS "now"`;
-  if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
-  return row.now;
 }

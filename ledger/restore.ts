@@ -2,6 +2,7 @@ import type { FlowEvent } from '../domain/flow/advance.ts';
 import { idFromKey } from '../domain/ids.ts';
 import type { LedgerRestore } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
+import { databaseClock } from './databaseClock.ts';
 import { appendEvidence } from './evidence.ts';
 import { beginRuns, type Part } from './reconciliations.ts';
 import { SealerHeadUnreadable } from './sealerHead.ts';
@@ -178,12 +179,6 @@ export async function requireMayGoOn({ prisma }: Pick<Ledger, 'prisma'>, request
       SELECT 1 FROM "request" WHERE "id" = ${requestId} AND "kind" = 'revocation'
         AND "createdAt" >= r."detectedAt") LIMIT 1`;
   if (held !== undefined) throw new LedgerRestored(`request ${requestId}`);
-}
-
-async function databaseClock(tx: Transaction): Promise<Date> {
-  const [row] = await tx.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS "now"`;
-  if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
-  return row.now;
 }
 
 /** The ledger is observe-only: nothing was changed. Goes on by itself once it has resumed. */
