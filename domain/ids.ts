@@ -10,7 +10,15 @@ const namespace = Buffer.from('6f1c7d0e42b94b0f9d3a5e8c17a2f460', 'hex');
  * @returns 26 characters of a-z and 2-7: UUIDv5 (RFC 9562) in base32 (RFC 4648 §6) without padding
  */
 export function idFromKey(
-  purpose: 'identity' | 'request' | 'freeze' | 'decision' | 'command' | 'reconciliation' | 'restore',
+  purpose:
+    | 'identity'
+    | 'request'
+    | 'freeze'
+    | 'decision'
+    | 'command'
+    | 'reconciliation'
+    | 'restore'
+    | 'mass-revocation',
   { principal, key }: { principal: string; key: string },
 ): string {
   // JSON keeps the parts apart: ("a", "bc") and ("ab", "c") are different names.

@@ -1,10 +1,13 @@
 import { durationMs } from '../domain/flow/duration.ts';
 import { type FreezeMode, type FreezeSelector, freezeSelector, namedBy } from '../domain/freezeSelector.ts';
 import type { Freeze } from '../prisma/generated/client.ts';
-import { freezeLock, type Ledger, type Transaction } from './client.ts';
+import { freezeLock, type Ledger } from './client.ts';
+import { databaseClock } from './databaseClock.ts';
 import { setDue } from './dueWork.ts';
 import { appendEvidence } from './evidence.ts';
 import { isSubject } from './freezeSubjects.ts';
+import { letGoWaiting } from './massRevocationSubjects.ts';
+import { openMassRevocation } from './massRevocations.ts';
 import { enqueue } from './outbox.ts';
 import { type UnreviewedSubject, unreviewedSubjects } from './queries/freezes.ts';
 
@@ -91,6 +94,12 @@ export type Lift =
     }
   | {
       readonly lifted: false;
+      readonly slug: 'mass-revocation-running';
+      readonly detail: string;
+      readonly massRevocationId: string;
+    }
+  | {
+      readonly lifted: false;
       readonly slug: 'exit-criteria-open';
       readonly detail: string;
       /** How many subjects no review has let go, and the first of them. */
@@ -105,7 +114,10 @@ export interface LiftOrder {
   readonly onlyIfReviewed?: boolean;
 }
 
-/** Effect: the freeze holds no more. Another responder than the one who opened it, with a recorded reason. */
+/**
+ * Effect: the freeze holds no more. Another responder than the one who opened it, with a recorded reason. Refused while a
+ * mass revocation of it runs; of a paused one, whatever it has not begun is let go.
+ */
 export async function liftFreeze(ledger: Ledger, { id, by, reason, onlyIfReviewed = false }: LiftOrder): Promise<Lift> {
   return ledger.prisma.$transaction(async (tx): Promise<Lift> => {
     const [freeze] = await tx.$queryRaw<Freeze[]>`SELECT * FROM "freeze" WHERE "id" = ${id} FOR UPDATE`;
@@ -126,9 +138,12 @@ export async function liftFreeze(ledger: Ledger, { id, by, reason, onlyIfReviewe
         detail: `${by} opened freeze ${id}; another responder must lift it.`,
       };
     }
+    const massRevocation = await openMassRevocation(tx, id);
+    if (massRevocation?.pausedAt === null) return massRevocationRunning(id, massRevocation.id);
     const unreviewed = await unreviewedSubjects(tx, id);
     const isOverride = unreviewed.count > 0;
     if (isOverride && onlyIfReviewed) return exitCriteriaOpen(id, unreviewed);
+    const notRevoked = massRevocation === undefined ? 0 : await letGoWaiting(tx, massRevocation.id);
     const liftedAt = await databaseClock(tx);
     const lifted = await tx.freeze.update({
       where: { id },
@@ -141,12 +156,23 @@ export async function liftFreeze(ledger: Ledger, { id, by, reason, onlyIfReviewe
         kind: 'freeze.lifted',
         actor: by,
         at: liftedAt,
-        data: { freezeId: id, reason, unreviewed: unreviewed.count },
+        data: { freezeId: id, reason, unreviewed: unreviewed.count, ...(notRevoked === 0 ? {} : { notRevoked }) },
       },
     ]);
     await enqueue(tx, { kind: 'nudge-frozen', freezeId: id });
     return { lifted: true, freeze: lifted };
   });
+}
+
+function massRevocationRunning(id: string, massRevocationId: string): Lift {
+  return {
+    lifted: false,
+    slug: 'mass-revocation-running',
+    detail:
+      `Mass revocation ${massRevocationId} is revoking what freeze ${id} holds. Wait for it to close, or pause it ` +
+      `(POST /v1/freezes/${id}/revocations/${massRevocationId}/pause): a lift then lets go of whatever it has not begun.`,
+    massRevocationId,
+  };
 }
 
 function exitCriteriaOpen(
@@ -191,12 +217,6 @@ export async function requestsOfFreeze(
     WHERE f."id" = ${freezeId} AND ${isSubject}
     ORDER BY r."id" LIMIT ${limit}`;
   return rows.map(({ id }) => id);
-}
-
-async function databaseClock(tx: Transaction): Promise<Date> {
-  const [row] = await tx.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS "now"`;
-  if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
-  return row.now;
 }
 
 /** Ends whoever holds the freeze lock of this database: their transactions roll back, and will see the freeze. */

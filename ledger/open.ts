@@ -17,19 +17,23 @@ import { reviewObstacle } from './reviewObstacle.ts';
 
 type Refusal = Extract<OpenResult, { opened: false }>;
 
+/** Runs around an opening, in its transaction; a refusal rolls everything back. */
+export type Within = (tx: Transaction, open: () => Promise<OpenResult>) => Promise<OpenResult>;
+
 /**
  * Stores a request and takes its first step, in one transaction. Idempotent by (principal, Idempotency-Key): a repeated
  * order finds its request, also a finished one; another body under the same key is refused. On a refusal nothing is written.
  * @param atOnce a responder's revocation: its transaction runs now, whatever the flow's stages
+ * @param within what else the transaction asks before it opens, and writes after
  */
 export async function openRequest(
   ledger: Ledger,
   order: OpenOrder,
-  { atOnce = false }: { atOnce?: boolean } = {},
+  { atOnce = false, within = (_tx, open) => open() }: { atOnce?: boolean; within?: Within } = {},
 ): Promise<OpenResult> {
   try {
     return await issuingTransaction(ledger, async (tx) => {
-      const result = await openWithin(tx, ledger, order, atOnce);
+      const result = await within(tx, () => openWithin(tx, ledger, order, atOnce));
       // The claim of the key must not outlive the refusal.
       if (!result.opened) throw new Refused(result);
       return result;

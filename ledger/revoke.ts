@@ -1,6 +1,6 @@
 import type { OpenOrder, OpenResult } from '../domain/flow/open.ts';
 import type { Ledger } from './client.ts';
-import { openRequest } from './open.ts';
+import { openRequest, type Within } from './open.ts';
 
 /**
  * A responder's revocation, Temporal up or down: request and transaction at once, in one commit. From then on nothing of
@@ -10,6 +10,7 @@ import { openRequest } from './open.ts';
 export async function revokeNow(
   ledger: Ledger,
   order: OpenOrder & { readonly kind: 'revocation' },
+  within?: Within,
 ): Promise<OpenResult> {
-  return openRequest(ledger, order, { atOnce: true });
+  return openRequest(ledger, order, { atOnce: true, ...(within === undefined ? {} : { within }) });
 }

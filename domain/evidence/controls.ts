@@ -26,6 +26,7 @@ const bySubject: ReadonlyMap<string, readonly string[]> = new Map([
   ['request', [permissionsManaged, perRequestDecision]],
   ['decision', [permissionsManaged, perRequestDecision, owasp.overprivileged]],
   ['freeze', [boundaryProtection, identitiesManaged, owasp.vulnerableThirdParty]],
+  ['mass-revocation', [boundaryProtection, identitiesManaged, owasp.improperOffboarding]],
   ['acknowledgement', [identitiesManaged, owasp.longLivedSecrets]],
   ['flow', [permissionsManaged, owasp.environmentIsolation]],
   ['installation', [identitiesManaged]],

@@ -5,7 +5,7 @@ import { isFinalRequestState } from '../states.ts';
 import { type Draft, instant } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
-import type { Receipt } from './plan.ts';
+import { type Receipt, resolvedByHand } from './plan.ts';
 import { approvalTimeoutMs, requestDeadlineMs } from './stages.ts';
 import type { LedgerFacts } from './state.ts';
 import { forgetFailures, retryNow } from './steps.ts';
@@ -190,7 +190,7 @@ function resolve(draft: Draft, command: Extract<Command, { do: 'resolve' }>): Ve
   const until = credential.expiresAt ?? credential.leaseEndsAt;
   const receipt: Receipt = {
     method: 'unverifiable',
-    because: `resolved by a person: ${command.reason}`,
+    because: `${resolvedByHand}${command.reason}`,
     at: draft.facts.guardFacts.now,
     stillUsable:
       Date.parse(until) > draft.nowMs

@@ -62,6 +62,9 @@ export interface DestroyInput {
   readonly version: number;
 }
 
+/** How a receipt's `because` begins when a person vouched for the destroy; the person's reason follows. */
+export const resolvedByHand = 'resolved by a person: ';
+
 export type ReceiptMethod = 'tried' | 'absent' | 'unverifiable';
 /** Promise 10. */
 export interface Receipt {

@@ -1,0 +1,203 @@
+import { createHash } from 'node:crypto';
+import { idFromKey } from '../domain/ids.ts';
+import type { RevocationPace } from '../domain/massRevocation.ts';
+import { type MassRevocation, Prisma } from '../prisma/generated/client.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { closeFinished } from './massRevocationClose.ts';
+import { gatherSubjects, isStuck, settleFinished, standingOf } from './massRevocationSubjects.ts';
+import { revokeNow } from './revoke.ts';
+
+/**
+ * The driver of mass revocations: rows in, rows out, so that whoever is killed between two statements has lost nothing.
+ * Several workers may step at once: one of them plans, all of them begin what is planned.
+ */
+
+/** Held by whoever plans, so that limits are counted once. */
+const planningLock = 7_305_808_869_231_004n;
+/** Late matches are frozen meanwhile, so that finding them may take a moment. */
+const gatherEvery = '5 seconds';
+const openedAtOnce = 4;
+const batchSize = 40;
+
+/** What one step found and did. */
+export interface MassRevocationStep {
+  /** Open ones: with none, nothing was to be done. */
+  readonly open: number;
+  readonly begun: number;
+}
+
+/**
+ * Effect: settles what has finished, begins as many revocations as the issuers' limits allow, closes what is complete. Call
+ * it again and again. Idempotent: what was begun is begun once, whoever calls.
+ * @param paceOf the limits of an issuer, by its name
+ * @param onError told of a revocation that could not be opened for a reason that is no refusal; it is tried again
+ */
+export async function stepMassRevocations(
+  ledger: Ledger,
+  paceOf: (issuer: string) => RevocationPace,
+  onError: (error: unknown, what: string) => void,
+): Promise<MassRevocationStep> {
+  const open = await ledger.prisma.massRevocation.count({ where: { closedAt: null } });
+  if (open === 0) return { open, begun: 0 };
+  await plan(ledger, paceOf);
+  const planned = await claimPlanned(ledger);
+  let begun = 0;
+  for (let first = 0; first < planned.length; first += openedAtOnce) {
+    const results = await Promise.all(
+      planned.slice(first, first + openedAtOnce).map((subject) =>
+        begin(ledger, subject).catch(async (error: unknown) => {
+          onError(error, `revocation of identity ${subject.identityId}`);
+          await noteFailure(ledger, subject, error instanceof Error ? error.name : 'Error');
+          return false;
+        }),
+      ),
+    );
+    begun += results.filter(Boolean).length;
+  }
+  return { open, begun };
+}
+
+type Open = MassRevocation & { readonly mayAct: boolean; readonly isGatherDue: boolean };
+
+/** Settling, gathering, reserving and closing, in one transaction that no other worker's overlaps. */
+async function plan(ledger: Ledger, paceOf: (issuer: string) => RevocationPace): Promise<void> {
+  await ledger.prisma.$transaction(
+    async (tx) => {
+      const [lock] = await tx.$queryRaw<{ isOurs: boolean }[]>`
+        SELECT pg_try_advisory_xact_lock(${planningLock}) AS "isOurs"`;
+      if (lock?.isOurs !== true) return;
+      // Locked against a pause or lift that would be overlooked. What a restored ledger still knew waits until it may act.
+      const open = await tx.$queryRaw<Open[]>`
+        SELECT m.*, f."liftedAt" IS NULL AND m."pausedAt" IS NULL AS "mayAct",
+          f."liftedAt" IS NULL AND m."gatheredAt" <= statement_timestamp() - ${gatherEvery}::interval AS "isGatherDue"
+        FROM "mass_revocation" m JOIN "freeze" f ON f."id" = m."freezeId"
+        WHERE m."closedAt" IS NULL AND NOT EXISTS (
+          SELECT FROM "ledger_restore" r WHERE r."resumedAt" IS NULL AND r."detectedAt" > m."createdAt")
+        ORDER BY m."createdAt", m."id" FOR UPDATE OF m`;
+      await settleFinished(tx);
+      for (const row of open) if (row.isGatherDue) await gatherSubjects(tx, row);
+      await reserve(
+        tx,
+        open.filter(({ mayAct }) => mayAct).map(({ id }) => id),
+        paceOf,
+      );
+      for (const row of open) await closeFinished(tx, ledger, row);
+    },
+    { timeout: 15_000, maxWait: 2_000 },
+  );
+}
+
+/** Effect: as many waiting subjects as each issuer's limits leave room for are begun, the most exposed first. */
+async function reserve(
+  tx: Transaction,
+  massRevocationIds: readonly string[],
+  paceOf: (issuer: string) => RevocationPace,
+): Promise<void> {
+  const ids = Prisma.sql`${[...massRevocationIds]}::text[]`;
+  const waiting = await tx.$queryRaw<{ issuer: string }[]>`
+    SELECT DISTINCT "issuer" FROM "mass_revocation_subject" WHERE "state" = 'waiting' AND "massRevocationId" = ANY(${ids})`;
+  for (const { issuer } of waiting) {
+    const { concurrency, perSecond } = paceOf(issuer);
+    await tx.$executeRaw`
+      UPDATE "mass_revocation_subject" s SET "state" = 'begun', "begunAt" = clock_timestamp(), "nextAttemptAt" = clock_timestamp()
+      WHERE ("massRevocationId", "identityId") IN (
+        SELECT "massRevocationId", "identityId" FROM "mass_revocation_subject"
+        WHERE "state" = 'waiting' AND "issuer" = ${issuer} AND "massRevocationId" = ANY(${ids})
+        ORDER BY "exposure", "identityId", "massRevocationId"
+        LIMIT greatest(0, least(
+          ${concurrency} - (SELECT count(*) FROM "mass_revocation_subject" s LEFT JOIN "request" r ON r."id" = s."requestId"
+            WHERE s."state" = 'begun' AND s."issuer" = ${issuer} AND NOT ${isStuck}),
+          ${perSecond} - (SELECT count(*) FROM "mass_revocation_subject"
+            WHERE "issuer" = ${issuer} AND "begunAt" > statement_timestamp() - interval '1 second'))))`;
+  }
+}
+
+interface Planned extends Pick<MassRevocation, 'freezeId' | 'reason' | 'startedBy'> {
+  readonly massRevocationId: string;
+  readonly identityId: string;
+}
+
+/** Claims what is begun and not open yet; claiming pushes the next attempt, by as much as it has failed before. */
+async function claimPlanned({ prisma }: Ledger): Promise<readonly Planned[]> {
+  return prisma.$queryRaw<Planned[]>`
+    UPDATE "mass_revocation_subject" s SET
+      "nextAttemptAt" = clock_timestamp() + make_interval(secs => least(5 * power(2, s."attempts"), 300))
+    FROM "mass_revocation" m
+    WHERE m."id" = s."massRevocationId" AND (s."massRevocationId", s."identityId") IN (
+      SELECT "massRevocationId", "identityId" FROM "mass_revocation_subject"
+      WHERE "state" = 'begun' AND "requestId" IS NULL AND "nextAttemptAt" <= statement_timestamp()
+      ORDER BY "begunAt" LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)
+    RETURNING s."massRevocationId", s."identityId", m."freezeId", m."reason", m."startedBy"`;
+}
+
+type Fate = 'paused' | 'revoked' | 'let-go';
+
+/**
+ * Effect: the responder's revocation of one identity (ledger/revoke.ts), its whole transaction, unless the mass revocation was
+ * paused meanwhile, the freeze lifted, the identity let go, or revoked by somebody else. Idempotent: one key for each.
+ * @returns whether it is open
+ */
+async function begin(ledger: Ledger, subject: Planned): Promise<boolean> {
+  const { massRevocationId, identityId, freezeId, startedBy: principal } = subject;
+  const key = `mass-revocation/${massRevocationId}/${identityId}`;
+  let fate: Fate | undefined;
+  const result = await revokeNow(
+    ledger,
+    {
+      kind: 'revocation',
+      requestId: idFromKey('request', { principal, key }),
+      identityId,
+      principal,
+      principalKind: 'person',
+      idempotencyKey: key,
+      bodyDigest: createHash('sha256').update(key).digest('hex'),
+      trigger: 'incident',
+      justification: `${subject.reason} (mass revocation ${massRevocationId} of freeze ${freezeId})`,
+    },
+    async (tx, open) => {
+      fate = await fateOf(tx, subject);
+      if (fate !== undefined) return { opened: false, slug: fate, detail: `Identity ${identityId}: ${fate}.` };
+      const opened = await open();
+      if (opened.opened)
+        await tx.massRevocationSubject.update({
+          where: { massRevocationId_identityId: { massRevocationId, identityId } },
+          data: { requestId: opened.requestId, lastError: null },
+        });
+      return opened;
+    },
+  );
+  if (result.opened) return true;
+  if (fate === undefined) await noteFailure(ledger, subject, result.detail);
+  else await meet(ledger, subject, fate);
+  return false;
+}
+
+/** Read under the lock of the mass revocation, which a pause and a lift take, and of the identity, which a review takes. */
+async function fateOf(tx: Transaction, { massRevocationId, freezeId, identityId }: Planned): Promise<Fate | undefined> {
+  const [row] = await tx.$queryRaw<{ pausedAt: Date | null }[]>`
+    SELECT "pausedAt" FROM "mass_revocation" WHERE "id" = ${massRevocationId} FOR SHARE`;
+  await tx.$queryRaw`SELECT FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
+  const standing = await standingOf(tx, { freezeId, identityId });
+  if (standing !== 'revocable') return standing;
+  return row?.pausedAt === null ? undefined : 'paused';
+}
+
+/** Effect: one that was not opened waits on, or is done with. */
+async function meet({ prisma }: Ledger, { massRevocationId, identityId }: Planned, fate: Fate): Promise<void> {
+  await prisma.massRevocationSubject.updateMany({
+    where: { massRevocationId, identityId, state: 'begun', requestId: null },
+    data:
+      fate === 'paused'
+        ? { state: 'waiting', begunAt: null }
+        : { state: fate === 'revoked' ? 'finished' : 'let-go', finishedAt: new Date() },
+  });
+}
+
+/** Effect: the failure is listed, and the next attempt is a backoff away. */
+async function noteFailure({ prisma }: Ledger, subject: Planned, lastError: string): Promise<void> {
+  const { massRevocationId, identityId } = subject;
+  await prisma.massRevocationSubject.updateMany({
+    where: { massRevocationId, identityId, state: 'begun', requestId: null },
+    data: { attempts: { increment: 1 }, lastError: lastError.slice(0, 500) },
+  });
+}
