@@ -121,8 +121,8 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await installation.gateway.open(order);
     return runOf(order);
   },
-  'rotation-continued': async (stage) => {
-    // The first request still owes a destroy when the second one opens in the same run: the next run drives it.
+  'rotation-beside': async (stage) => {
+    // The first request still owes a destroy when the second one opens in the same run, and is driven beside it.
     const { installation, faults } = stage;
     const order = rotationOrder(await onboarded(stage));
     const destroy = faults.hold('before destroy', order.identityId);
@@ -130,8 +130,8 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await destroy.reached;
     const second = rotationOrder(order.identityId);
     await opened(installation, second);
-    destroy.release();
     await acknowledge(stage, second, 2);
+    destroy.release();
     return runOf(order);
   },
   'revocation-by-responder': async (stage) => {
@@ -165,6 +165,12 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     return lifecycle(stage);
   },
 };
+
+/** What workflows of earlier did and present ones do no more. Never recorded again, and replayed for ever. */
+export const earlierStories: readonly string[] = [
+  // The second request of a run waited for the next one: before requests were driven beside each other.
+  'rotation-continued',
+];
 
 const runOf = (order: OpenOrder): string => workflowIdOf(order.kind, order.identityId);
 const rotationOrder = (identityId: string): OpenOrder => openOrder('rotation', { identityId });
