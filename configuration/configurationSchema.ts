@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { defaultPace } from '../domain/massRevocation.ts';
 
 /**
  * What `tenure.yaml` may say. Strict: an unknown key is an error, never ignored, since a misspelt `separation` or `roles`
@@ -166,8 +167,23 @@ const pipeline = z.strictObject({
     .default([]),
 });
 
+/** Of every type of issuer. */
+const revocations = z
+  .strictObject({
+    concurrency: z.int().min(1).max(1000).default(defaultPace.concurrency).meta({
+      description:
+        'How many revocations of mass revocations may be under way at once; those that are stuck do not count.',
+    }),
+    perSecond: z.int().min(1).max(1000).default(defaultPace.perSecond).meta({
+      description: 'How many of them may begin within any second.',
+    }),
+  })
+  .prefault({})
+  .meta({ description: 'What mass revocations may ask of this issuer, all of them together.' });
+
 const postgresRole = z.strictObject({
   type: z.literal('postgres-role'),
+  revocations,
   url: databaseUrl,
   scopes: z
     .record(z.string().min(1).max(200), z.string().min(1).max(63))

@@ -18,6 +18,7 @@ import { temporalConnection } from '../configuration/temporalConnection.ts';
 import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
 import { formatFlowError } from '../domain/flow/explain.ts';
 import { parseFlow } from '../domain/flow/parse.ts';
+import { defaultPace } from '../domain/massRevocation.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { ensureReconciliations, partsOf } from '../ledger/reconciliations.ts';
@@ -31,6 +32,7 @@ import { createWorker } from './createWorker.ts';
 import { settleCurrent } from './deploymentRouting.ts';
 import { deploymentVersion } from './deploymentVersion.ts';
 import { dispatchOutbox } from './dispatchOutbox.ts';
+import { driveMassRevocations } from './driveMassRevocations.ts';
 import { ensureLifecycleSchedule } from './lifecycleSchedule.ts';
 
 /** The worker process: wiring only. It carries out workflows and effects, delivers the outbox, and seals evidence. */
@@ -131,6 +133,14 @@ const background = [
     onError: (error) => logger.error({ err: error }, 'evidence is not sealed; it is tried again'),
   }),
   dispatchOutbox({ ledger, starts, logger, intervalMs: 100, signal: ending.signal }),
+  driveMassRevocations({
+    ledger,
+    // An issuer that tenure.yaml no longer names has no limits of its own.
+    paceOf: (issuer) => configuration.issuers[issuer]?.revocations ?? defaultPace,
+    intervalMs: 250,
+    signal: ending.signal,
+    onError: (error, what) => logger.error({ err: error, what }, 'a mass revocation waits; it is tried again'),
+  }),
 ];
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => shutdown());

@@ -7,6 +7,7 @@ import { freezeRoutes } from './freezes.ts';
 import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
+import { massRevocationRoutes } from './massRevocations.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
 import { requestRoutes } from './requests.ts';
 import { reviewRoutes } from './reviews.ts';
@@ -23,6 +24,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     decisionRoutes,
     commandRoutes,
     freezeRoutes,
+    massRevocationRoutes,
     reconciliationRoutes,
     evidenceRoutes,
     healthRoutes,

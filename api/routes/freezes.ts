@@ -195,7 +195,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'Lift a freeze',
       description:
-        'By another responder than the one who opened it, when every active subject was let go by a review; with `override`, the recorded reason stands instead. Held requests go on by themselves.',
+        'By another responder than the one who opened it, when every active subject was let go by a review; with `override`, the recorded reason stands instead. Not while a mass revocation of it runs; of a paused one, whatever it has not begun is let go. Held requests go on by themselves.',
       access: { kinds: ['person'], roles: ['responder'] },
       params: OneFreeze,
       query: noQuery,
@@ -220,7 +220,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
           liftReason: 'Host rebuilt',
         },
       },
-      problems: ['not-found', 'freeze-lifted', 'second-responder', 'exit-criteria-open'],
+      problems: ['not-found', 'freeze-lifted', 'second-responder', 'mass-revocation-running', 'exit-criteria-open'],
       async handle({ principal, params, body, key }) {
         await bindKey(deps, keyedCall('lift', { principal, key, params, body }));
         const result = await liftFreeze(ledger, {
@@ -229,8 +229,10 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
           reason: body.reason,
           onlyIfReviewed: !body.override,
         });
-        if (!result.lifted)
-          throw refusalProblem(result, 'unreviewed' in result ? { unreviewed: result.unreviewed } : {});
+        if (!result.lifted) {
+          const { lifted: _, slug, detail, ...extensions } = result;
+          throw refusalProblem({ slug, detail }, extensions);
+        }
         return { body: freezeBody(result.freeze) };
       },
     }),

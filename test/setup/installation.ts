@@ -11,7 +11,12 @@ import { parseFlow } from '../../domain/flow/parse.ts';
 import { directory } from '../../ledger/directory.ts';
 import { type FlowSource, seedFlows } from '../../ledger/flows.ts';
 import { freshDatabase } from './database.ts';
-import { type InstallationParts, type InstallationPlace, installationParts, type Wraps } from './installationParts.ts';
+import {
+  type InstallationParts,
+  type InstallationPlace,
+  installationParts,
+  type PartsOptions,
+} from './installationParts.ts';
 import { people } from './people.ts';
 
 export interface TestInstallation extends InstallationParts {
@@ -21,7 +26,7 @@ export interface TestInstallation extends InstallationParts {
   readonly place: InstallationPlace;
 }
 
-export interface InstallationOptions extends Wraps {
+export interface InstallationOptions extends PartsOptions {
   readonly leaseMs?: number;
   /** Extra or other flows, as YAML text; the shipped ones when left out. */
   readonly flows?: readonly string[];

@@ -14,12 +14,14 @@ import { type TemporalGateway, temporalGateway } from '../../api/temporalGateway
 import { dataConverter } from '../../configuration/dataConverter.ts';
 import { type Keys, loadKeys } from '../../configuration/keys.ts';
 import type { Activities, LedgerActivities } from '../../contracts/activities.ts';
+import { defaultPace, type RevocationPace } from '../../domain/massRevocation.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { type OpenedLedger, openLedger } from '../../ledger/openLedger.ts';
 import { createWorker } from '../../worker/createWorker.ts';
 import { makeCurrent } from '../../worker/deploymentRouting.ts';
 import { deploymentVersion } from '../../worker/deploymentVersion.ts';
 import { dispatchOutbox } from '../../worker/dispatchOutbox.ts';
+import { driveMassRevocations } from '../../worker/driveMassRevocations.ts';
 
 const version = deploymentVersion('tenure');
 const { deploymentName } = version;
@@ -49,6 +51,11 @@ export interface Wraps {
   readonly wrapLedgerActivities?: (activities: LedgerActivities) => LedgerActivities;
 }
 
+export interface PartsOptions extends Wraps {
+  /** What mass revocations may ask of an issuer, by its name; what tenure.yaml gives by default when left out. */
+  readonly paceOf?: (issuer: string) => RevocationPace;
+}
+
 export interface InstallationParts {
   readonly ledger: OpenedLedger;
   readonly keys: Keys;
@@ -65,8 +72,12 @@ export interface InstallationParts {
 }
 
 /** The parts that `worker/main.ts` wires, on an installation that exists: its database, keys and namespace. */
-export async function installationParts(place: InstallationPlace, wraps: Wraps = {}): Promise<InstallationParts> {
-  const { wrapIssuer = same, wrapStore = same, wrapLedger = same, wrapLedgerActivities = same } = wraps;
+export async function installationParts(
+  place: InstallationPlace,
+  options: PartsOptions = {},
+): Promise<InstallationParts> {
+  const { wrapIssuer = same, wrapStore = same, wrapLedger = same, wrapLedgerActivities = same } = options;
+  const { paceOf = () => defaultPace } = options;
   const { address, namespace } = place.temporal;
   const keys = loadKeys(place.keyDirectory, { create: true });
   // As many connections as worker/main.ts: transactions that hang must not keep the others waiting.
@@ -115,6 +126,7 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
     const ending = new AbortController();
     const logger = pino({ level: 'silent' });
     const outbox = dispatchOutbox({ ledger, starts: gateway, logger, intervalMs: 50, signal: ending.signal });
+    const revoking = driveMassRevocations({ ledger, paceOf, intervalMs: 50, signal: ending.signal, onError });
     const running = worker.run();
     await makeCurrent({ service: connection.workflowService, namespace, deploymentName }, version.buildId, {
       patienceMs: 60_000,
@@ -122,7 +134,7 @@ export async function installationParts(place: InstallationPlace, wraps: Wraps =
     return async () => {
       ending.abort();
       if (worker.getState() === 'RUNNING') worker.shutdown();
-      await Promise.all([running, outbox]);
+      await Promise.all([running, outbox, revoking]);
       await native.close();
     };
   }
