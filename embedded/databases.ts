@@ -21,7 +21,10 @@ export interface Databases {
  * credentials of the embedded issuer open. The issuer's administrator may make roles and grant the application's, and is
  * no superuser; the roles that it makes cannot enter the ledger. Idempotent. Writes both URLs to 0600 files.
  */
-export async function prepareDatabases(postgres: PostgresServer, state: StateLayout): Promise<Databases> {
+export async function prepareDatabases(
+  postgres: Pick<PostgresServer, 'port' | 'url'>,
+  state: StateLayout,
+): Promise<Databases> {
   const password = (role: string) =>
     keptSecret(join(state.directory, 'databases', `${role}-password`), () => randomBytes(24).toString('base64url'));
   const passwords = { tenure: password('tenure'), tenure_issuer: password('tenure_issuer') };

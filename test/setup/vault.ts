@@ -28,12 +28,32 @@ const source = fileURLToPath(new URL('../vault-server/', import.meta.url));
 export async function startVault(say: (text: string) => void): Promise<{ vault: VaultServer; stop(): Promise<void> }> {
   const command = await vaultBinary(say);
   const listen = `127.0.0.1:${await freePort()}`;
-  const server = await startServerProcess({ name: 'Vault', command, args: [listen] });
+  const { server, rootToken } = await launchVault({ command, listen });
+  const address = `http://${listen}`;
+  return { vault: await withTenureLogin({ address, rootToken }), stop: () => server.stop() };
+}
+
+/**
+ * Starts the server and waits until it takes its root's calls.
+ * @param directory its storage, which outlives it; in memory when left out
+ * @throws ServerFailed
+ */
+export async function launchVault({
+  command,
+  listen,
+  directory,
+}: {
+  command: string;
+  listen: string;
+  directory?: string;
+}): Promise<{ server: ServerProcess; rootToken: string }> {
+  const args = directory === undefined ? [listen] : [listen, directory];
+  const server = await startServerProcess({ name: 'Vault', command, args });
   const address = `http://${listen}`;
   await readyOrFailed(server, answers(address, server), 30_000);
   const [rootToken = ''] = server.lastLines().split('\n');
   await readyOrFailed(server, knowsItsRoot({ address, rootToken }, server), 30_000);
-  return { vault: await withTenureLogin({ address, rootToken }), stop: () => server.stop() };
+  return { server, rootToken };
 }
 
 async function answers(address: string, server: ServerProcess): Promise<void> {
@@ -83,22 +103,35 @@ export async function asRoot(
 
 async function withTenureLogin(server: Pick<VaultServer, 'address' | 'rootToken'>): Promise<VaultServer> {
   const [mount, prefix] = ['secret', 'tenure'];
+  await mountEngines(server, mount);
+  return makeTenureLogin(server, { mount, prefix });
+}
+
+/** An empty KV version 2 engine, and AppRole. Once per server. */
+export async function mountEngines(server: Pick<VaultServer, 'address' | 'rootToken'>, mount: string): Promise<void> {
   await asRoot(server, 'POST', `sys/mounts/${mount}`, { type: 'kv', options: { version: '2' } });
-  await asRoot(server, 'PUT', 'sys/policies/acl/tenure', {
+  await asRoot(server, 'POST', 'sys/auth/approle', { type: 'approle' });
+}
+
+/** A login that may use one folder of the engine, and nothing else. The role and its policy are called as the folder. */
+export async function makeTenureLogin(
+  server: Pick<VaultServer, 'address' | 'rootToken'>,
+  { mount, prefix }: Pick<VaultServer, 'mount' | 'prefix'>,
+): Promise<VaultServer> {
+  await asRoot(server, 'PUT', `sys/policies/acl/${prefix}`, {
     policy: [
       `path "${mount}/data/${prefix}/*" { capabilities = ["create", "read", "update"] }`,
       `path "${mount}/metadata/${prefix}/*" { capabilities = ["read", "list"] }`,
       `path "${mount}/destroy/${prefix}/*" { capabilities = ["update"] }`,
     ].join('\n'),
   });
-  await asRoot(server, 'POST', 'sys/auth/approle', { type: 'approle' });
-  await asRoot(server, 'POST', 'auth/approle/role/tenure', {
-    token_policies: 'tenure',
+  await asRoot(server, 'POST', `auth/approle/role/${prefix}`, {
+    token_policies: prefix,
     token_ttl: '20m',
     token_max_ttl: '1h',
   });
-  const { role_id } = await asRoot(server, 'GET', 'auth/approle/role/tenure/role-id');
-  const { secret_id } = await asRoot(server, 'POST', 'auth/approle/role/tenure/secret-id', {});
+  const { role_id } = await asRoot(server, 'GET', `auth/approle/role/${prefix}/role-id`);
+  const { secret_id } = await asRoot(server, 'POST', `auth/approle/role/${prefix}/secret-id`, {});
   return {
     ...server,
     mount,
@@ -108,7 +141,7 @@ async function withTenureLogin(server: Pick<VaultServer, 'address' | 'rootToken'
 }
 
 /** The server's program, from the cache, or built into it: some minutes on a machine that never compiled Vault. */
-async function vaultBinary(say: (text: string) => void): Promise<string> {
+export async function vaultBinary(say: (text: string) => void): Promise<string> {
   const hash = createHash('sha256');
   for (const file of ['main.go', 'go.mod', 'go.sum']) hash.update(readFileSync(join(source, file)));
   const directory = join(cacheDirectory(), `vault-server-${hash.digest('hex').slice(0, 16)}`);

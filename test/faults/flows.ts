@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { canonicalJson } from '../../domain/evidence/canonicalJson.ts';
+import { parseFlow } from '../../domain/flow/parse.ts';
+import type { FlowSource } from '../../ledger/flows.ts';
+
+/** Production asks people, staging nobody; grace windows so short that a run sees their end. */
+const ownFlows = [
+  flow('onboarding', { environment: 'production', approvals: 2 }),
+  flow('onboarding', { environment: 'staging', approvals: 0 }),
+  flow('rotation', { environment: 'production', approvals: 1 }),
+  flow('rotation', { environment: 'staging', approvals: 0 }),
+];
+
+const shipped = ['revocation-default', 'review-default'];
+
+/** What a seed's ledger is seeded with: the harness's own onboardings and rotations, the shipped revocation and review. */
+export function faultFlows(): readonly FlowSource[] {
+  const read = (name: string) => readFileSync(new URL(`../../flows/${name}.flow.yaml`, import.meta.url), 'utf8');
+  return [...ownFlows, ...shipped.map(read)].map(flowSource);
+}
+
+function flow(
+  on: 'onboarding' | 'rotation',
+  { environment, approvals }: { environment: string; approvals: number },
+): string {
+  const approval = `
+  - id: security
+    approval:
+      require: [{from: group:security, count: ${approvals}}]
+      separation: [requester, onBehalfOf, owner]
+      timeout: {after: P1D, result: deny}`;
+  return `
+apiVersion: tenure/v1
+kind: Flow
+metadata: {name: ${on}-${environment}, owner: tests, description: of the fault harness}
+on: ${on}
+subject: {where: 'subject.environment == "${environment}"'}
+limits: {grace: PT3S}
+stages:
+  - {id: ownership, verify: {that: owner.active, otherwise: owner-not-valid}}${approvals === 0 ? '' : approval}
+  - {id: effect, effect: ${on === 'onboarding' ? 'issue' : 'rotate'}}
+`;
+}
+
+function flowSource(source: string): FlowSource {
+  const parsed = parseFlow(source, 'fault.flow.yaml');
+  if (!parsed.ok) throw new Error(parsed.errors.map(({ line, reason }) => `line ${line}: ${reason}`).join('\n'));
+  return { flow: parsed.flow, digest: parsed.digest, canonical: canonicalJson(parsed.flow), source };
+}

@@ -1,0 +1,76 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { z } from 'zod';
+import { attend, opened, type Setting } from './lives.ts';
+import type { Freeze } from './plan.ts';
+import type { FreezeKept } from './story.ts';
+import { together } from './together.ts';
+
+const FreezeView = z.object({ id: z.string() });
+const Confirmation = z.object({ matches: z.enum(['nothing', 'everything']) });
+
+/** Freezes an integration, and ends the freeze as its plan says. Returns when it is lifted. */
+export async function freeze(setting: Setting, plan: Freeze): Promise<void> {
+  await wait(plan.afterMs);
+  const kept = await openFreeze(setting, plan);
+  await wait(plan.forMs);
+  if (plan.ends === 'review') await reviewAll(setting, kept);
+  await lift(setting, kept);
+}
+
+async function openFreeze({ calls, story, log }: Setting, plan: Freeze): Promise<FreezeKept> {
+  const order = { integrations: [plan.integration], mode: plan.mode, reason: 'the plan says so' };
+  let answer = await calls.write('responder', '/v1/freezes', order);
+  // It matches nothing yet, or everything; which of the two may change until it is asked again.
+  while (answer.slug === 'confirmation-required') {
+    const { matches } = Confirmation.parse(answer.body);
+    answer = await calls.write('responder', '/v1/freezes', { ...order, confirm: matches });
+  }
+  const answeredAtMs = Date.now();
+  if (answer.status !== 201) log.violation(`the freeze was refused: ${answer.slug}: ${answer.detail}`);
+  const { id } = FreezeView.parse(answer.body);
+  const kept = { plan, id, answeredAtMs, liftSentAtMs: undefined, isLifted: false, thawSentAtMs: new Map() };
+  story.freezes.push(kept);
+  log.count(`freeze ${plan.mode}`);
+  log.note(`freeze ${id} (${plan.mode}) holds ${plan.integration}`);
+  return kept;
+}
+
+/** Each subject that is active now; what comes later, or is being revoked, is let go by the lift. */
+async function reviewAll(setting: Setting, kept: FreezeKept): Promise<void> {
+  const { calls, story } = setting;
+  const { plan, id: freezeId, thawSentAtMs } = kept;
+  const subjects = story.subjects.filter(
+    ({ life, isOnboarded }) => isOnboarded && life.integration === plan.integration,
+  );
+  await together(
+    subjects.map(async (subject) => {
+      const { identityId } = subject;
+      if (identityId === undefined) return;
+      const order = { freezeId, reissue: plan.reissue, justification: 'after the incident' };
+      if (!thawSentAtMs.has(identityId)) thawSentAtMs.set(identityId, Date.now());
+      const answer = await calls.write('responder', `/v1/identities/${identityId}/reviews`, order);
+      const review = opened(setting, subject, undefined, answer, [
+        'not-active',
+        'revoking',
+        'not-frozen',
+        'request-running',
+      ]);
+      if (review !== undefined) await attend(setting, review);
+    }),
+  );
+}
+
+async function lift({ calls, log }: Setting, kept: FreezeKept): Promise<void> {
+  const path = `/v1/freezes/${kept.id}/lift`;
+  kept.liftSentAtMs = Date.now();
+  const reason = 'the plan says so';
+  let answer = await calls.write('responder-2', path, { reason, override: kept.plan.ends === 'override' });
+  if (answer.slug === 'exit-criteria-open') {
+    log.count('lift refused: exit-criteria-open');
+    answer = await calls.write('responder-2', path, { reason, override: true });
+  }
+  kept.isLifted = answer.status === 200;
+  log.count('lift');
+  log.note(`freeze ${kept.id} is lifted: ${answer.status}`);
+  if (!kept.isLifted) log.violation(`the lift of ${kept.id} was refused: ${answer.slug}: ${answer.detail}`);
+}

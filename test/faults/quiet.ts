@@ -1,0 +1,60 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
+import { lifecycleScheduleId, lifecycleWorkflowType } from '../../contracts/names.ts';
+import { isFinalRequestState } from '../../domain/states.ts';
+import { temporalNamespace } from '../../embedded/temporal.ts';
+import type { Caller } from './caller.ts';
+import type { EventLog } from './eventLog.ts';
+import type { Stage } from './stage.ts';
+import { credentialsOf, IdentityView, listAll, RequestView } from './views.ts';
+
+/**
+ * Longer than anything of Tenure's own may take to find that it was forgotten: an effect whose workflow is lost is looked
+ * for after two minutes, due work that failed comes back after one and then two.
+ */
+const patienceMs = 360_000;
+const betweenLooksMs = 700;
+
+const settled: readonly string[] = ['current', 'destroyed'];
+const open = `ExecutionStatus = "Running" AND WorkflowType != "${lifecycleWorkflowType}"`;
+
+/**
+ * Waits until every request is final, no credential is on its way anywhere and no workflow runs. What falls due is asked for
+ * now, as an operator would, instead of with the minute.
+ * @returns what is still not quiet after the longest wait, in words; nothing when all is
+ */
+export async function untilQuiet(stage: Stage, calls: Caller, log: EventLog): Promise<readonly string[]> {
+  const connection = await Connection.connect({ address: stage.temporalAddress });
+  const client = new Client({ connection, namespace: temporalNamespace });
+  try {
+    const endsAtMs = Date.now() + patienceMs;
+    for (;;) {
+      await client.schedule.getHandle(lifecycleScheduleId).trigger();
+      await wait(betweenLooksMs);
+      const restless = await whatMoves(calls);
+      if (restless.length === 0) {
+        const { count } = await client.workflow.count(open);
+        if (count === 0) return [];
+        restless.push(`${count} workflows run although every request is final`);
+      }
+      if (Date.now() > endsAtMs) return restless;
+    }
+  } finally {
+    log.note('the wait for quiet is over');
+    await connection.close();
+  }
+}
+
+async function whatMoves(calls: Caller): Promise<string[]> {
+  const requests = await listAll(calls, '/v1/requests', RequestView);
+  const identities = await listAll(calls, '/v1/identities', IdentityView);
+  const restless = requests
+    .filter(({ state }) => !isFinalRequestState(state))
+    .map(({ id, kind, state, retries }) => `${kind} ${id} is ${state}; retries: ${JSON.stringify(retries)}`);
+  for (const { id, state } of identities) {
+    if (state === 'revoking') restless.push(`identity ${id} is revoking`);
+    const moving = (await credentialsOf(calls, id)).filter((credential) => !settled.includes(credential.state));
+    restless.push(...moving.map((credential) => `credential ${credential.handle} is ${credential.state}`));
+  }
+  return restless;
+}

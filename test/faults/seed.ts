@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { checkpointResponseSchema } from '../../contracts/evidence.ts';
+import { breakAll } from './breakages.ts';
+import { caller } from './caller.ts';
+import { checkAll } from './checks.ts';
+import { startConsumers } from './consumers.ts';
+import { eventLog } from './eventLog.ts';
+import { freeze } from './incidents.ts';
+import { live } from './lives.ts';
+import { type Plan, planOf } from './plan.ts';
+import { untilQuiet } from './quiet.ts';
+import type { Servers } from './servers.ts';
+import { openStage, stageDirectory } from './stage.ts';
+import { newStory } from './story.ts';
+import { together } from './together.ts';
+import { observer } from './views.ts';
+
+export interface SeedResult {
+  readonly seed: number;
+  readonly passed: boolean;
+  readonly violations: readonly string[];
+  readonly counts: Readonly<Record<string, number>>;
+  readonly tookMs: number;
+  /** Of `tookMs`: after the last fault was mended and the last person had finished. */
+  readonly untilQuietMs: number;
+}
+
+export interface SeedRun {
+  readonly result: SeedResult;
+  readonly plan: Plan;
+  readonly lines: readonly string[];
+  /** Kept when it failed. */
+  readonly directory: string;
+}
+
+/** Runs one seed on servers that are healthy, and leaves them so. */
+export async function runSeed(servers: Servers, seed: number): Promise<SeedRun> {
+  const plan = planOf(seed);
+  const directory = stageDirectory(seed);
+  const log = eventLog(join(directory, 'events.log'));
+  const stage = await openStage(servers, plan, log, directory);
+  let untilQuietMs = 0;
+  try {
+    log.note('everything is up');
+    const story = newStory(plan.lives);
+    const calls = caller(stage, log);
+    const consumers = startConsumers(stage, calls, story, log);
+    const breakages = breakAll(stage, plan.faults, log);
+    const setting = { calls, story, log, onState: breakages.onState };
+    const held = holdCheckpoint();
+    const lives = plan.lives.map((_, index) => {
+      const subject = story.subjects[index];
+      return subject === undefined ? Promise.resolve() : live(setting, subject);
+    });
+    await together([...lives, ...plan.freezes.map((each) => freeze(setting, each)), breakages.over, held]).catch(
+      (error: unknown) => log.violation(String(error)),
+    );
+    const quietFromMs = log.elapsedMs();
+    for (const what of await untilQuiet(stage, calls, log)) log.violation(`not quiet: ${what}`);
+    untilQuietMs = log.elapsedMs() - quietFromMs;
+    await consumers.stop();
+    await checkAll({ servers, stage, calls, story, log }, await held);
+
+    /** As somebody outside keeps one: early, and whatever comes later must continue it. */
+    async function holdCheckpoint(): Promise<string | undefined> {
+      await wait(2_500);
+      const answer = await calls.read(observer, '/v1/evidence/checkpoints');
+      return answer === undefined ? undefined : checkpointResponseSchema.safeParse(answer.body).data?.note;
+    }
+  } catch (error) {
+    log.violation(`the run itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  } finally {
+    await stage.close(log.violations.length > 0);
+  }
+  const passed = log.violations.length === 0;
+  const result = {
+    seed,
+    passed,
+    violations: log.violations,
+    counts: log.counts,
+    tookMs: log.elapsedMs(),
+    untilQuietMs,
+  };
+  return { result, plan, lines: log.lines, directory };
+}

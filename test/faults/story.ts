@@ -1,0 +1,73 @@
+import type { Act, Freeze, Life } from './plan.ts';
+
+/** What was asked for and what was answered, as those who asked know it: what the checks hold the system to. */
+export interface Story {
+  readonly subjects: readonly Subject[];
+  readonly freezes: FreezeKept[];
+  /** By id. */
+  readonly requests: Map<string, RequestKept>;
+  /** Every value that was ever served. */
+  readonly secrets: Set<string>;
+}
+
+export interface Subject {
+  readonly index: number;
+  readonly life: Life;
+  /** Known when the onboarding was answered. */
+  identityId: string | undefined;
+  isOnboarded: boolean;
+  revocation: { readonly sentAtMs: number; answeredAtMs: number | undefined } | undefined;
+  /** What its store served, each time it was read and answered. */
+  readonly served: Served[];
+}
+
+/** One look at what the store serves, from a consumer's place. */
+export interface Served {
+  /** Before it was asked for. */
+  readonly askedAtMs: number;
+  readonly through: 'vault' | 'api';
+  readonly found:
+    | { readonly kind: 'value'; readonly version: number; readonly epoch: number }
+    | { readonly kind: 'tombstone'; readonly epoch: number | undefined }
+    | { readonly kind: 'withheld' }
+    | { readonly kind: 'nothing' };
+}
+
+/** A request that was answered with 202. */
+export interface RequestKept {
+  readonly id: string;
+  readonly subject: Subject;
+  readonly what: 'onboarding' | 'rotation' | 'revocation' | 'review';
+  readonly act: Act | undefined;
+  /** Decisions that were answered with 200. */
+  readonly decided: { readonly stage: string; readonly approver: string; readonly verdict: 'approve' | 'deny' }[];
+  /** A cancel was sent, whatever became of it. */
+  isCancelSent: boolean;
+}
+
+export interface FreezeKept {
+  readonly plan: Freeze;
+  readonly id: string;
+  readonly answeredAtMs: number;
+  /** Before the lift was sent. */
+  liftSentAtMs: number | undefined;
+  isLifted: boolean;
+  /** By identity: before the review that thaws it was asked for. */
+  readonly thawSentAtMs: Map<string, number>;
+}
+
+export function newStory(lives: readonly Life[]): Story {
+  return {
+    subjects: lives.map((life, index) => ({
+      index,
+      life,
+      identityId: undefined,
+      isOnboarded: false,
+      revocation: undefined,
+      served: [],
+    })),
+    freezes: [],
+    requests: new Map(),
+    secrets: new Set(),
+  };
+}
