@@ -4,6 +4,7 @@ import type { Activities } from '../contracts/activities.ts';
 import { taskQueue } from '../contracts/names.ts';
 import { noTraceSinks, type Tracing } from '../observability/tracing.ts';
 import { workflowBundle } from './bundle.ts';
+import { heartbeats } from './heartbeats.ts';
 
 /**
  * The worker of the one task queue. Two cores carry it; scale out by starting more processes.
@@ -30,7 +31,7 @@ export async function createWorker({
     taskQueue,
     workflowBundle: await workflowBundle(),
     ...(version === undefined ? {} : { workerDeploymentOptions: versioned(version) }),
-    interceptors: tracing?.worker ?? {},
+    interceptors: { ...tracing?.worker, activity: [...(tracing?.worker.activity ?? []), heartbeats] },
     sinks: tracing?.sinks ?? noTraceSinks,
     maxCachedWorkflows: 500,
     maxConcurrentActivityTaskExecutions: 50,

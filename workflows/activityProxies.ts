@@ -29,11 +29,14 @@ export function issuanceWithin(timeoutMs: number): IssuanceActivities {
   return proxyActivities<IssuanceActivities>({
     startToCloseTimeout: Math.min(timeoutMs, attemptMs),
     scheduleToCloseTimeout: timeoutMs,
+    heartbeatTimeout: lostWorkerMs,
     retry: { initialInterval: '500 milliseconds', maximumInterval: '5 seconds', nonRetryableErrorTypes: endsTheEffort },
   });
 }
 
 const attemptMs = 20_000;
+/** A worker that was not heard of for so long is taken for dead, and its effect given to another one. */
+const lostWorkerMs = 5_000;
 /** What an effect other than `create` may take before its failure becomes visible; `advance` then plans the next attempt. */
 export const effortMs = 30_000;
 
