@@ -3,7 +3,7 @@ import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events
 import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
-import { applyChange, evidenceOf } from './applyChange.ts';
+import { applyChange, endedByRevocation, evidenceOf } from './applyChange.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { appendEvidence, type EvidenceDraft } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
@@ -66,7 +66,8 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   if (!result.isRecorded && !hasMoved) return gathered.sequence;
   const sequence = gathered.sequence + 1;
   const place = { requestId: request.id, identityId: identity.id, now: gathered.now };
-  for (const change of result.changes) await applyChange(tx, place, change);
+  const ended: string[] = [];
+  for (const change of result.changes) ended.push(...(await applyChange(tx, place, change)));
   const isFinal = isFinalRequestState(result.next.state);
   await tx.request.update({
     where: { id: request.id },
@@ -98,8 +99,29 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   const kept = mayRelabel(step)
     ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
     : [];
-  await appendEvidence(tx, ledger.evidence, [...evidenceDrafts(step, place), ...freezeDrafts(step, place, kept)]);
+  await appendEvidence(tx, ledger.evidence, [
+    ...evidenceDrafts(step, place),
+    ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
+    ...freezeDrafts(step, place, kept),
+  ]);
   return sequence;
+}
+
+/** The end of another request, on its own chain: a revocation ends all that are open beside it. */
+function endDraft(
+  { gathered, event }: Step,
+  { requestId, identityId, now }: { requestId: string; identityId: string; now: Date },
+): EvidenceDraft {
+  const actor = actorOf(event, gathered);
+  return {
+    chain: `request/${requestId}`,
+    kind: 'request.finished',
+    actor,
+    requestId,
+    identityId,
+    at: now,
+    data: endedByRevocation,
+  };
 }
 
 function evidenceDrafts(

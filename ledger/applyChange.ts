@@ -17,8 +17,19 @@ export interface Place {
 /**
  * Carries out one change of `advance` as rows. Only ever called under the locks of `gatherFacts`; PostgreSQL's triggers
  * and partial unique indexes check every transition again.
+ * @returns the other requests that it ended: evidence tells of the end of each
  */
-export async function applyChange(tx: Transaction, place: Place, change: Change): Promise<void> {
+export async function applyChange(tx: Transaction, place: Place, change: Change): Promise<readonly string[]> {
+  if (change.change === 'begin-revocation') return beginRevocation(tx, place, change.epoch);
+  await applyToOwn(tx, place, change);
+  return [];
+}
+
+async function applyToOwn(
+  tx: Transaction,
+  place: Place,
+  change: Exclude<Change, { change: 'begin-revocation' }>,
+): Promise<void> {
   const { requestId, identityId, now } = place;
   const credential = (version: number, data: Prisma.CredentialUpdateInput) =>
     tx.credential.update({ where: { identityId_version: { identityId, version } }, data });
@@ -84,9 +95,6 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
     case 'reject-identity':
       await tx.identity.update({ where: { id: identityId }, data: { state: 'rejected' } });
       return;
-    case 'begin-revocation':
-      await beginRevocation(tx, place, change.epoch);
-      return;
     case 'finish-revocation':
       await tx.identity.update({ where: { id: identityId }, data: { state: 'revoked' } });
       return;
@@ -141,7 +149,11 @@ export async function applyChange(tx: Transaction, place: Place, change: Change)
 }
 
 /** The whole transaction of a revocation: nothing issued before it counts any more, whatever state it was in. */
-async function beginRevocation(tx: Transaction, { requestId, identityId, now }: Place, epoch: number): Promise<void> {
+async function beginRevocation(
+  tx: Transaction,
+  { requestId, identityId, now }: Place,
+  epoch: number,
+): Promise<readonly string[]> {
   const { state } = await tx.identity.findUniqueOrThrow({ where: { id: identityId }, select: { state: true } });
   await tx.identity.update({
     where: { id: identityId },
@@ -161,8 +173,7 @@ async function beginRevocation(tx: Transaction, { requestId, identityId, now }: 
     await tx.request.update({
       where: { id },
       data: {
-        state: 'cancelled',
-        reason: 'revoking',
+        ...endedByRevocation,
         finishedAt: now,
         updatedAt: now,
         owesDestroys: false,
@@ -172,7 +183,11 @@ async function beginRevocation(tx: Transaction, { requestId, identityId, now }: 
     });
     await enqueue(tx, { kind: 'nudge', requestId: id });
   }
+  return others.map(({ id }) => id);
 }
+
+/** How a request ends whose identity is revoked beside it. */
+export const endedByRevocation = { state: 'cancelled', reason: 'revoking' } as const;
 
 /** Two thirds of a credential's life: time for approvals and for a failure or two before it expires. */
 function rotationDue(issuedAt: Date, expiresAt: Date): Date {

@@ -230,6 +230,20 @@ test.concurrent('a revocation that has begun can be neither paused nor cancelled
   });
 });
 
+test.concurrent('a request that a revocation ends beside it has its end in the evidence, on its own chain', async () => {
+  const { requestId: rotationId, identityId } = await rotationAt('awaiting consumers');
+  await hand.open(openOrder('revocation', { identityId }));
+  const entries = await installation.ledger.prisma.evidenceEntry.findMany({
+    where: { chain: `request/${rotationId}` },
+    orderBy: { position: 'asc' },
+  });
+  expect(JSON.parse(entries.at(-1)?.body ?? '{}')).toMatchObject({
+    kind: 'request.finished',
+    requestId: rotationId,
+    data: { state: 'cancelled', reason: 'revoking' },
+  });
+});
+
 function detailOf(verdict: Verdict): string {
   return verdict.accepted ? '' : verdict.detail;
 }
