@@ -6,27 +6,7 @@ import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
-
-/** What a run is made of. Everything that a history may hold is here; an event beyond it fails the test. */
-interface Shape {
-  /** Updates that open. */
-  readonly opens: number;
-  /** Activities on issuer or store, one after another. */
-  readonly remote: number;
-  /** Ledger transactions, the one of `open` included. */
-  readonly local: number;
-  readonly decisions: number;
-  readonly timersFired: number;
-  readonly timersCancelled: number;
-  /** Signals that arrive while nothing else happens. */
-  readonly nudges: number;
-}
-
-/** DESIGN section 9: the minimum for a shape. A signal is one event and its workflow task three. */
-function leastEvents(shape: Partial<Shape>): number {
-  const { opens = 1, remote = 0, local = 0, decisions = 0, timersFired = 0, timersCancelled = 0, nudges = 0 } = shape;
-  return 5 + 2 * opens + 6 * remote + local + 5 * decisions + 5 * timersFired + 2 * timersCancelled + 4 * nudges;
-}
+import { leastEvents } from './leastEvents.ts';
 
 const faults = interruptions();
 let installation: TestInstallation;

@@ -1,0 +1,106 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { ownGround, type TemporalKind } from './ground.ts';
+import { asMarkdown, asTable, conclusion, describeMachine, type MeasuredRow, type Report } from './report.ts';
+import type { Row } from './row.ts';
+import { rows } from './rows.ts';
+
+/**
+ * `npm run bench -- [row …] [--temporal development|postgres] [--json FILE] [--markdown FILE]`
+ *
+ * Ends with 0 when everything was measured, whether budgets are met or not; with 1 when a row could not be; with 2 for a
+ * command line that it does not understand.
+ */
+
+const temporals: Readonly<Record<TemporalKind, string>> = {
+  development: "Temporal's development server on SQLite in a file",
+  postgres: 'Temporal 1.32.1, four services in one process, on the same PostgreSQL',
+};
+
+const startedAt = performance.now();
+process.exitCode = await bench(process.argv.slice(2));
+
+async function bench(args: readonly string[]): Promise<number> {
+  const asked = understood(args);
+  if (typeof asked === 'string') {
+    console.error(asked);
+    return 2;
+  }
+  const ground = ownGround({ temporal: asked.temporal, say });
+  const measured: MeasuredRow[] = [];
+  try {
+    for (const row of asked.rows) {
+      say(`${row.name} …`);
+      measured.push(await measure(row, () => row.run(ground, 'full')));
+    }
+  } finally {
+    await ground.stop();
+  }
+  const report: Report = {
+    command: ['npm run bench', ...(args.length === 0 ? [] : ['--', ...commandOf(asked)])].join(' '),
+    measuredAt: new Date().toISOString(),
+    machine: describeMachine(),
+    temporal: temporals[asked.temporal],
+    rows: measured,
+  };
+  if (asked.json !== undefined) writeFileSync(asked.json, `${JSON.stringify(report, null, 2)}\n`);
+  if (asked.markdown !== undefined) writeFileSync(asked.markdown, asMarkdown(report));
+  console.log(asTable(report));
+  console.log(conclusion(report));
+  return measured.some(({ error }) => error !== undefined) ? 1 : 0;
+}
+
+/** A row that fails does not take the others' figures with it. */
+async function measure({ name }: Row, run: () => ReturnType<Row['run']>): Promise<MeasuredRow> {
+  try {
+    return { name, findings: await run() };
+  } catch (error) {
+    say(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return { name, findings: [], error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+interface Asked {
+  readonly rows: readonly Row[];
+  readonly named: readonly string[];
+  readonly temporal: TemporalKind;
+  readonly json: string | undefined;
+  readonly markdown: string | undefined;
+}
+
+/** @returns what was asked for, or what is wrong with it */
+function understood(args: readonly string[]): Asked | string {
+  try {
+    const { positionals: named, values } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        temporal: { type: 'string', default: 'development' },
+        json: { type: 'string' },
+        markdown: { type: 'string' },
+      },
+    });
+    const { temporal, json, markdown } = values;
+    if (temporal !== 'development' && temporal !== 'postgres')
+      return `--temporal is development or postgres, not ${temporal}.`;
+    const unknown = named.filter((name) => !rows.some((row) => row.name === name));
+    if (unknown.length > 0)
+      return `There is no row ${unknown.join(', ')}. Rows: ${rows.map(({ name }) => name).join(', ')}.`;
+    // On another server only what depends on it is worth repeating.
+    const all = temporal === 'postgres' ? rows.filter(({ dependsOnServer }) => dependsOnServer) : rows;
+    const chosen = named.length === 0 ? all : rows.filter(({ name }) => named.includes(name));
+    return { rows: chosen, named, temporal, json, markdown };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Without the files that it was told to write. */
+function commandOf({ named, temporal }: Asked): string[] {
+  return [...named, ...(temporal === 'development' ? [] : ['--temporal', temporal])];
+}
+
+/** To standard error, so that standard output is the table alone. */
+function say(text: string): void {
+  console.error(`${String(Math.round((performance.now() - startedAt) / 1000)).padStart(4)} s  ${text}`);
+}

@@ -1,0 +1,14 @@
+import type { Finding } from './finding.ts';
+import type { Ground } from './ground.ts';
+
+/** `full` for figures; `small` only shows that the row runs, for the tests. */
+export type Size = 'full' | 'small';
+
+/** One row of the bench. It makes what it needs on the ground, takes it away again, and answers with its findings. */
+export interface Row {
+  /** As `npm run bench -- <name>`. */
+  readonly name: string;
+  /** Its figures are another matter on another Temporal server. */
+  readonly dependsOnServer: boolean;
+  run(ground: Ground, size: Size): Promise<readonly Finding[]>;
+}
