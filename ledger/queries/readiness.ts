@@ -32,7 +32,20 @@ const unavailableCodes = new Set([
   'ECONNRESET',
   'ENOTFOUND',
   'ETIMEDOUT',
+  'EHOSTUNREACH',
   'EPIPE',
+  'ERR_STREAM_DESTROYED',
+]);
+/** What node-postgres 8 says without any code when a connection is lost, or does not come, or an answer does not. */
+const unavailableMessages = new Set([
+  'Connection terminated',
+  'Connection terminated unexpectedly',
+  'Connection terminated due to connection timeout',
+  'Client has encountered a connection error and is not queryable',
+  'Client was closed and is not queryable',
+  'timeout expired',
+  'timeout exceeded when trying to connect',
+  'Query read timeout',
 ]);
 /** SQLSTATE: connection exceptions (08), shutting down or starting (57P), no connection left (53300), a lock or statement timed out (55P03, 57014). */
 const unavailableStates = /^(08|57P|53300|55P03|57014|25P0)/;
@@ -42,6 +55,7 @@ export function isLedgerUnavailable(error: unknown): boolean {
   for (let cause: unknown = error, depth = 0; typeof cause === 'object' && cause !== null && depth < 6; depth += 1) {
     const code = 'code' in cause ? cause.code : undefined;
     if (typeof code === 'string' && (unavailableCodes.has(code) || unavailableStates.test(code))) return true;
+    if ('message' in cause && typeof cause.message === 'string' && unavailableMessages.has(cause.message)) return true;
     const originalCode = 'originalCode' in cause ? cause.originalCode : undefined;
     if (typeof originalCode === 'string' && unavailableStates.test(originalCode)) return true;
     const kind = 'kind' in cause ? cause.kind : undefined;
