@@ -2,9 +2,11 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, expect, test } from 'vitest';
+import { lifecycleWorkflowType } from '../../contracts/names.ts';
+import { finalRequestStates } from '../../domain/states.ts';
 import { workflowBundle } from '../../worker/bundle.ts';
 import * as workflows from '../../workflows/index.ts';
-import { type History, historyOf, storedHistories, storedHistoryText } from './storedHistory.ts';
+import { endingOf, type History, historyOf, storedHistories, storedHistoryText } from './storedHistory.ts';
 import { earlierStories, stories, workflowOf } from './stories.ts';
 
 // Histories that must not replay are meant to fail here.
@@ -35,6 +37,19 @@ const stored = (story: string): History => historyOf(storedHistoryText(story));
 test('every story has its history, every history its story, and every workflow at least one', () => {
   expect(storedHistories()).toEqual([...Object.keys(stories), ...earlierStories].sort());
   expect([...new Set(storedHistories().map(workflowOf))].sort()).toEqual(Object.keys(workflows).sort());
+});
+
+test('each workflow is recorded with each way that a request ends, and the history says so itself', () => {
+  const ways = storedHistories().flatMap((story) => {
+    const ending = endingOf(storedHistoryText(story));
+    return ending === undefined ? [] : [`${workflowOf(story)} ${ending}`];
+  });
+  // Nothing ends as failed: what cannot be done is stuck and tried on.
+  const endings = finalRequestStates.filter((state) => state !== 'failed');
+  const kinds = Object.keys(workflows).filter((name) => name !== lifecycleWorkflowType);
+  expect([...new Set(ways)].sort()).toEqual(
+    kinds.flatMap((kind) => endings.map((ending) => `${kind} ${ending}`)).sort(),
+  );
 });
 
 test('the present workflows replay every recorded history', async () => {

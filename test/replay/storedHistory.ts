@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { PayloadCodec } from '@temporalio/common';
 import proto from '@temporalio/proto';
+import { z } from 'zod';
 
 /**
  * Histories as files: plain JSON that needs no key and tells of no machine. Protobuf's own conversion, not the SDK's
@@ -28,6 +29,23 @@ export function storedHistoryText(story: string): string {
 /** What `Worker.runReplayHistory` takes. */
 export function historyOf(text: string): History {
   return HistoryMessage.fromObject(JSON.parse(text));
+}
+
+const Answer = z.object({ plan: z.object({ state: z.string(), done: z.boolean() }) });
+
+/** The final state of the last request that the run saw through; undefined when it saw none through. */
+export function endingOf(text: string): string | undefined {
+  const answers = (historyOf(text).events ?? []).flatMap(({ markerRecordedEventAttributes: marker }) =>
+    (marker?.details?.['result']?.payloads ?? []).map(({ data }) =>
+      JSON.parse(Buffer.from(data ?? []).toString('utf8')),
+    ),
+  );
+  return answers
+    .flatMap((answer) => {
+      const { success, data } = Answer.safeParse(answer);
+      return success && data.plan.done ? [data.plan.state] : [];
+    })
+    .at(-1);
 }
 
 /** Payloads are decrypted and processes made nameless. */

@@ -18,19 +18,26 @@ export interface Stage {
   readonly faults: Interruptions;
 }
 
-/** Production asks for two approvals; `test` for one that is never given, for two seconds. */
+/** Never given in time. */
+const expiringApproval = `require: [{from: group:security, count: 1}]
+      separation: [requester]
+      timeout: {after: PT2S, result: expire}`;
+
+/** Production asks for two approvals; `test` for one that is never given to an onboarding, `development` to what comes later. */
 export const storyFlows: readonly string[] = [
   ...plainFlows,
   reviewFlow,
   approvedFlow('onboarding'),
   approvedFlow('rotation'),
   approvedFlow('revocation'),
-  approvedFlow('onboarding', {
-    environment: 'test',
-    approval: `require: [{from: group:security, count: 1}]
-      separation: [requester]
-      timeout: {after: PT2S, result: expire}`,
-  }),
+  approvedFlow('onboarding', { environment: 'test', approval: expiringApproval }),
+  ...(['rotation', 'revocation'] as const).map((on) =>
+    approvedFlow(on, { environment: 'development', approval: expiringApproval }),
+  ),
+  reviewFlow
+    .replace('name: review-default', 'name: review-development')
+    .replace('on: review\n', `on: review\nsubject: {where: 'subject.environment == "development"'}\n`)
+    .replace('after: P7D', 'after: PT2S'),
 ];
 
 /** A lease that is long enough for a slow machine, and short enough to wait for. */
@@ -157,6 +164,9 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await decide(stage.installation, { requestId, by: 'security-1@tenure.example' });
     return runOf(order);
   },
+  ...endedBeforeItsEffect('rotation'),
+  ...endedBeforeItsEffect('revocation'),
+  ...endedBeforeItsEffect('review'),
   'lifecycle-idle': lifecycle,
   'lifecycle-busy': async (stage) => {
     const identityId = await onboarded(stage);
@@ -165,6 +175,36 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     return lifecycle(stage);
   },
 };
+
+/** Denied, cancelled and expired while it waits for an approval. */
+function endedBeforeItsEffect(
+  kind: 'rotation' | 'revocation' | 'review',
+): Record<string, (stage: Stage) => Promise<string>> {
+  const waiting = async (stage: Stage, environment: string): Promise<OpenOrder> => {
+    const order = openOrder(kind, { identityId: await onboarded(stage, environment) });
+    await opened(stage.installation, order);
+    return order;
+  };
+  return {
+    [`${kind}-denied`]: async (stage) => {
+      const order = await waiting(stage, 'production');
+      const by = kind === 'review' ? 'owner@tenure.example' : 'security-1@tenure.example';
+      await decide(stage.installation, { requestId: order.requestId, by, verdict: 'deny' });
+      return runOf(order);
+    },
+    // A rotation is cancelled in its effect, above: that is the longer way.
+    ...(kind === 'rotation'
+      ? {}
+      : {
+          [`${kind}-cancelled`]: async (stage) => {
+            const order = await waiting(stage, 'production');
+            await command(stage, order, 'cancel');
+            return runOf(order);
+          },
+        }),
+    [`${kind}-expired`]: async (stage) => runOf(await waiting(stage, 'development')),
+  };
+}
 
 /** What workflows of earlier did and present ones do no more. Never recorded again, and replayed for ever. */
 export const earlierStories: readonly string[] = [
