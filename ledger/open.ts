@@ -1,21 +1,14 @@
-import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
 import type { NewSubject, OpenOrder, OpenResult } from '../domain/flow/open.ts';
-import type { ReviewProposal } from '../domain/flow/review.ts';
-import { type FlowState, initialFlowState } from '../domain/flow/state.ts';
 import { parseName } from '../domain/names.ts';
-import { isFinalRequestState, mintStates, type RequestState } from '../domain/states.ts';
-import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
-import { advanceWithin } from './advance.ts';
+import { type Identity, Prisma } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
-import { appendEvidence } from './evidence.ts';
 import { flowFor } from './flows.ts';
 import { guardFactsOf } from './gatherFacts.ts';
-import { enqueue } from './outbox.ts';
-import { proposalOf } from './proposal.ts';
+import { answer, join, runningRequest } from './joinRequest.ts';
+import { createRequest, reviewed } from './newRequest.ts';
+import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { LedgerRestored, restoreInForce } from './restore.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
-
-type Refusal = Extract<OpenResult, { opened: false }>;
 
 /** Runs around an opening, in its transaction; a refusal rolls everything back. */
 export type Within = (tx: Transaction, open: () => Promise<OpenResult>) => Promise<OpenResult>;
@@ -110,147 +103,6 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
   return createRequest(tx, ledger, order, flow.digest, atOnce);
 }
 
-/** What a review is asked to change; an order that names nothing asks for the attestation alone. */
-function reviewed({ proposal = { reissue: false } }: OpenOrder): ReviewProposal {
-  return proposal;
-}
-
-/** Two reviews are one only if they would change the same. */
-function wantsTheSame(order: OpenOrder, running: Request): boolean {
-  if (order.kind !== 'review') return true;
-  return canonicalJson({ ...reviewed(order) }) === canonicalJson({ ...proposalOf(running) });
-}
-
-/** A second trigger joins what runs only under the same flow and before `begin`; whoever joins becomes a requester. */
-async function join(
-  tx: Transaction,
-  ledger: Ledger,
-  order: OpenOrder,
-  running: Request,
-  flowDigest: string,
-  atOnce: boolean,
-): Promise<OpenResult> {
-  const { effect } = running.flowState as unknown as FlowState;
-  const mints = await tx.credential.count({ where: { requestId: running.id, state: { in: [...mintStates] } } });
-  const hasBegun = effect.committedVersion !== undefined || mints > 0;
-  const mayJoin =
-    running.kind === order.kind &&
-    running.flowDigest === flowDigest &&
-    !hasBegun &&
-    !effect.revoked &&
-    wantsTheSame(order, running);
-  if (!mayJoin && !(atOnce && running.kind === 'revocation')) {
-    return {
-      opened: false,
-      slug: 'request-running',
-      detail: `Request ${running.id} (${running.kind}) is running on identity ${running.identityId}. Wait for it, or cancel it.`,
-      runningRequestId: running.id,
-    };
-  }
-  await tx.requester.createMany({
-    data: [{ requestId: running.id, principal: order.principal, onBehalfOf: order.onBehalfOf ?? null }],
-    skipDuplicates: true,
-  });
-  await tx.idempotentCall.update({
-    where: { principal_key: { principal: order.principal, key: order.idempotencyKey } },
-    data: { requestId: running.id },
-  });
-  await appendEvidence(tx, ledger.evidence, [
-    {
-      chain: `request/${running.id}`,
-      kind: 'request.joined',
-      actor: order.principal,
-      requestId: running.id,
-      identityId: running.identityId,
-      at: new Date(),
-      data: { trigger: order.trigger, ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }) },
-    },
-  ]);
-  if (atOnce && !effect.revoked) {
-    await advanceWithin(tx, ledger, running.id, { kind: 'opened', id: 'opened-at-once', atOnce: true });
-    await enqueue(tx, { kind: 'nudge', requestId: running.id });
-  }
-  return answer(tx, ledger, running.id, false);
-}
-
-async function createRequest(
-  tx: Transaction,
-  ledger: Ledger,
-  order: OpenOrder,
-  flowDigest: string,
-  atOnce: boolean,
-): Promise<OpenResult> {
-  const [clock] = await tx.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS "now"`;
-  const now = clock?.now ?? new Date();
-  const { requestId, identityId } = order;
-  await tx.request.create({
-    data: {
-      id: requestId,
-      kind: order.kind,
-      identityId,
-      flowDigest,
-      state: 'evaluating',
-      trigger: order.trigger,
-      requesterId: order.principal,
-      requesterKind: order.principalKind,
-      onBehalfOf: order.onBehalfOf ?? null,
-      justification: order.justification,
-      ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
-      flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
-      workflowId: `${order.kind}/${identityId}`,
-      createdAt: now,
-      updatedAt: now,
-      requesters: { create: { principal: order.principal, onBehalfOf: order.onBehalfOf ?? null, joinedAt: now } },
-    },
-  });
-  await appendEvidence(tx, ledger.evidence, [
-    {
-      chain: `request/${requestId}`,
-      kind: 'request.opened',
-      actor: order.principal,
-      requestId,
-      identityId,
-      at: now,
-      data: {
-        request: order.kind,
-        trigger: order.trigger,
-        flow: flowDigest,
-        justification: order.justification,
-        ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
-        ...(order.subject === undefined ? {} : { subject: JSON.parse(JSON.stringify(order.subject)) }),
-        ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
-      },
-    },
-  ]);
-  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce });
-  // At once means past the workflow, which the outbox then starts.
-  if (atOnce) await enqueue(tx, { kind: 'nudge', requestId });
-  return { opened: true, requestId, identityId, created: true, ...advanced };
-}
-
-/** The request as it stands: for a repeated order and for one that joined. */
-async function answer(tx: Transaction, ledger: Ledger, requestId: string, created: boolean): Promise<OpenResult> {
-  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'nudge', id: 'nudge' });
-  const { identityId } = await tx.request.findUniqueOrThrow({ where: { id: requestId }, select: { identityId: true } });
-  return { opened: true, requestId, identityId, created, ...advanced };
-}
-
-/** Of which kinds one identity has one open request at a time, as PostgreSQL's partial indexes have it. */
-function rivalsOf(kind: OpenOrder['kind']): OpenOrder['kind'][] {
-  return kind === 'revocation' || kind === 'review' ? [kind] : ['onboarding', 'rotation'];
-}
-
-async function runningRequest(
-  tx: Transaction,
-  identityId: string,
-  kind: OpenOrder['kind'],
-): Promise<Request | undefined> {
-  const requests = await tx.request.findMany({
-    where: { identityId, kind: { in: rivalsOf(kind) }, finishedAt: null },
-  });
-  return requests.find(({ state }) => !isFinalRequestState(state as RequestState));
-}
-
 async function chooseFlow(
   tx: Transaction,
   order: OpenOrder,
@@ -301,10 +153,6 @@ function newIdentity(id: string, subject: NewSubject) {
   };
 }
 
-function refuse(slug: string, detail: string): Refusal {
-  return { opened: false, slug, detail };
-}
-
 function nameTaken(subject: NewSubject, identityId: string): Refusal {
   return refuse(
     'name-taken',
@@ -325,14 +173,4 @@ function racedRefusal(order: OpenOrder): Refusal {
 
 function isUniqueViolation(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
-}
-
-/** Carries a refusal out of the transaction, so that it rolls back. */
-class Refused extends Error {
-  override readonly name = 'Refused';
-  readonly refusal: Refusal;
-  constructor(refusal: Refusal) {
-    super(refusal.detail);
-    this.refusal = refusal;
-  }
 }

@@ -1,0 +1,99 @@
+import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
+import type { OpenOrder, OpenResult } from '../domain/flow/open.ts';
+import type { FlowState } from '../domain/flow/state.ts';
+import { isFinalRequestState, mintStates, type RequestState } from '../domain/states.ts';
+import type { Request } from '../prisma/generated/client.ts';
+import { advanceWithin } from './advance.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { databaseClock } from './databaseClock.ts';
+import { appendEvidence } from './evidence.ts';
+import { reviewed } from './newRequest.ts';
+import { enqueue } from './outbox.ts';
+import { proposalOf } from './proposal.ts';
+
+/** Of which kinds one identity has one open request at a time, as PostgreSQL's partial indexes have it. */
+function rivalsOf(kind: OpenOrder['kind']): OpenOrder['kind'][] {
+  return kind === 'revocation' || kind === 'review' ? [kind] : ['onboarding', 'rotation'];
+}
+
+/** The open request that one of this kind on the identity would join, or has to wait for. */
+export async function runningRequest(
+  tx: Transaction,
+  identityId: string,
+  kind: OpenOrder['kind'],
+): Promise<Request | undefined> {
+  const requests = await tx.request.findMany({
+    where: { identityId, kind: { in: rivalsOf(kind) }, finishedAt: null },
+  });
+  return requests.find(({ state }) => !isFinalRequestState(state as RequestState));
+}
+
+/** A second trigger joins what runs only under the same flow and before `begin`; whoever joins becomes a requester. */
+export async function join(
+  tx: Transaction,
+  ledger: Ledger,
+  order: OpenOrder,
+  running: Request,
+  flowDigest: string,
+  atOnce: boolean,
+): Promise<OpenResult> {
+  const { effect } = running.flowState as unknown as FlowState;
+  const mints = await tx.credential.count({ where: { requestId: running.id, state: { in: [...mintStates] } } });
+  const hasBegun = effect.committedVersion !== undefined || mints > 0;
+  const mayJoin =
+    running.kind === order.kind &&
+    running.flowDigest === flowDigest &&
+    !hasBegun &&
+    !effect.revoked &&
+    wantsTheSame(order, running);
+  if (!mayJoin && !(atOnce && running.kind === 'revocation')) {
+    return {
+      opened: false,
+      slug: 'request-running',
+      detail: `Request ${running.id} (${running.kind}) is running on identity ${running.identityId}. Wait for it, or cancel it.`,
+      runningRequestId: running.id,
+    };
+  }
+  await tx.requester.createMany({
+    data: [{ requestId: running.id, principal: order.principal, onBehalfOf: order.onBehalfOf ?? null }],
+    skipDuplicates: true,
+  });
+  await tx.idempotentCall.update({
+    where: { principal_key: { principal: order.principal, key: order.idempotencyKey } },
+    data: { requestId: running.id },
+  });
+  await appendEvidence(tx, ledger.evidence, [
+    {
+      chain: `request/${running.id}`,
+      kind: 'request.joined',
+      actor: order.principal,
+      requestId: running.id,
+      identityId: running.identityId,
+      at: await databaseClock(tx),
+      data: { trigger: order.trigger, ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }) },
+    },
+  ]);
+  if (atOnce && !effect.revoked) {
+    await advanceWithin(tx, ledger, running.id, { kind: 'opened', id: 'opened-at-once', atOnce: true });
+    await enqueue(tx, { kind: 'nudge', requestId: running.id });
+  }
+  return answer(tx, ledger, running.id, false);
+}
+
+/** Two reviews are one only if they would change the same. */
+function wantsTheSame(order: OpenOrder, running: Request): boolean {
+  if (order.kind !== 'review') return true;
+  return canonicalJson({ ...reviewed(order) }) === canonicalJson({ ...proposalOf(running) });
+}
+
+/** The request as it stands: for a repeated order and for one that joined. */
+export async function answer(
+  tx: Transaction,
+  ledger: Ledger,
+  requestId: string,
+  created: boolean,
+): Promise<OpenResult> {
+  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'nudge', id: 'nudge' });
+  const { identityId } = await tx.request.findUniqueOrThrow({ where: { id: requestId }, select: { identityId: true } });
+  return { opened: true, requestId, identityId, created, ...advanced };
+}

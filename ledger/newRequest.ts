@@ -1,0 +1,69 @@
+import type { OpenOrder, OpenResult } from '../domain/flow/open.ts';
+import type { ReviewProposal } from '../domain/flow/review.ts';
+import { initialFlowState } from '../domain/flow/state.ts';
+import type { Prisma } from '../prisma/generated/client.ts';
+import { advanceWithin } from './advance.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { databaseClock } from './databaseClock.ts';
+import { appendEvidence } from './evidence.ts';
+import { enqueue } from './outbox.ts';
+
+/** What a review is asked to change; an order that names nothing asks for the attestation alone. */
+export function reviewed({ proposal = { reissue: false } }: OpenOrder): ReviewProposal {
+  return proposal;
+}
+
+/** Effect: the request, its evidence and its first step, within the caller's transaction. */
+export async function createRequest(
+  tx: Transaction,
+  ledger: Ledger,
+  order: OpenOrder,
+  flowDigest: string,
+  atOnce: boolean,
+): Promise<OpenResult> {
+  const now = await databaseClock(tx);
+  const { requestId, identityId } = order;
+  await tx.request.create({
+    data: {
+      id: requestId,
+      kind: order.kind,
+      identityId,
+      flowDigest,
+      state: 'evaluating',
+      trigger: order.trigger,
+      requesterId: order.principal,
+      requesterKind: order.principalKind,
+      onBehalfOf: order.onBehalfOf ?? null,
+      justification: order.justification,
+      ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
+      flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
+      workflowId: `${order.kind}/${identityId}`,
+      createdAt: now,
+      updatedAt: now,
+      requesters: { create: { principal: order.principal, onBehalfOf: order.onBehalfOf ?? null, joinedAt: now } },
+    },
+  });
+  await appendEvidence(tx, ledger.evidence, [
+    {
+      chain: `request/${requestId}`,
+      kind: 'request.opened',
+      actor: order.principal,
+      requestId,
+      identityId,
+      at: now,
+      data: {
+        request: order.kind,
+        trigger: order.trigger,
+        flow: flowDigest,
+        justification: order.justification,
+        ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
+        ...(order.subject === undefined ? {} : { subject: JSON.parse(JSON.stringify(order.subject)) }),
+        ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
+      },
+    },
+  ]);
+  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce });
+  // At once means past the workflow, which the outbox then starts.
+  if (atOnce) await enqueue(tx, { kind: 'nudge', requestId });
+  return { opened: true, requestId, identityId, created: true, ...advanced };
+}
