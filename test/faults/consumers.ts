@@ -13,7 +13,8 @@ export interface Consumers {
   stop(): Promise<void>;
 }
 
-const betweenLooksMs = 100;
+/** A login costs both sides a key derivation: more of them would leave little of two cores to what is looked at. */
+const betweenLooksMs = 200;
 
 /** One consumer for each identity: reads what the store serves, logs in with it, over and over, and forgives no outage. */
 export function startConsumers(stage: Stage, calls: Caller, story: Story, log: EventLog): Consumers {
