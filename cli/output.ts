@@ -28,3 +28,13 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
   for (const row of rows) table.push([...row]);
   process.stdout.write(`${table.toString()}\n`);
 }
+
+/** Prints a line for people. */
+export function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** `1 flow`, `2 flows`. */
+export function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

@@ -108,7 +108,8 @@ function approvalRules({ requestTtl }: FlowSketch, stage: Stage | undefined, ind
   return broken;
 }
 
-function testRules({ stages, tests }: FlowSketch): readonly BrokenRule[] {
+/** What tests may not say of the flow that these stages are of. */
+export function testRules({ stages, tests }: Pick<FlowSketch, 'stages' | 'tests'>): readonly BrokenRule[] {
   const broken: BrokenRule[] = duplicates(tests.map((given) => given?.name)).map((index) => ({
     path: ['tests', index, 'name'],
     reason: `there is a test '${tests[index]?.name}' already`,
@@ -126,6 +127,15 @@ function testRules({ stages, tests }: FlowSketch): readonly BrokenRule[] {
     }
     if (expect.refused !== undefined && !events.some((event) => 'decision' in event)) {
       broken.push({ path: ['tests', index, 'expect', 'refused'], reason: 'no event of this test is a decision' });
+    }
+    if (expect.outcome === 'not-covered') {
+      const idle = events.length > 0 ? 'events' : Object.keys(expect).find((field) => field !== 'outcome');
+      if (idle !== undefined) {
+        broken.push({
+          path: idle === 'events' ? ['tests', index, 'events'] : ['tests', index, 'expect', idle],
+          reason: 'a request that the flow does not cover never begins: nothing more can be told of it',
+        });
+      }
     }
     const people = [...testRoles, ...testPeople.keys(), ...Object.keys(Object(given['people']))];
     for (const [at, event] of events.entries()) {

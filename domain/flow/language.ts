@@ -25,6 +25,9 @@ export type Separation = (typeof separations)[number];
 export const effects = ['issue', 'rotate', 'revoke', 'review'] as const;
 export type Effect = (typeof effects)[number];
 
+/** Versions of the language that this release reads; a file of another one is refused by its name. */
+export const readableVersions = ['tenure/v1'] as const;
+
 /** A CEL expression over the typed facts of its operation; false, an error and a missing fact all mean "no". */
 export type Guard = string;
 
@@ -32,7 +35,7 @@ export type Guard = string;
 export type IsoDuration = string;
 
 export interface Flow {
-  readonly apiVersion: 'tenure/v1';
+  readonly apiVersion: (typeof readableVersions)[number];
   readonly kind: 'Flow';
   readonly metadata: { readonly name: string; readonly owner: string; readonly description: string };
   readonly on: RequestKind;
@@ -85,12 +88,20 @@ export interface NotifyStage extends StageBase {
 
 export type Stage = VerifyStage | ApprovalStage | EffectStage | NotifyStage;
 
-/** A test inside a flow file: facts given, events in order, what must come out. Run by `tenure flows test`. */
+/** A test of a flow: facts given, events in order, what must come out. Run by `tenure flows test`. */
 export interface FlowTest {
   readonly name: string;
   readonly given: GivenFacts;
   readonly events: readonly FlowTestEvent[];
   readonly expect: FlowTestExpectation;
+}
+
+/** A file of its own for tests, beside the flow that it names by `metadata.name`. */
+export interface FlowTests {
+  readonly apiVersion: (typeof readableVersions)[number];
+  readonly kind: 'FlowTests';
+  readonly flow: string;
+  readonly tests: readonly FlowTest[];
 }
 
 /** Partial facts; what is left out takes the neutral default of `testing.ts`. */
@@ -106,8 +117,11 @@ export type FlowTestEvent =
   | { readonly cancel: string };
 
 export interface FlowTestExpectation {
-  /** `waiting`: an approval is open; `issuing`: an effect has begun; otherwise the request's final state. */
-  readonly outcome: 'waiting' | 'issuing' | 'held' | 'denied' | 'expired' | 'cancelled' | 'completed';
+  /**
+   * `waiting`: an approval is open; `issuing`: an effect has begun; `not-covered`: the flow is not for this subject;
+   * otherwise the request's final state.
+   */
+  readonly outcome: 'waiting' | 'issuing' | 'held' | 'denied' | 'expired' | 'cancelled' | 'completed' | 'not-covered';
   /** The reason of a denial. */
   readonly reason?: string;
   /** Why the last decision was refused. */

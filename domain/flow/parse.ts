@@ -1,7 +1,9 @@
+import type { z } from 'zod';
 import { flowDigest } from './digest.ts';
-import { type BrokenRule, brokenRules, type FlowSketch, guardRules } from './flowRules.ts';
-import type { Flow, RequestKind } from './language.ts';
-import { effectOf, flowSchema, limitsSchema, stageSchema, testSchema } from './schema.ts';
+import { type BrokenRule, brokenRules, type FlowSketch, guardRules, testRules } from './flowRules.ts';
+import { type Flow, type FlowTest, type RequestKind, readableVersions } from './language.ts';
+import { nearestWord } from './nearestWord.ts';
+import { effectOf, flowSchema, flowTestsSchema, limitsSchema, stageSchema, testSchema } from './schema.ts';
 import { type Mistake, mistakesOf } from './schemaMistakes.ts';
 import { positionOf, readYaml, valueAt, type YamlPath, type YamlTree } from './yamlPositions.ts';
 
@@ -22,6 +24,10 @@ export type ParsedFlow =
   | { readonly ok: true; readonly flow: Flow; readonly digest: string }
   | { readonly ok: false; readonly errors: readonly FlowError[] };
 
+export type ParsedFlowTests =
+  | { readonly ok: true; readonly flow: Flow; readonly tests: readonly FlowTest[] }
+  | { readonly ok: false; readonly errors: readonly FlowError[] };
+
 /** Mistakes shown for one file; with more, the file is not what it is taken for. */
 const errorLimit = 50;
 
@@ -33,22 +39,85 @@ const errorLimit = 50;
  * @returns the flow and its digest, or all mistakes found, in the order of the file
  */
 export function parseFlow(source: string, file: string): ParsedFlow {
-  const tree = readYaml(source);
-  if (tree.value === undefined) return { ok: false, errors: located(source, file, tree.errors) };
-  if (tree.value === null) {
-    const empty = { offset: 0, reason: 'the file holds no flow', path: [] };
-    return { ok: false, errors: located(source, file, [...tree.errors, empty]) };
-  }
+  const read = readDocument(source, file, 'flow');
+  if ('errors' in read) return { ok: false, errors: read.errors };
+  const { tree } = read;
   const parsed = flowSchema.safeParse(tree.value);
-  const issues = parsed.success ? [] : parsed.error.issues.flatMap((issue) => mistakesOf(issue, tree));
-  const broken = [...guardMistakes(tree), ...brokenRules(sketchOf(tree.value))].map((rule) => placed(rule, tree));
+  const rules = [...guardMistakes(tree), ...brokenRules(sketchOf(tree.value))];
+  const errors = mistakesIn(read, file, { issues: parsed.error?.issues ?? [], rules });
+  if (!parsed.success || errors.length > 0) return { ok: false, errors };
+  return { ok: true, flow: parsed.data, digest: flowDigest(parsed.data) };
+}
+
+/**
+ * Reads a file of tests, to the same standard as `parseFlow`.
+ * @param flows those that it may be about: that one's stages are what its tests may name
+ * @returns the flow that it names and the tests, or all mistakes found
+ */
+export function parseFlowTests(source: string, file: string, flows: readonly Flow[]): ParsedFlowTests {
+  const read = readDocument(source, file, 'tests');
+  if ('errors' in read) return { ok: false, errors: read.errors };
+  const { tree } = read;
+  const parsed = flowTestsSchema.safeParse(tree.value);
+  const named = valueAt(tree.value, ['flow']);
+  const [flow, ...others] = flows.filter(({ metadata }) => metadata.name === named);
+  const tests = listAt(tree.value, 'tests').map((flowTest) => testSchema.safeParse(flowTest).data);
+  const rules = [
+    ...(flow === undefined ? noSuchFlow(named, flows) : testRules({ stages: flow.stages, tests })),
+    ...(others.length === 0
+      ? []
+      : [{ path: ['flow'], reason: 'several flows of this name were read: read one of them' }]),
+  ];
+  const errors = mistakesIn(read, file, { issues: parsed.error?.issues ?? [], rules });
+  if (!parsed.success || flow === undefined || errors.length > 0) return { ok: false, errors };
+  return { ok: true, flow, tests: parsed.data.tests };
+}
+
+function noSuchFlow(named: unknown, flows: readonly Flow[]): readonly BrokenRule[] {
+  if (typeof named !== 'string') return [];
+  const suggestion = nearestWord(
+    named,
+    flows.map(({ metadata }) => metadata.name),
+  );
+  const reason = 'no flow of this name was read together with these tests, or that flow has mistakes of its own';
+  return [{ path: ['flow'], reason, ...(suggestion !== undefined && { suggestion }) }];
+}
+
+interface ReadDocument {
+  readonly source: string;
+  readonly tree: YamlTree;
+}
+
+/** Not of this language: told alone, for what else is in the file was written by other rules. */
+function readDocument(source: string, file: string, what: string): ReadDocument | { errors: readonly FlowError[] } {
+  const tree = readYaml(source);
+  if (tree.value === undefined) return { errors: located(source, file, tree.errors) };
+  if (tree.value === null) {
+    const empty = { offset: 0, reason: `the file holds no ${what}`, path: [] };
+    return { errors: located(source, file, [...tree.errors, empty]) };
+  }
+  const path = ['apiVersion'];
+  const version = valueAt(tree.value, path);
+  if (
+    typeof version !== 'string' ||
+    !/^tenure\/v\d/.test(version) ||
+    readableVersions.some((known) => known === version)
+  )
+    return { source, tree };
+  const reason = `this release reads ${readableVersions.join(', ')}, not ${version.slice(0, 40)}: run the release that the file was written for, or write it anew in a version read here`;
+  return { errors: located(source, file, [{ offset: tree.offsetOf(path), path, reason }]) };
+}
+
+function mistakesIn(
+  { source, tree }: ReadDocument,
+  file: string,
+  { issues, rules }: { issues: readonly z.core.$ZodIssue[]; rules: readonly BrokenRule[] },
+): readonly FlowError[] {
+  const found = [...issues.flatMap((issue) => mistakesOf(issue, tree)), ...rules.map((rule) => placed(rule, tree))];
   // What could not be read is told once, not again as missing.
   const unread = tree.errors.map(({ path }) => path);
-  const further = [...issues, ...broken].filter((mistake) => !unread.some((path) => isWithin(mistake.path, path)));
-  if (!parsed.success || broken.length > 0 || tree.errors.length > 0) {
-    return { ok: false, errors: located(source, file, [...tree.errors, ...further]) };
-  }
-  return { ok: true, flow: parsed.data, digest: flowDigest(parsed.data) };
+  const further = found.filter((mistake) => !unread.some((path) => isWithin(mistake.path, path)));
+  return located(source, file, [...tree.errors, ...further]);
 }
 
 function isWithin(path: YamlPath, outer: YamlPath): boolean {

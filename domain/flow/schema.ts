@@ -7,8 +7,10 @@ import {
   type Flow,
   type FlowTest,
   type FlowTestEvent,
+  type FlowTests,
   identityKinds,
   type RequestKind,
+  readableVersions,
   type Stage,
   separations,
 } from './language.ts';
@@ -168,7 +170,7 @@ export const testSchema: z.ZodType<FlowTest> = closed({
   given: given.prefault({}),
   events: z.array(event).max(100, 'has at most 100 events').default([]),
   expect: closed({
-    outcome: z.enum(['waiting', 'issuing', 'held', 'denied', 'expired', 'cancelled', 'completed']),
+    outcome: z.enum(['waiting', 'issuing', 'held', 'denied', 'expired', 'cancelled', 'completed', 'not-covered']),
     reason: z.exactOptional(kebabCase('a reason')),
     refused: z.exactOptional(kebabCase('a refusal')),
     stage: z.exactOptional(kebabCase('a stage id')),
@@ -184,7 +186,7 @@ export const limitsSchema = closed({
 }).prefault({});
 
 export const flowSchema: z.ZodType<Flow> = closed({
-  apiVersion: z.literal('tenure/v1'),
+  apiVersion: z.literal(readableVersions),
   kind: z.literal('Flow'),
   metadata: closed({ name: kebabCase('a name'), owner: principal, description: text(1_000) }),
   on: z.enum(Object.keys(effectOf) as (keyof typeof effectOf)[]),
@@ -192,4 +194,11 @@ export const flowSchema: z.ZodType<Flow> = closed({
   limits: limitsSchema,
   stages: z.array(stageSchema).min(1, 'must have at least one stage').max(30, 'has at most 30 stages'),
   tests: z.array(testSchema).max(200, 'has at most 200 tests').default([]),
+});
+
+export const flowTestsSchema: z.ZodType<FlowTests> = closed({
+  apiVersion: z.literal(readableVersions),
+  kind: z.literal('FlowTests'),
+  flow: kebabCase('the name of a flow'),
+  tests: z.array(testSchema).min(1, 'must hold at least one test').max(1_000, 'has at most 1000 tests'),
 });

@@ -24,12 +24,15 @@ export class TestWorld {
   /** One line for each event: when, what, and where the request then stood. */
   readonly trace: string[] = [];
   private readonly startMs: number;
+  private readonly watch: (step: Advance) => void;
   private facts: LedgerFacts;
   private state: FlowState;
   private next: Advance['next'] | undefined;
 
-  constructor(flow: Flow, guardFacts: Facts, flowAuthor: string) {
+  /** @param watch is shown every step as it was taken */
+  constructor(flow: Flow, guardFacts: Facts, flowAuthor: string, watch: (step: Advance) => void = () => undefined) {
     this.flow = flow;
+    this.watch = watch;
     this.startMs = Date.parse(guardFacts.now);
     this.facts = startOf(flow, guardFacts, flowAuthor);
     this.state = initialFlowState(guardFacts.now);
@@ -161,6 +164,7 @@ export class TestWorld {
     this.facts = { ...changed, request: { ...request, ...reason, state: result.next.state } };
     this.state = result.state;
     this.next = result.next;
+    this.watch(result);
     this.trace.push(this.lineOf(what, result.verdict));
     return result.verdict;
   }

@@ -1,13 +1,15 @@
 import type { Approver } from '../decisions.ts';
 import { isFinalRequestState } from '../states.ts';
+import type { Advance } from './advance.ts';
 import { durationMs } from './duration.ts';
 import type { Verdict } from './events.ts';
+import type { Facts } from './facts.ts';
 import type { Flow, FlowTest, FlowTestEvent, FlowTestExpectation } from './language.ts';
 import { selectFlow } from './select.ts';
 import { factsOfTest, personOfTest } from './testFacts.ts';
 import { TestWorld } from './testWorld.ts';
 
-/** Where a request stood at the end of a test. `outcome` may be more than a test can expect, such as `not-covered`. */
+/** Where a request stood at the end of a test. `outcome` may be more than a test can expect, such as `guard-error`. */
 export interface FlowTestOutcome extends Partial<Omit<FlowTestExpectation, 'outcome'>> {
   readonly outcome: string;
 }
@@ -22,6 +24,13 @@ export type FlowTestResult =
       readonly trace: readonly string[];
     };
 
+/** Sees how a test went, beyond where it ended. */
+export interface FlowTestWatch {
+  /** Whether the flow turned out to be for the subject; not called when that cannot be told. */
+  covered(facts: Facts, isCovered: boolean): void;
+  step(step: Advance): void;
+}
+
 /** Steps after which a request that should complete is taken not to. */
 const stepLimit = 100;
 
@@ -30,16 +39,20 @@ const stepLimit = 100;
  * expected, issuer and store succeed at everything and grace windows pass. Every field of `expect` must come out; a field
  * left out is not looked at. Pure: the same flow and test give the same result.
  */
-export function runFlowTest(flow: Flow, test: FlowTest): FlowTestResult {
+export function runFlowTest(flow: Flow, test: FlowTest, watch?: FlowTestWatch): FlowTestResult {
   const facts = factsOfTest(flow, test.given);
   const { expect } = test;
   const selection = selectFlow([{ flow }], facts);
   if (!('found' in selection)) {
-    const why = 'none' in selection ? selection.detail : '';
-    return { passed: false, expected: expect, got: { outcome: 'not-covered' }, trace: [why] };
+    const isKnown = 'none' in selection && selection.none === 'no-flow';
+    if (isKnown) watch?.covered(facts, false);
+    const trace = 'none' in selection ? [selection.detail] : [];
+    if (isKnown && expect.outcome === 'not-covered') return { passed: true, trace };
+    return { passed: false, expected: expect, got: { outcome: isKnown ? 'not-covered' : 'guard-error' }, trace };
   }
+  watch?.covered(facts, true);
   const flowAuthor = String(test.given['flowAuthor'] ?? 'flow-author');
-  const world = new TestWorld(flow, facts, flowAuthor);
+  const world = new TestWorld(flow, facts, flowAuthor, (step) => watch?.step(step));
   let refused: string | undefined;
   for (const event of test.events) {
     const verdict = play(world, event, (name) => personOfTest(name, test.given, facts));

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { CommandFailed } from '../../cli/exitCodes.ts';
 import { registerFlows } from '../../cli/flows.ts';
@@ -31,6 +31,7 @@ async function run(...argv: string[]): Promise<{ output: string; exitCode: numbe
   });
   const program = new Command('tenure').exitOverride();
   registerFlows(program);
+  for (const flows of program.commands) for (const command of flows.commands) command.exitOverride();
   process.exitCode = 0;
   await program.parseAsync(['flows', ...argv], { from: 'user' });
   return { output: written.join(''), exitCode: Number(process.exitCode) };
@@ -54,7 +55,7 @@ test('check shows a mistake under its line with a caret, and exits 1', async () 
 test('test runs the tests of a file and exits 0 when they pass', async () => {
   const { output, exitCode } = await run('test', fileWith(soundFlow));
   expect(exitCode).toBe(0);
-  expect(output).toMatch(/Passed.*: 1 test of 1 flow/);
+  expect(output).toMatch(/Passed.*: 1 test of 1 flow \(\d+ a second\)/);
 });
 
 test('test shows what was expected, what came and how, and exits 1', async () => {
@@ -81,6 +82,93 @@ test('--json prints one document for programs', async () => {
   });
   const checked = JSON.parse((await run('check', '--json', fileWith('[]', 'broken.flow.yaml'))).output);
   expect(checked).toMatchObject({ ok: false, files: [{ errors: [{ line: 1, column: 1 }] }] });
+});
+
+const moreTests = `apiVersion: tenure/v1
+kind: FlowTests
+flow: sound
+tests:
+  - name: low risk needs nobody
+    given: {subject: {environment: production}}
+    expect: {outcome: completed}
+  - name: an owner who left is not an owner
+    given: {subject: {environment: production}, owner: {active: false}}
+    expect: {outcome: denied, reason: owner-not-valid}
+`;
+
+test('tests in files of their own run with those of the flow that they name', async () => {
+  fileWith(soundFlow);
+  fileWith(moreTests, 'sound.flow-tests.yaml');
+  const { output, exitCode } = await run('test', directory);
+  expect(exitCode).toBe(0);
+  expect(output).toMatch(/Passed.*: 3 tests of 1 flow/);
+  const report = JSON.parse((await run('test', '--json', directory)).output);
+  expect(report.files).toMatchObject([
+    { flow: 'sound', digest: expect.any(String), tests: [{}] },
+    { flow: 'sound', tests: [{ name: 'low risk needs nobody' }, {}] },
+  ]);
+});
+
+test('a file of tests whose flow is not there fails check and test, and names what is missing', async () => {
+  const tests = fileWith(moreTests.replace('flow: sound', 'flow: sund'), 'sound.flow-tests.yaml');
+  for (const command of ['check', 'test']) {
+    const { output, exitCode } = await run(command, fileWith(soundFlow), tests);
+    expect(exitCode).toBe(1);
+    expect(output).toContain(`${tests}:3:7: no flow of this name was read`);
+    expect(output).toContain("did you mean 'sound'?");
+  }
+});
+
+test('--junit writes what was printed, mistakes included, for CI servers', async () => {
+  const report = join(directory, 'report.xml');
+  const broken = fileWith('kind: Flow', 'broken.flow.yaml');
+  await run('test', '--junit', report, fileWith(flowWith('count: 2', 'count: 1')), broken);
+  const written = readFileSync(report, 'utf8');
+  expect(written).toContain('tests="2" failures="1" errors="1"');
+  expect(written).toContain('message="expected outcome waiting, stage review; got outcome issuing, stage issue"');
+  expect(written).toContain('&apos;apiVersion&apos; is missing');
+});
+
+test('--min-coverage exits 1 below its number, and names what no test has shown', async () => {
+  const file = fileWith(soundFlow);
+  const { output, exitCode } = await run('test', '--min-coverage', '80', file);
+  expect(exitCode).toBe(1);
+  expect(output).toContain('sound: not covered: guard ownership that: false');
+  expect(output).toMatch(/sound is covered to \d+ %, less than asked for/);
+  expect((await run('test', '--min-coverage', '10', file)).exitCode).toBe(0);
+  const { coverage } = JSON.parse((await run('test', '--json', file)).output);
+  expect(coverage).toMatchObject([{ flow: 'sound', percent: expect.any(Number) }]);
+  expect(coverage[0].items).toContainEqual({ part: 'end', what: 'completed', covered: false });
+});
+
+test.each(['101', '-1', 'all', ''])('--min-coverage %j is an error of usage', async (given) => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  await expect(run('test', '--min-coverage', given, fileWith(soundFlow))).rejects.toThrow(CommanderError);
+});
+
+test('--sarif writes every mistake at its place, for code hosts', async () => {
+  const report = join(directory, 'report.sarif');
+  await run('check', '--sarif', report, fileWith(flowWith('owner.active', 'owner.actve')));
+  const { runs } = JSON.parse(readFileSync(report, 'utf8'));
+  expect(runs[0].results).toMatchObject([
+    {
+      ruleId: 'flow-mistake',
+      level: 'error',
+      message: { text: expect.stringContaining("did you mean 'active'?") },
+      locations: [{ physicalLocation: { region: { startLine: 9, startColumn: 26 } } }],
+    },
+  ]);
+});
+
+test('a report that cannot be written is an error of usage that names the file', async () => {
+  const nowhere = join(directory, 'absent', 'report');
+  for (const asked of [
+    ['check', '--sarif'],
+    ['test', '--junit'],
+  ]) {
+    const failure = await run(...asked, nowhere, fileWith(soundFlow)).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ exit: 'usage', message: expect.stringContaining(nowhere) });
+  }
 });
 
 test('a directory stands for the flow files in it, in the order of their names', async () => {

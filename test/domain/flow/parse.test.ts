@@ -29,7 +29,8 @@ test('subject, limits and tests may be left out', () => {
 
 /** What is written instead of what, where the error stands, what it says, and what it suggests. */
 const mistakes: [string, string, number, number, RegExp, string?][] = [
-  ['tenure/v1', 'tenure/v2', 1, 13, /must be tenure\/v1/, 'tenure/v1'],
+  ['tenure/v1', 'tenure/v2', 1, 13, /reads tenure\/v1, not tenure\/v2/],
+  ['tenure/v1', 'tenur/v1', 1, 13, /must be tenure\/v1/, 'tenure/v1'],
   ['kind: Flow\n', '', 1, 1, /'kind' is missing/],
   ['kind: Flow', 'kind: Flow\nkind: Flow', 3, 1, /'kind' is here twice/],
   ['name: sound', 'name: Sound', 3, 18, /kebab-case/],

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Coverage } from '../../../domain/flow/coverage.ts';
 import { formatFlowError } from '../../../domain/flow/explain.ts';
 import type { Facts, Trigger } from '../../../domain/flow/facts.ts';
 import type { ApprovalStage, Flow, RequestKind, Stage } from '../../../domain/flow/language.ts';
@@ -28,6 +29,12 @@ test.each(shipped)('$file is named after its flow, and every test in it passes',
     return result.passed ? [] : [{ name: flowTest.name, ...result }];
   });
   expect(failed).toEqual([]);
+});
+
+test.each(shipped)('the tests in $file cover every stage, both sides of every guard, and every end', ({ flow }) => {
+  const coverage = new Coverage(flow);
+  for (const flowTest of flow.tests) runFlowTest(flow, flowTest, coverage);
+  expect(coverage.items.filter(({ covered }) => !covered)).toEqual([]);
 });
 
 test('the flow that the documentation shows parses, and its test passes', () => {

@@ -1,0 +1,124 @@
+import type { Advance } from './advance.ts';
+import { durationMs } from './duration.ts';
+import type { Facts } from './facts.ts';
+import type { Flow, Stage } from './language.ts';
+import type { FlowTestWatch } from './testing.ts';
+
+/** What the tests of a flow have shown of it, and what not. */
+
+/** Something that a test can show: a stage at work, a guard being true or false, an end. */
+export interface CoverageItem {
+  readonly part: 'stage' | 'guard' | 'end';
+  /** In words that name it within its flow: `security`, `security when: true`, `denied: owner-not-valid`. */
+  readonly what: string;
+  readonly covered: boolean;
+}
+
+/**
+ * Collects over the tests of one flow. What counts, each once:
+ * - a stage is covered when it was at work: passed because it applied, waited at, or where the request ended;
+ * - a guard (`where`, `when`, `that`) twice, when it was seen to be true and to be false;
+ * - an end when a test reached it: `completed`, every reason that a `verify` stage denies with, a denial by an approver,
+ *   every time-out of an approval, and the end of the request's own time where a hold can bring it about.
+ *
+ * Read off the evidence of each step, so that it says what happened and not what was likely.
+ */
+export class Coverage implements FlowTestWatch {
+  readonly flow: Flow;
+  private readonly seen = new Set<string>();
+
+  constructor(flow: Flow) {
+    this.flow = flow;
+  }
+
+  covered(facts: Facts, isCovered: boolean): void {
+    const { on, subject } = this.flow;
+    // A subject of another kind is turned away before the guard is asked.
+    const isAsked = facts.request.kind === on && (subject.kind ?? facts.subject.kind) === facts.subject.kind;
+    if (subject.where === undefined || !isAsked) return;
+    this.seen.add(keyOf('guard', guardOutcome('subject where', isCovered)));
+  }
+
+  step({ audit, state, next, reason }: Advance): void {
+    for (const { kind, data } of audit) {
+      const stage = this.flow.stages.find(({ id }) => id === data['stage']);
+      if (stage === undefined) continue;
+      if (kind === 'request.stage-skipped') this.seen.add(keyOf('guard', guardOutcome(`${stage.id} when`, false)));
+      if (kind === 'request.stage-passed') this.worked(stage, true);
+    }
+    const here = this.flow.stages[state.stage];
+    const isFinished = audit.some(({ kind }) => kind === 'request.finished');
+    if (isFinished) this.seen.add(keyOf('end', endOf(next.state, reason)));
+    if (here === undefined) return;
+    if (isFinished) return this.endedAt(here, reason);
+    const isAtWork = 'effect' in here ? next.effects.length > 0 : next.state === 'awaiting-approval';
+    if (isAtWork) this.worked(here, true);
+  }
+
+  /** Everything there is to cover, in the order of the flow. */
+  get items(): readonly CoverageItem[] {
+    const { flow } = this;
+    const guards = [
+      ...(flow.subject.where === undefined ? [] : ['subject where']),
+      ...flow.stages.flatMap((stage) => [
+        ...(stage.when === undefined ? [] : [`${stage.id} when`]),
+        ...('verify' in stage ? [`${stage.id} that`] : []),
+      ]),
+    ];
+    return [
+      ...flow.stages.map(({ id }) => this.item('stage', id)),
+      ...guards.flatMap((guard) => [true, false].map((value) => this.item('guard', guardOutcome(guard, value)))),
+      ...endsOf(flow).map((end) => this.item('end', end)),
+    ];
+  }
+
+  private item(part: CoverageItem['part'], what: string): CoverageItem {
+    return { part, what, covered: this.seen.has(keyOf(part, what)) };
+  }
+
+  private worked(stage: Stage, isPassed: boolean): void {
+    this.seen.add(keyOf('stage', stage.id));
+    if (stage.when !== undefined) this.seen.add(keyOf('guard', guardOutcome(`${stage.id} when`, true)));
+    if ('verify' in stage) this.seen.add(keyOf('guard', guardOutcome(`${stage.id} that`, isPassed)));
+  }
+
+  private endedAt(stage: Stage, reason: string | undefined): void {
+    if ('verify' in stage && reason === stage.verify.otherwise) this.worked(stage, false);
+    if ('approval' in stage && (reason === 'denied-by-approver' || reason === 'approval-timeout'))
+      this.worked(stage, true);
+  }
+}
+
+/** Of these items, how many of a hundred are covered; 100 when there is nothing to cover. */
+export function coveredPercent(items: readonly CoverageItem[]): number {
+  return items.length === 0 ? 100 : (100 * items.filter(({ covered }) => covered).length) / items.length;
+}
+
+const keyOf = (part: CoverageItem['part'], what: string): string => `${part} ${what}`;
+const guardOutcome = (guard: string, value: boolean): string => `${guard}: ${value}`;
+const endOf = (state: string, reason: string | undefined): string =>
+  reason === undefined ? state : `${state}: ${reason}`;
+
+/** Ends that the flow itself speaks of; what any request can meet (a cancel, an expired identity) is not the flow's. */
+function endsOf({ on, stages, limits }: Flow): readonly string[] {
+  const approvals = stages.flatMap((stage) => ('approval' in stage ? [stage.approval] : []));
+  const requestTtlMs = durationMs(limits.requestTtl);
+  // A freeze holds what would issue until its time is over; people's deadlines end everything else before that, unless
+  // one is as long.
+  const mayOutlive =
+    on === 'onboarding' ||
+    on === 'rotation' ||
+    approvals.some(({ timeout }) => durationMs(timeout.after) >= requestTtlMs);
+  const ends = [
+    'completed',
+    ...stages.flatMap((stage) => ('verify' in stage ? [`denied: ${stage.verify.otherwise}`] : [])),
+    ...approvals.flatMap(({ timeout }) => [
+      'denied: denied-by-approver',
+      ...(durationMs(timeout.after) < requestTtlMs
+        ? [endOf(timeout.result === 'deny' ? 'denied' : 'expired', 'approval-timeout')]
+        : []),
+    ]),
+    ...(mayOutlive ? ['expired: request-timeout'] : []),
+  ];
+  return [...new Set(ends)];
+}
