@@ -31,6 +31,8 @@ export function eventLog(file: string): EventLog {
   return {
     note,
     violation(text) {
+      // Said once: what is wrong is asked again and again.
+      if (violations.includes(text)) return;
       violations.push(text);
       note(`VIOLATION ${text}`);
     },

@@ -57,16 +57,16 @@ export async function startServers(say: (text: string) => void): Promise<Servers
     const toxiproxy = await startToxiproxy(say);
     undo.push(() => toxiproxy.stop());
     const ledger = await startCluster('ledger', directory, onDeath);
-    undo.push(() => ledger.service.kill());
+    undo.push(() => ledger.service.end());
     await makeTemplate(ledger);
     const issuerCluster = await startCluster('issuer', directory, onDeath);
-    undo.push(() => issuerCluster.service.kill());
+    undo.push(() => issuerCluster.service.end());
     const { issuerUrl: adminUrl } = await prepareDatabases(
       issuerCluster,
       openState(join(directory, 'issuer-databases')),
     );
     const vault = await startVaultService({ command: vaultCommand, directory: join(directory, 'vault') }, onDeath);
-    undo.push(() => vault.service.kill());
+    undo.push(() => vault.service.end());
     const signIn = await startIdentityProvider({ stateDirectory: directory, port: await quietPort() });
     undo.push(() => signIn.stop());
     return Object.assign(told, {

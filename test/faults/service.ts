@@ -12,6 +12,8 @@ export interface Service {
   start(): Promise<void>;
   /** SIGKILL, to the process and its children at once. False when there was nothing to kill. It stays down until `start`. */
   kill(): Promise<boolean>;
+  /** SIGKILL for good, also to one that is starting. */
+  end(): Promise<void>;
   /** SIGSTOP. False when there was nothing to stop. */
   suspend(): boolean;
   /** SIGCONT; harmless when it does not stand still. */
@@ -45,8 +47,6 @@ export function restartable(
         await delay(betweenStartsMs);
       }
     }
-    // Whoever killed it while it was starting meant the one that came up.
-    if (!isWanted && current !== undefined) await end(current);
   }
 
   function mend(ended: ServerProcess, how: string): void {
@@ -72,12 +72,17 @@ export function restartable(
       return begin();
     },
     async kill() {
-      isWanted = false;
       const victim = current;
       if (victim === undefined) return false;
+      isWanted = false;
       current = undefined;
       await end(victim);
       return true;
+    },
+    async end() {
+      isWanted = false;
+      await starting;
+      if (current !== undefined) await end(current);
     },
     suspend() {
       if (current === undefined || isSuspended) return false;

@@ -146,7 +146,7 @@ export async function openStage(servers: Servers, plan: Plan, log: EventLog, dir
     logs: () =>
       Object.fromEntries(['worker', 'worker-2', 'api'].map((name) => [name, readLog(join(directory, `${name}.log`))])),
     async close(keep) {
-      for (const own of [service('worker'), secondWorker, service('api'), temporal]) await own.kill();
+      for (const each of [service('worker'), secondWorker, service('api'), temporal]) await each.end();
       for (const each of opened.values()) await each.remove();
       await clearServers(servers, database);
       if (!keep) rmSync(directory, { recursive: true, force: true });
