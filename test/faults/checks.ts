@@ -1,27 +1,13 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
-import { exportEvidence } from '../../cli/evidenceExport.ts';
-import { verifyExport } from '../../cli/evidenceVerify.ts';
-import { checkpointResponseSchema } from '../../contracts/evidence.ts';
-import { evidenceEntrySchema } from '../../domain/evidence/entry.ts';
-import { formsFound } from '../attacks/forms.ts';
+import { checkAnswers, checkRequests } from './answers.ts';
 import type { Caller } from './caller.ts';
 import { login, look } from './consumers.ts';
 import type { EventLog } from './eventLog.ts';
+import { checkEvidence, checkSecrets } from './evidenceChecks.ts';
 import type { Servers } from './servers.ts';
 import type { Stage } from './stage.ts';
-import type { FreezeKept, RequestKept, Story, Subject } from './story.ts';
-import {
-  type CredentialView,
-  credentialsOf,
-  IdentityView,
-  identityView,
-  listAll,
-  observer,
-  RequestView,
-} from './views.ts';
+import type { FreezeKept, Story, Subject } from './story.ts';
+import { type CredentialView, credentialsOf, IdentityView, identityView, listAll, RequestView } from './views.ts';
 
 /** What the checks look at, and whom they tell. */
 export interface Scene {
@@ -175,116 +161,4 @@ function isWithin(atMs: number, freeze: FreezeKept, identityId: string | undefin
   const thawedAtMs = identityId === undefined ? undefined : freeze.thawSentAtMs.get(identityId);
   const endedAtMs = Math.min(freeze.liftSentAtMs ?? Number.POSITIVE_INFINITY, thawedAtMs ?? Number.POSITIVE_INFINITY);
   return atMs > freeze.answeredAtMs && atMs < endedAtMs;
-}
-
-/** Each request ended as what was done to it explains. */
-function checkRequests({ story, log }: Scene, requests: readonly RequestView[]): void {
-  for (const request of requests) {
-    const kept = story.requests.get(request.id);
-    // A review that asked for a new credential opens the rotation itself.
-    const isReissue = kept === undefined && request.kind === 'rotation' && request.requester === 'system:review';
-    if (kept === undefined && !isReissue)
-      log.violation(`${request.kind} ${request.id} of ${request.requester} exists, and nobody was answered with it`);
-    const subject = kept?.subject ?? story.subjects.find(({ identityId }) => identityId === request.identityId);
-    if (!isLegitimate(request, { kept, subject, story }))
-      log.violation(`${request.kind} ${request.id} ended ${request.state} (${request.reason}), which nothing explains`);
-  }
-}
-
-function isLegitimate(
-  { state, reason }: RequestView,
-  { kept, subject, story }: { kept: RequestKept | undefined; subject: Subject | undefined; story: Story },
-): boolean {
-  if (state === 'completed') return true;
-  if (state === 'denied') return kept?.act?.approvers === 'deny' && reason === 'denied-by-approver';
-  if (state !== 'cancelled') return false;
-  if (reason === 'revoking') return subject?.revocation !== undefined;
-  if (reason === 'frozen')
-    return story.freezes.some(({ plan }) => plan.mode === 'cancel' && plan.integration === subject?.life.integration);
-  return kept?.isCancelSent === true;
-}
-
-/** Promises that were given in answers: what was accepted is there, and the same key still means the same. */
-async function checkAnswers({ calls, story, log }: Scene, requests: readonly RequestView[]): Promise<void> {
-  const byId = new Map(requests.map((request) => [request.id, request]));
-  for (const { id, what, decided } of story.requests.values()) {
-    const request = byId.get(id);
-    if (request === undefined) {
-      log.violation(`${what} ${id} was answered with 202 and does not exist`);
-      continue;
-    }
-    for (const { stage, approver, verdict } of decided) {
-      const isCounted = request.decisions.some(
-        (decision) =>
-          decision.stage === stage && decision.approver.startsWith(`${approver}@`) && decision.verdict === verdict,
-      );
-      if (!isCounted)
-        log.violation(`${approver}'s decision on ${id} (${stage}) was answered with 200 and is not there`);
-    }
-  }
-  for (const { principal, path, key, body, answer } of [...calls.written]) {
-    if (answer.status !== 202) continue;
-    const again = await calls.write(principal, path, body, key);
-    const [first, second] = [answer, again].map((each) => RequestView.safeParse(each.body).data?.id);
-    if (again.status !== 202 || first !== second)
-      log.violation(
-        `POST ${path} was answered with request ${first}; its repeat with ${again.status}, request ${second}`,
-      );
-  }
-  const after = await listAll(calls, '/v1/requests', RequestView);
-  if (after.length !== requests.length)
-    log.violation(`${requests.length} requests became ${after.length} by repeating calls under their keys`);
-}
-
-/** Exported, verified offline, a continuation of what was held, and each request's end in it. @returns its lines */
-async function checkEvidence(
-  scene: Scene,
-  requests: readonly RequestView[],
-  heldCheckpoint: string | undefined,
-): Promise<Buffer> {
-  const { stage, calls, log } = scene;
-  await untilSealed(calls);
-  const directory = join(stage.directory, 'evidence');
-  const token = stage.token(observer);
-  const exported = await exportEvidence({ url: stage.apiUrl, token, directory });
-  if (!exported.ok) log.violation(`the export does not verify: ${JSON.stringify(exported.problems)}`);
-  mkdirSync(join(stage.directory, 'held'), { recursive: true });
-  const heldCheckpointFile = join(stage.directory, 'held', 'checkpoint');
-  if (heldCheckpoint !== undefined) writeFileSync(heldCheckpointFile, heldCheckpoint);
-  const verified = await verifyExport({ directory, ...(heldCheckpoint === undefined ? {} : { heldCheckpointFile }) });
-  if (!verified.ok) log.violation(`the export does not verify offline: ${JSON.stringify(verified.problems)}`);
-  const lines = readFileSync(join(directory, 'entries.jsonl'));
-  const entries = lines
-    .toString('utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => evidenceEntrySchema.parse(JSON.parse(line)));
-  for (const { id, kind, state } of requests) {
-    const ends = entries.filter((entry) => entry.kind === 'request.finished' && entry.requestId === id);
-    if (ends.length !== 1 || ends[0]?.data['state'] !== state)
-      log.violation(
-        `${kind} ${id} is ${state}; its ends in the evidence: ${JSON.stringify(ends.map(({ data }) => data))}`,
-      );
-  }
-  return lines;
-}
-
-/** Sealed within a second: nothing more is written now, so the newest checkpoint comes to stand still. */
-async function untilSealed(calls: Caller): Promise<void> {
-  for (let before = -1; ; ) {
-    const { size } = checkpointResponseSchema.parse(
-      (await calls.readSurely(observer, '/v1/evidence/checkpoints')).body,
-    );
-    if (size === before) return;
-    before = size;
-    await wait(1_500);
-  }
-}
-
-/** Nothing that was served stands in a log or in the evidence. */
-function checkSecrets({ stage, story, log }: Scene, evidence: Buffer): void {
-  const places = { ...stage.logs(), evidence };
-  for (const [place, bytes] of Object.entries(places))
-    for (const secret of story.secrets)
-      for (const form of formsFound(bytes, secret)) log.violation(`a served secret stands in ${place} (${form})`);
 }

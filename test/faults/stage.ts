@@ -3,15 +3,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { stringify } from 'yaml';
-import { roleNames } from '../../configuration/configurationSchema.ts';
 import { loadKeys } from '../../configuration/keys.ts';
-import { applicationScopes } from '../../embedded/databases.ts';
 import { requestToken } from '../../embedded/identityProvider.ts';
-import { audiences } from '../../embedded/localGrant.ts';
-import { embeddedPeople, embeddedPipelines } from '../../embedded/people.ts';
+import { embeddedPeople } from '../../embedded/people.ts';
 import { keptSecret, writePrivateFile } from '../../embedded/privateFiles.ts';
-import { startTemporal, temporalNamespace } from '../../embedded/temporal.ts';
+import { startTemporal } from '../../embedded/temporal.ts';
 import { api, startTenureProcess, type TenureProcess, worker } from '../../embedded/tenureProcesses.ts';
 import { seedFlows } from '../../ledger/flows.ts';
 import { openLedger } from '../../ledger/openLedger.ts';
@@ -22,10 +18,8 @@ import { type LinkName, links, type Plan, type ProcessName } from './plan.ts';
 import { quietPort } from './quietPort.ts';
 import { ledgerUrl, migratedTemplate, type Servers } from './servers.ts';
 import { restartable, type Service } from './service.ts';
+import { configurationOf, leaseSeconds, type Own } from './stageConfiguration.ts';
 import type { Link } from './toxiproxy.ts';
-
-/** The least that tenure.yaml allows. */
-const leaseSeconds = 10;
 
 /** One seed's own installation: ledger, Temporal, keys, folder in Vault, and Tenure's processes, behind links that break. */
 export interface Stage {
@@ -159,11 +153,6 @@ export function stageDirectory(seed: number): string {
   return mkdtempSync(join(tmpdir(), `tenure-seed-${seed}-`));
 }
 
-interface Own {
-  readonly directory: string;
-  readonly vault: VaultServer;
-}
-
 /** Ledger, keys and Vault folder of the seed, before anything of Tenure runs. */
 async function layOut(
   servers: Servers,
@@ -183,70 +172,6 @@ async function layOut(
   await ledger.close();
   const { address, rootToken } = servers.vault;
   return { directory, vault: await makeTenureLogin({ address, rootToken }, { mount: 'secret', prefix }) };
-}
-
-function configurationOf(
-  { directory, vault }: Own,
-  {
-    servers,
-    apiPort,
-    database,
-    portOf,
-    name,
-  }: {
-    servers: Servers;
-    apiPort: number;
-    database: string;
-    portOf: (target: 'ledger' | 'temporal' | 'issuer' | 'vault') => number;
-    name: 'worker' | 'api';
-  },
-): string {
-  const secret = (file: string, value: string) => {
-    const path = join(directory, `${name}-${file}`);
-    writePrivateFile(path, value);
-    return { file: path };
-  };
-  const issuerUrl = new URL(servers.issuer.adminUrl);
-  // The API never calls an issuer; it has the address because its configuration is the worker's.
-  issuerUrl.port = String(portOf('issuer'));
-  const { issuer } = servers.signIn;
-  return stringify({
-    listen: `127.0.0.1:${apiPort}`,
-    publicUrl: `http://127.0.0.1:${apiPort}`,
-    database: secret('ledger-url', ledgerUrl(portOf('ledger'), database)),
-    temporal: { address: `127.0.0.1:${portOf('temporal')}`, namespace: temporalNamespace },
-    keys: { directory: join(directory, 'keys') },
-    leaseSeconds,
-    oidc: [
-      { name: 'people', issuer, audience: audiences.people, for: 'people', groupsClaim: 'groups' },
-      { name: 'pipelines', issuer, audience: audiences.pipelines, for: 'pipelines' },
-    ],
-    people: embeddedPeople.map(({ email, name: called, groups }) => ({ id: email, name: called, groups: [...groups] })),
-    roles: Object.fromEntries(roleNames.map((role) => [role, [`group:${role}`]])),
-    pipelines: Object.fromEntries(
-      embeddedPipelines.map(({ name: called, claims }) => [
-        called,
-        { oidc: 'pipelines', claims, may: [{ rotate: 'payments/*' }, { rotate: 'mail/*' }] },
-      ]),
-    ),
-    issuers: {
-      'main-db': { type: 'postgres-role', url: secret('issuer-url', issuerUrl.href), scopes: applicationScopes },
-    },
-    stores: {
-      sealed: { type: 'sealed', keyFile: join(directory, 'sealed-store.key') },
-      vault: {
-        type: 'vault',
-        address: `http://127.0.0.1:${portOf('vault')}`,
-        mount: vault.mount,
-        prefix: vault.prefix,
-        approle: {
-          mount: vault.approle.mount,
-          roleId: vault.approle.roleId,
-          secretId: secret('vault-secret-id', vault.approle.secretId),
-        },
-      },
-    },
-  });
 }
 
 async function allTokens({ signIn }: Servers): Promise<ReadonlyMap<string, string>> {
