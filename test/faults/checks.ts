@@ -7,7 +7,15 @@ import { checkEvidence, checkSecrets } from './evidenceChecks.ts';
 import type { Servers } from './servers.ts';
 import type { Stage } from './stage.ts';
 import type { FreezeKept, Story, Subject } from './story.ts';
-import { type CredentialView, credentialsOf, IdentityView, identityView, listAll, RequestView } from './views.ts';
+import {
+  type CredentialView,
+  credentialsOf,
+  FindingView,
+  IdentityView,
+  identityView,
+  listAll,
+  RequestView,
+} from './views.ts';
 
 /** What the checks look at, and whom they tell. */
 export interface Scene {
@@ -24,6 +32,7 @@ export async function checkAll(scene: Scene, heldCheckpoint: string | undefined)
   const known = await credentialsByIdentity(scene);
   await checkInventory(scene, known);
   for (const subject of scene.story.subjects) await checkSubject(scene, subject, known);
+  await checkFindings(scene);
   checkRequests(scene, requests);
   await checkAnswers(scene, requests);
   const entries = await checkEvidence(scene, requests, heldCheckpoint);
@@ -61,6 +70,14 @@ async function checkInventory({ servers, log }: Scene, known: Known): Promise<vo
       log.violation(`orphan: role ${rolname} is at the issuer and owns for nobody`);
   }
   for (const missing of logins) log.violation(`${missing} is live by the API, and not at the issuer`);
+}
+
+/** What Tenure's own comparison of issuers and stores with the ledger found on the way, and could not mend. */
+async function checkFindings({ calls, log }: Scene): Promise<void> {
+  for (const finding of await listAll(calls, '/v1/reconciliations/findings', FindingView)) {
+    log.count(`finding ${finding.state}: ${finding.part} ${finding.kind}`);
+    if (finding.state === 'open') log.violation(`the reconciler found: ${JSON.stringify(finding)}`);
+  }
 }
 
 async function checkSubject(scene: Scene, subject: Subject, known: Known): Promise<void> {

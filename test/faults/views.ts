@@ -46,6 +46,14 @@ export const CredentialView = z.object({
 });
 export type CredentialView = z.output<typeof CredentialView>;
 
+export const FindingView = z.object({
+  part: z.string(),
+  kind: z.string(),
+  identityId: z.string(),
+  detail: z.string(),
+  state: z.enum(['open', 'repaired', 'accepted']),
+});
+
 export const SecretView = z.object({ version: z.int(), epoch: z.int(), login: z.string(), value: z.string() });
 
 const Page = z.object({ items: z.array(z.unknown()), nextCursor: z.string().nullable() });
