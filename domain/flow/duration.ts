@@ -3,6 +3,10 @@ import type { IsoDuration } from './language.ts';
 /** The longest duration a flow may state: ten years of 365 days. */
 export const longestDurationMs = 3650 * 24 * 3600 * 1000;
 
+/** The notation of `durationMs`, but for the limit of ten years. */
+export const durationPattern =
+  /^P(?!$)(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.(\d{1,3}))?S)?)?$/;
+
 const rule = 'write days, hours, minutes and seconds in this order, such as P1D, PT4H, P1DT12H or PT0.5S';
 
 /** A duration that is not written as this language asks. The message holds the text and the rule. */
@@ -19,10 +23,8 @@ export class InvalidDuration extends Error {
  */
 export function durationMs(text: IsoDuration): number {
   const shown = JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
-  const match = /^P(?:(\d{1,9})D)?(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})(?:\.(\d{1,3}))?S)?)?$/.exec(
-    text,
-  );
-  if (match === null || text === 'P') throw new InvalidDuration(`${shown} is not a duration: ${rule}.`);
+  const match = durationPattern.exec(text);
+  if (match === null) throw new InvalidDuration(`${shown} is not a duration: ${rule}.`);
   const [, days = '0', hours = '0', minutes = '0', seconds = '0', fraction = ''] = match;
   const wholeSeconds = ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds);
   const total = wholeSeconds * 1000 + Number(fraction.padEnd(3, '0'));

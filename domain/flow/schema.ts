@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { durationMs, InvalidDuration } from './duration.ts';
+import { durationMs, durationPattern, InvalidDuration } from './duration.ts';
 import { type FactType, factTypes, isInstant } from './guardFacts.ts';
 import {
   type Effect,
@@ -44,28 +44,36 @@ const kebabCase = (what: string) =>
 const text = (limit: number) => z.string().min(1, 'must not be empty').max(limit, `has at most ${limit} characters`);
 
 /** Compiled by `flowRules.ts`, which knows its place in the text. */
-const guard = z.string();
-
-const group = z
+const guard = z
   .string()
-  .regex(/^group:[a-z0-9][a-z0-9._-]{0,62}$/, 'write a group as group:<name>, in lower-case ASCII');
+  .meta({ description: 'A guard: CEL over the facts, true or false. What cannot be evaluated is no.' });
+
+const groupPattern = '^group:[a-z0-9][a-z0-9._-]{0,62}$';
+const group = z.string().regex(new RegExp(groupPattern), 'write a group as group:<name>, in lower-case ASCII');
 const groupOr = (...words: [string, ...string[]]) =>
   z
     .string()
     .refine(
       (source) => words.includes(source) || group.safeParse(source).success,
       `write ${words.join(', ')} or group:<name>`,
-    );
+    )
+    .meta({ pattern: `^(?:${words.join('|')})$|${groupPattern}` });
 
 const duration = (leastMs = 1) =>
-  z.string().superRefine((written, context) => {
-    try {
-      if (durationMs(written) < leastMs) context.addIssue('must be longer than nothing');
-    } catch (error) {
-      if (!(error instanceof InvalidDuration)) throw error;
-      context.addIssue(error.message);
-    }
-  });
+  z
+    .string()
+    .superRefine((written, context) => {
+      try {
+        if (durationMs(written) < leastMs) context.addIssue('must be longer than nothing');
+      } catch (error) {
+        if (!(error instanceof InvalidDuration)) throw error;
+        context.addIssue(error.message);
+      }
+    })
+    .meta({ pattern: durationPattern.source, examples: ['P1D', 'PT4H', 'P1DT12H', 'PT0.5S'] });
+
+/** What each `byKey` chooses from: the published JSON Schema (`jsonSchema.ts`) cannot see into the choosing. */
+export const choices = new WeakMap<z.core.$ZodType, readonly z.ZodType[]>();
 
 /**
  * One of several shapes, told apart by the one key that only it has: errors then speak of the shape that was meant, not of
@@ -73,7 +81,7 @@ const duration = (leastMs = 1) =>
  */
 function byKey<T>(what: string, shapes: Readonly<Record<string, z.ZodType<T>>>) {
   const keys = Object.keys(shapes);
-  return z.unknown().transform((value, context): T => {
+  const choice = z.unknown().transform((value, context): T => {
     const present = typeof value === 'object' && value !== null ? keys.filter((key) => Object.hasOwn(value, key)) : [];
     const shape = shapes[present[0] ?? ''];
     if (shape === undefined || present.length > 1) {
@@ -90,6 +98,8 @@ function byKey<T>(what: string, shapes: Readonly<Record<string, z.ZodType<T>>>) 
     for (const issue of result.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
     return z.NEVER;
   });
+  choices.set(choice, Object.values(shapes));
+  return choice;
 }
 
 const principal = z
@@ -98,7 +108,7 @@ const principal = z
   .regex(/^[a-z0-9][a-z0-9._@+-]*$/, 'name a team or an e-mail address, in lower-case ASCII');
 
 const stageId = { id: kebabCase('a stage id') };
-const when = { when: z.exactOptional(guard) };
+const when = { when: z.exactOptional(guard).describe('The stage is passed over unless this guard holds.') };
 
 const approval = closed({
   require: z
@@ -111,15 +121,24 @@ const approval = closed({
           .max(20, 'must be at most 20'),
       }),
     )
-    .min(1, 'must name at least one source of approvers'),
-  separation: z.array(z.enum(separations)),
+    .min(1, 'must name at least one source of approvers')
+    .describe('Every entry must be met; one person counts for one entry only.'),
+  separation: z.array(z.enum(separations)).describe('Who may not decide, whatever their groups.'),
   proof: z.literal('session').default('session'),
-  escalate: z.exactOptional(closed({ after: duration(), to: group })),
+  escalate: z
+    .exactOptional(closed({ after: duration(), to: group }))
+    .describe('After a while, another group may decide too.'),
   timeout: closed({ after: duration(), result: z.enum(['deny', 'expire']) }),
 });
 
 export const stageSchema = byKey<Stage>('a stage', {
-  verify: closed({ ...stageId, ...when, verify: closed({ that: guard, otherwise: kebabCase('a reason') }) }),
+  verify: closed({
+    ...stageId,
+    ...when,
+    verify: closed({ that: guard, otherwise: kebabCase('a reason') }).describe(
+      'Denied with the reason `otherwise` unless `that` holds.',
+    ),
+  }),
   approval: closed({ ...stageId, ...when, approval }),
   effect: closed({ ...stageId, effect: z.enum(effects) }),
   notify: closed({
@@ -178,9 +197,11 @@ export const testSchema: z.ZodType<FlowTest> = closed({
 });
 
 export const limitsSchema = closed({
-  credentialTtl: duration().default('P90D'),
-  requestTtl: duration().default('P3D'),
-  grace: duration(0).default('PT24H'),
+  credentialTtl: duration()
+    .default('P90D')
+    .describe("How long a credential is accepted; never beyond the identity's own expiry."),
+  requestTtl: duration().default('P3D').describe('How long a request may wait for people.'),
+  grace: duration(0).default('PT24H').describe('How long consumers have to acknowledge a rotation.'),
   // Left out, it stays out: a default filled in would give every flow from before it another digest.
   reviewEvery: z.exactOptional(duration()),
 }).prefault({});
