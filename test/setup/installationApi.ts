@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger } from '../../api/logging.ts';
+import type { RequestGateway } from '../../api/ports.ts';
+import { createApi } from '../../api/server.ts';
+import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
+import { directory } from '../../ledger/directory.ts';
+import { localProvider } from '../api/localProvider.ts';
+import type { TestInstallation } from './installation.ts';
+import { people } from './people.ts';
+
+export interface InstallationApi {
+  readonly address: string;
+  tokenOf(person: string): Promise<string>;
+  /** A GET, or a POST of `body` under a fresh key. @throws what the API answered, when it is no success */
+  as<T>(person: string, path: string, body?: object): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** The real API of an installation, with a provider of the test's own; roles are the groups of `people.ts`. */
+export async function installationApi(
+  installation: TestInstallation,
+  { gateway = installation.gateway }: { gateway?: RequestGateway } = {},
+): Promise<InstallationApi> {
+  const { ledger, keys, store, databaseUrl } = installation;
+  const provider = await localProvider();
+  const home = mkdtempSync(join(tmpdir(), 'tenure-api-'));
+  const listed = people.map(({ id, name, groups }) => `  - {id: ${id}, name: ${name}, groups: [${groups}]}`);
+  const roles = ['requester', 'responder', 'auditor', 'admin'].map((role) => `  ${role}: [group:${role}]`);
+  const oidc = `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`;
+  writeFileSync(
+    join(home, 'tenure.yaml'),
+    ['keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles].join('\n'),
+  );
+  const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: databaseUrl });
+  const api = createApi({
+    configuration,
+    ledger,
+    directory: directory(ledger.prisma, configuration.people),
+    gateway,
+    secrets: {
+      readLive: (_store, identityId) => store.read({ identityId }),
+      loginName: () => undefined,
+    },
+    decisionSigning: keys.decisionSigning,
+    logger: createLogger({ write: () => undefined }),
+    now: () => new Date(),
+  });
+  const server = createServer(api);
+  server.keepAliveTimeout = 75_000;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const tokenOf = (person: string) => provider.token({ email: `${person}@tenure.example`, name: person });
+  return {
+    address,
+    tokenOf,
+    async as<T>(person: string, path: string, body?: object): Promise<T> {
+      const response = await fetch(`${address}${path}`, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers: {
+          authorization: `Bearer ${await tokenOf(person)}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json', 'idempotency-key': randomUUID() }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${response.status} ${text}`);
+      return JSON.parse(text) as T;
+    },
+    async close() {
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+      await provider.stop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
