@@ -1,6 +1,6 @@
 import type { Scene } from './checks.ts';
 import type { RequestKept, Story, Subject } from './story.ts';
-import { listAll, RequestView } from './views.ts';
+import { FreezeView, listAll, RequestView } from './views.ts';
 
 /** Each request ended as what was done to it explains. */
 export function checkRequests({ story, log }: Scene, requests: readonly RequestView[]): void {
@@ -47,6 +47,14 @@ export async function checkAnswers({ calls, story, log }: Scene, requests: reado
         log.violation(`${approver}'s decision on ${id} (${stage}) was answered with 200 and is not there`);
     }
   }
+  const freezes = await listAll(calls, '/v1/freezes', FreezeView);
+  for (const { id, isLifted } of story.freezes) {
+    const found = freezes.find((freeze) => freeze.id === id);
+    if (found === undefined || (isLifted && found.liftedAt === null))
+      log.violation(`freeze ${id} was opened and lifted by what was answered, and is: ${JSON.stringify(found)}`);
+  }
+  if (freezes.length !== story.freezes.length)
+    log.violation(`${story.freezes.length} freezes were opened by what was answered, ${freezes.length} exist`);
   for (const { principal, path, key, body, answer } of [...calls.written]) {
     if (answer.status !== 202) continue;
     const again = await calls.write(principal, path, body, key);

@@ -134,7 +134,6 @@ async function checkWhatIsServed(
 function checkWhatWasServed({ log }: Scene, { served, revocation, life }: Subject, { epoch }: { epoch: number }): void {
   const highest = { vault: 0, api: 0 };
   for (const { askedAtMs, through, found } of served) {
-    const isRevoking = revocation !== undefined && askedAtMs >= revocation.sentAtMs;
     const isRevoked = revocation?.answeredAtMs !== undefined && askedAtMs > revocation.answeredAtMs;
     if (found.kind === 'value') {
       if (found.epoch < highest[through])
@@ -144,7 +143,7 @@ function checkWhatWasServed({ log }: Scene, { served, revocation, life }: Subjec
         log.violation(
           `${life.name}: ${through} served version ${found.version} (epoch ${found.epoch}) after the revocation`,
         );
-    } else if (!isRevoking && highest[through] > 0 && revocation === undefined) {
+    } else if (highest[through] > 0 && revocation === undefined) {
       log.violation(`${life.name}: ${through} served epoch ${highest[through]} and then ${found.kind}`);
     }
   }

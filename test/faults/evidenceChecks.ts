@@ -55,9 +55,9 @@ async function untilSealed(calls: Caller): Promise<void> {
   }
 }
 
-/** Nothing that was served stands in a log or in the evidence. */
+/** Nothing that was served stands in a log, in Temporal's database or in the evidence. */
 export function checkSecrets({ stage, story, log }: Scene, evidence: Buffer): void {
-  const places = { ...stage.logs(), evidence };
+  const places = { ...stage.written(), evidence };
   for (const [place, bytes] of Object.entries(places))
     for (const secret of story.secrets)
       for (const form of formsFound(bytes, secret)) log.violation(`a served secret stands in ${place} (${form})`);

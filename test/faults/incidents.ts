@@ -4,8 +4,8 @@ import { attend, opened, type Setting } from './lives.ts';
 import type { Freeze } from './plan.ts';
 import type { FreezeKept } from './story.ts';
 import { together } from './together.ts';
+import { FreezeView } from './views.ts';
 
-const FreezeView = z.object({ id: z.string() });
 const Confirmation = z.object({ matches: z.enum(['nothing', 'everything']) });
 
 /** Freezes an integration, and ends the freeze as its plan says. Returns when it is lifted. */

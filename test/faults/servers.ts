@@ -32,6 +32,7 @@ export interface Servers {
 export interface PostgresCluster {
   readonly service: Service;
   readonly port: number;
+  readonly logFile: string;
   /** A superuser's. It holds the password. */
   url(database?: string): string;
 }
@@ -91,7 +92,8 @@ async function startCluster(
   onDeath: (how: string) => void,
 ): Promise<PostgresCluster> {
   const port = await quietPort();
-  const options = { directory: join(directory, name), port, logFile: join(directory, `${name}.log`) };
+  const logFile = join(directory, `${name}.log`);
+  const options = { directory: join(directory, name), port, logFile };
   let url = (_database?: string): string => '';
   const service = restartable(
     name,
@@ -103,7 +105,7 @@ async function startCluster(
     onDeath,
   );
   await service.start();
-  return { service, port, url: (database) => url(database) };
+  return { service, port, logFile, url: (database) => url(database) };
 }
 
 async function makeTemplate(ledger: PostgresCluster): Promise<void> {

@@ -35,11 +35,13 @@ export interface Stage {
   link(name: LinkName): Link;
   /** A person's access token, or the deploying pipeline's. */
   token(principal: string): string;
-  /** What worker and API wrote, so far. */
-  logs(): Readonly<Record<string, Buffer>>;
+  /** What the processes wrote so far: logs, and Temporal's database. */
+  written(): Readonly<Record<string, Buffer>>;
   /** @param keep leaves the directory: logs, Temporal's database, keys */
   close(keep: boolean): Promise<void>;
 }
+
+const ownFiles = ['worker.log', 'worker-2.log', 'api.log', 'temporal.log', 'temporal.db', 'temporal.db-wal'];
 
 export const pipeline = 'deploy';
 export const principals = [...embeddedPeople.map(({ name }) => name), pipeline];
@@ -137,8 +139,11 @@ export async function openStage(servers: Servers, plan: Plan, log: EventLog, dir
       if (token === undefined) throw new Error(`Nobody is called ${principal}.`);
       return token;
     },
-    logs: () =>
-      Object.fromEntries(['worker', 'worker-2', 'api'].map((name) => [name, readLog(join(directory, `${name}.log`))])),
+    written: () => ({
+      ...Object.fromEntries(ownFiles.map((file) => [file, readIfThere(join(directory, file))])),
+      "the issuer's log": readIfThere(servers.issuer.logFile),
+      "the ledger's log": readIfThere(servers.ledger.logFile),
+    }),
     async close(keep) {
       for (const each of [service('worker'), secondWorker, service('api'), temporal]) await each.end();
       for (const each of opened.values()) await each.remove();
@@ -201,7 +206,7 @@ async function onCluster(url: string, statements: readonly string[]): Promise<vo
   await client.end();
 }
 
-function readLog(file: string): Buffer {
+function readIfThere(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {

@@ -46,6 +46,8 @@ export const CredentialView = z.object({
 });
 export type CredentialView = z.output<typeof CredentialView>;
 
+export const FreezeView = z.object({ id: z.string(), liftedAt: Instant.nullable() });
+
 export const FindingView = z.object({
   part: z.string(),
   kind: z.string(),
