@@ -1,22 +1,24 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
+import { accessOptions, requireUrl } from './apiCalls.ts';
 import { exportEvidence } from './evidenceExport.ts';
 import { type VerificationReport, verifyExport } from './evidenceVerify.ts';
-import { CommandFailed, exitCodes } from './exitCodes.ts';
+import { exitCodes } from './exitCodes.ts';
 import { coloured, printJson } from './output.ts';
 
 /** `tenure evidence export` and `tenure evidence verify`; exit 1 when something does not verify. */
 export function registerEvidence(program: Command): void {
+  const [urlOption, tokenOption] = accessOptions('an auditor');
   const evidence = program.command('evidence').description('export the evidence log, and verify an export offline');
 
   evidence
     .command('export')
     .description('fetch the whole log through the API into a directory: entries.jsonl, checkpoint, vkey')
     .argument('<dir>', 'where to; it must not hold an export yet')
-    .addOption(new Option('--url <url>', 'the API').env('TENURE_URL').default('http://127.0.0.1:8080'))
-    .addOption(new Option('--token <token>', 'an access token of an auditor').env('TENURE_TOKEN').makeOptionMandatory())
+    .addOption(urlOption)
+    .addOption(tokenOption)
     .option('--json', 'print the report as JSON')
     .action(async (directory: string, options: { url: string; token: string; json?: true }) => {
-      if (!URL.canParse(options.url)) throw new CommandFailed('usage', `--url ${options.url} is not a URL.`);
+      requireUrl(options.url);
       const report = await exportEvidence({ url: options.url, token: options.token, directory });
       if (options.json) return finish(report, () => printJson(report));
       finish(report, () => {

@@ -2,23 +2,20 @@ import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { type CheckpointResponse, checkpointResponseSchema, evidencePageSchema } from '../contracts/evidence.ts';
 import { type Checkpoint, openCheckpoint } from '../domain/evidence/checkpoint.ts';
 import { ExportCheck, type ExportReport } from '../domain/evidence/exportCheck.ts';
 import { NoteInvalid, parseVerifierKey } from '../domain/evidence/signedNote.ts';
+import { type ApiAccess, callApi } from './apiCalls.ts';
 import { exportFiles } from './evidenceFiles.ts';
 import { CommandFailed } from './exitCodes.ts';
 
-export interface ExportOrder {
-  /** Of the API: `http://127.0.0.1:8080`. */
-  readonly url: string;
-  readonly token: string;
+export interface ExportOrder extends ApiAccess {
   readonly directory: string;
 }
 
 const pageLimit = 200;
-const answerWithinMs = 30_000;
 
 /**
  * Fetches the log up to its newest checkpoint into `directory`, and verifies it on the way. Nothing is overwritten: an
@@ -31,7 +28,7 @@ export async function exportEvidence(order: ExportOrder): Promise<ExportReport> 
     if (existsSync(file))
       throw new CommandFailed('usage', `${file} exists: exports are kept, not overwritten. Name another directory.`);
   }
-  const published = await get(order, '/v1/evidence/checkpoints', checkpointResponseSchema);
+  const published = await callApi(order, { path: '/v1/evidence/checkpoints' }, checkpointResponseSchema);
   const checkpoint = openPublished(published);
   const check = new ExportCheck(checkpoint);
   await mkdir(order.directory, { recursive: true });
@@ -59,7 +56,11 @@ async function* exportedLines(order: ExportOrder, size: number, check: ExportChe
   let cursor: string | null = null;
   while (next < size) {
     const query = new URLSearchParams({ limit: String(pageLimit), ...(cursor === null ? {} : { cursor }) });
-    const page: z.output<typeof evidencePageSchema> = await get(order, `/v1/evidence?${query}`, evidencePageSchema);
+    const page: z.output<typeof evidencePageSchema> = await callApi(
+      order,
+      { path: `/v1/evidence?${query}` },
+      evidencePageSchema,
+    );
     for (const { leafIndex, body } of page.items) {
       if (next === size) return;
       if (leafIndex !== next || body.includes('\n')) {
@@ -80,45 +81,4 @@ async function* exportedLines(order: ExportOrder, size: number, check: ExportChe
       'checkFailed',
       `The checkpoint covers ${size} entries, but the API gave only ${next}: its log is not whole.`,
     );
-}
-
-const problemDocument = z.object({ detail: z.string() });
-
-async function get<Schema extends z.ZodType>(
-  { url, token }: ExportOrder,
-  path: string,
-  schema: Schema,
-): Promise<z.output<Schema>> {
-  const address = new URL(`${url.replace(/\/$/, '')}${path}`);
-  let answer: Response;
-  let body: unknown;
-  try {
-    answer = await fetch(address, {
-      headers: { accept: 'application/json', authorization: `Bearer ${token}` },
-      // A redirect would carry the token to wherever it points.
-      redirect: 'error',
-      signal: AbortSignal.timeout(answerWithinMs),
-    });
-    body = await answer.json();
-  } catch (cause) {
-    throw new CommandFailed(
-      'unavailable',
-      `${address.origin} does not answer as Tenure's API does. Check --url, and that it is running.`,
-      { cause },
-    );
-  }
-  if (!answer.ok) {
-    const problem = problemDocument.safeParse(body);
-    const detail = problem.success ? problem.data.detail : 'It did not say why.';
-    throw new CommandFailed('unavailable', `The API answered ${answer.status} to GET ${address.pathname}. ${detail}`);
-  }
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  throw new CommandFailed(
-    'unavailable',
-    `The API's answer to GET ${address.pathname} is not of this version of Tenure. Use the same version on both sides.`,
-    {
-      cause: parsed.error,
-    },
-  );
 }
