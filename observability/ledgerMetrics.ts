@@ -3,6 +3,7 @@ import { requestKinds } from '../domain/flow/language.ts';
 import { finalRequestStates } from '../domain/states.ts';
 import type { Ledger } from '../ledger/client.ts';
 import { finishedRequests, type Position, presentPosition, servedCredentials } from '../ledger/queries/completions.ts';
+import { openMassRevocations } from '../ledger/queries/massRevocations.ts';
 import {
   type Backlog,
   dueWork,
@@ -102,6 +103,11 @@ function figuresOf(registry: Registry) {
     count: gauge(of, `Number of ${what}; counted up to 10000.`),
     oldest: gauge(`${of}_oldest_seconds`, `Age of the oldest of the ${what}; 0: none.`),
   }));
+  const revocations = gauge(
+    'tenure_mass_revocation_subjects',
+    'Identities that open mass revocations have still to revoke, by issuer: waiting, under-way, stuck.',
+    ['issuer', 'state'],
+  );
   const lifecycle = gauge(
     'tenure_lifecycle_last_success_seconds',
     'Since the lifecycle last finished a run; since the installation was made when it never has.',
@@ -118,11 +124,20 @@ function figuresOf(registry: Registry) {
         count.set(backlog.count);
         oldest.set(backlog.oldestSeconds);
       }
+      const byIssuer = await openMassRevocations(prisma);
+      // An issuer that has nothing left to revoke has no row.
+      revocations.reset();
+      for (const { issuer, waiting, underWay, stuck } of byIssuer) {
+        revocations.set({ issuer, state: 'waiting' }, waiting);
+        revocations.set({ issuer, state: 'under-way' }, underWay);
+        revocations.set({ issuer, state: 'stuck' }, stuck);
+      }
       lifecycle.set(await lifecycleAgeSeconds(prisma));
     },
     forget(): void {
       open.reset();
       openOldest.reset();
+      revocations.reset();
       lifecycle.remove();
       for (const { count, oldest } of gauges) {
         count.remove();

@@ -55,9 +55,10 @@ test('the commands for an incident work as they stand', { timeout: 180_000 }, as
         PATH: `${join(process.execPath, '..')}:${process.env['PATH'] ?? ''}`,
       },
     });
-    const [reason, state, entries, stuck] = output.trim().split('\n');
+    const [reason, state, , usable, entries, stuck] = output.trim().split('\n');
     expect(reason).toBe('incident 42: a leaked token');
     expect(state).toMatch(/^revok(ing|ed)$/);
+    expect(usable).toBe('0');
     expect(Number(entries)).toBeGreaterThan(0);
     expect(stuck).toBe('0');
     expect(await stage.loginsAtIssuer(identity)).toEqual([]);

@@ -99,6 +99,32 @@ test('what waits is counted with the age of the oldest', async () => {
   expect(hours('tenure_lifecycle_last_success_seconds')).toBe(6);
 });
 
+test('what open mass revocations have still to revoke is counted by issuer, and no more once they are through', async () => {
+  await client.query(`INSERT INTO "freeze" ("id", "identityIds", "integrations", "reason", "openedBy")
+    VALUES ('freeze', '{a}', '{}', 'a leak', 'rui')`);
+  await client.query(`INSERT INTO "mass_revocation" ("id", "freezeId", "reason", "startedBy")
+    VALUES ('m', 'freeze', 'a leak', 'rui')`);
+  const stuck = await insertRequest(client, await insertIdentity(client), { kind: 'revocation', state: 'stuck' });
+  const running = await insertRequest(client, await insertIdentity(client), { kind: 'revocation' });
+  for (const [state, requestId] of [
+    ['waiting', null],
+    ['waiting', null],
+    ['begun', stuck],
+    ['begun', running],
+    ['finished', null],
+  ])
+    await client.query(
+      `INSERT INTO "mass_revocation_subject" ("massRevocationId", "identityId", "issuer", "exposure", "state", "requestId", "finishedAt")
+       VALUES ('m', $1, 'main-db', 0, $2, $3, CASE WHEN $2 = 'finished' THEN now() END)`,
+      [await insertIdentity(client), state, requestId],
+    );
+  const figure = await scrape();
+  const counted = (name: string) => figure('tenure_mass_revocation_subjects', { issuer: 'main-db', state: name });
+  expect(['waiting', 'under-way', 'stuck'].map(counted)).toEqual([2, 1, 1]);
+  await client.query(`UPDATE "mass_revocation_subject" SET "state" = 'finished', "finishedAt" = now()`);
+  expect((await scrape())('tenure_mass_revocation_subjects')).toBeUndefined();
+});
+
 test('a lifecycle that has never run ages with the installation', async () => {
   await client.query(`INSERT INTO "installation" VALUES ('i', 'origin', now() - interval '7 hours')`);
   const figure = await scrape();
