@@ -23,12 +23,16 @@ export async function advanceRequest(
   return issuingTransaction(ledger, (tx) => advanceWithin(tx, ledger, requestId, event));
 }
 
-/** The same within a transaction that already holds the freeze lock. */
+/**
+ * The same within a transaction that already holds the freeze lock.
+ * @param told evidence of what that transaction did before: appended with this step's own, in one go
+ */
 export async function advanceWithin(
   tx: Transaction,
   ledger: Ledger,
   requestId: string,
   event: FlowEvent,
+  told: readonly EvidenceDraft[] = [],
 ): Promise<AdvanceResult> {
   const approverId = event.kind === 'decision' ? event.decision.approverId : undefined;
   const gathered = await gatherFacts(tx, ledger, { requestId, eventId: event.id, approverId });
@@ -47,7 +51,7 @@ export async function advanceWithin(
       ? {}
       : { decisionContext: { approver: gathered.approver, decisionKeys: ledger.decisionKeys } }),
   });
-  const sequence = await record(tx, ledger, { gathered, event: applied, result });
+  const sequence = await record(tx, ledger, { gathered, event: applied, result, told });
   const plan: Plan = { requestId, sequence, ...result.next };
   return { verdict: isKnown ? (gathered.knownVerdict as Verdict) : result.verdict, plan };
 }
@@ -56,6 +60,7 @@ interface Step {
   readonly gathered: Gathered;
   readonly event: FlowEvent;
   readonly result: Advance;
+  readonly told: readonly EvidenceDraft[];
 }
 
 /** Writes what the step decided; returns the request's sequence after it. */
@@ -63,7 +68,10 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   const { gathered, event, result } = step;
   const { request, identity } = gathered.facts;
   const hasMoved = result.changes.length > 0 || result.audit.length > 0 || result.next.state !== request.state;
-  if (!result.isRecorded && !hasMoved) return gathered.sequence;
+  if (!result.isRecorded && !hasMoved) {
+    await appendEvidence(tx, ledger.evidence, step.told);
+    return gathered.sequence;
+  }
   const sequence = gathered.sequence + 1;
   const place = { requestId: request.id, identityId: identity.id, now: gathered.now };
   const ended: string[] = [];

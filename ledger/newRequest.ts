@@ -5,7 +5,7 @@ import type { Prisma } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
-import { appendEvidence } from './evidence.ts';
+import type { EvidenceDraft } from './evidence.ts';
 import { enqueue } from './outbox.ts';
 
 /** What a review is asked to change; an order that names nothing asks for the attestation alone. */
@@ -40,29 +40,32 @@ export async function createRequest(
       workflowId: `${order.kind}/${identityId}`,
       createdAt: now,
       updatedAt: now,
-      requesters: { create: { principal: order.principal, onBehalfOf: order.onBehalfOf ?? null, joinedAt: now } },
     },
+    select: { id: true },
   });
-  await appendEvidence(tx, ledger.evidence, [
-    {
-      chain: `request/${requestId}`,
-      kind: 'request.opened',
-      actor: order.principal,
-      requestId,
-      identityId,
-      at: now,
-      data: {
-        request: order.kind,
-        trigger: order.trigger,
-        flow: flowDigest,
-        justification: order.justification,
-        ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
-        ...(order.subject === undefined ? {} : { subject: JSON.parse(JSON.stringify(order.subject)) }),
-        ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
-      },
+  // Not nested in the request: Prisma would read both back, one statement more.
+  await tx.requester.create({
+    data: { requestId, principal: order.principal, onBehalfOf: order.onBehalfOf ?? null, joinedAt: now },
+    select: { requestId: true },
+  });
+  const opened: EvidenceDraft = {
+    chain: `request/${requestId}`,
+    kind: 'request.opened',
+    actor: order.principal,
+    requestId,
+    identityId,
+    at: now,
+    data: {
+      request: order.kind,
+      trigger: order.trigger,
+      flow: flowDigest,
+      justification: order.justification,
+      ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
+      ...(order.subject === undefined ? {} : { subject: JSON.parse(JSON.stringify(order.subject)) }),
+      ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
     },
-  ]);
-  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce });
+  };
+  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce }, [opened]);
   // At once means past the workflow, which the outbox then starts.
   if (atOnce) await enqueue(tx, { kind: 'nudge', requestId });
   return { opened: true, requestId, identityId, created: true, ...advanced };
