@@ -12,11 +12,11 @@ import { directory } from '../ledger/directory.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { runSealer } from '../ledger/sealer.ts';
 import type { TestInstallation } from '../test/setup/installation.ts';
-import { type InstallationPlace, installationParts, type Wraps } from '../test/setup/installationParts.ts';
+import { type InstallationPlace, installationParts, type PartsOptions } from '../test/setup/installationParts.ts';
 import { people } from '../test/setup/people.ts';
 import type { Ground } from './ground.ts';
 
-export interface BenchInstallationOptions extends Wraps {
+export interface BenchInstallationOptions extends PartsOptions {
   readonly leaseMs?: number;
   /** As YAML text; the shipped ones when left out. */
   readonly flows?: readonly string[];
@@ -28,7 +28,7 @@ export interface BenchInstallationOptions extends Wraps {
  */
 export async function benchInstallation(
   ground: Ground,
-  { leaseMs = 60_000, flows, ...wraps }: BenchInstallationOptions = {},
+  { leaseMs = 60_000, flows, ...options }: BenchInstallationOptions = {},
 ): Promise<TestInstallation> {
   const database = await freshDatabase(await ground.postgresUrl());
   const home = mkdtempSync(join(tmpdir(), 'tenure-bench-keys-'));
@@ -41,7 +41,7 @@ export async function benchInstallation(
     leaseMs,
     temporal,
   };
-  const parts = await installationParts(place, wraps);
+  const parts = await installationParts(place, options);
   await directory(parts.ledger.prisma, people).recordListed();
   await seedFlows(parts.ledger, flows === undefined ? shippedFlows() : flows.map((source) => flowSource(source)));
 

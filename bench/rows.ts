@@ -4,6 +4,7 @@ import { dueWorkScan } from './rows/dueWorkScan.ts';
 import { evidenceAppend } from './rows/evidenceAppend.ts';
 import { freezeEffect } from './rows/freezeEffect.ts';
 import { historyEvents } from './rows/historyEvents.ts';
+import { massRevocationRate } from './rows/massRevocationRate.ts';
 import { onboardingThroughput } from './rows/onboardingThroughput.ts';
 import { startLatency } from './rows/startLatency.ts';
 import { workflowMemory } from './rows/workflowMemory.ts';
@@ -18,4 +19,5 @@ export const rows: readonly Row[] = [
   dueWorkScan,
   advanceStep,
   workflowMemory,
+  massRevocationRate,
 ];
