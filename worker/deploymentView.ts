@@ -14,7 +14,10 @@ export interface VersionView {
   readonly status: VersionStatus;
   /** RFC 3339: since when it has this status, as far as Temporal tells. */
   readonly since?: string;
-  /** Workers that asked for workflow tasks in the last five minutes, as Temporal keeps them: one that stopped may still count. */
+  /**
+   * Workers that asked for workflow tasks in the last five minutes, as far as the first partition of the task queue has seen
+   * them: one that stopped may still count, and of many some may not.
+   */
   readonly pollers: number;
 }
 

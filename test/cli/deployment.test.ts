@@ -43,7 +43,9 @@ async function deployment(...args: string[]): Promise<{ code: number; stdout: st
   return { code, stdout, stderr };
 }
 
-test('an operator upgrades: looks, moves the work to this release, sees the older one drain, and can go back', async () => {
+test('an operator upgrades: looks, moves the work to this release, sees the older one drain, and can go back', {
+  timeout: 180_000,
+}, async () => {
   const stopOlder = await startBuild(installation, 'older');
   expect(await deployment('make-current', 'older')).toMatchObject({
     code: 0,
@@ -81,7 +83,7 @@ test('an operator upgrades: looks, moves the work to this release, sees the olde
   await stopOwn();
 });
 
-test('a release from before versions gets the work back when its operator says so', async () => {
+test('a release from before versions gets the work back when its operator says so', { timeout: 120_000 }, async () => {
   const stop = await startBuild(installation, undefined);
   const back = await eventually(async () => {
     const answer = await deployment('make-current', '--unversioned');

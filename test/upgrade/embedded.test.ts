@@ -47,7 +47,7 @@ async function tokenOf(person: string): Promise<string> {
 }
 
 test('npm start on an upgraded clone goes on with what the release before left, and no operator is asked', {
-  timeout: 240_000,
+  timeout: 300_000,
 }, async () => {
   const previous = await previousRelease();
   onTestFinished(() => previous.remove());

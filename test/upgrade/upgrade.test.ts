@@ -53,7 +53,7 @@ beforeAll(async () => {
     await estate.as('responder'),
     await estate.pipeline(),
   ];
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await estate?.close();
   previous?.remove();
