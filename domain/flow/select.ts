@@ -44,6 +44,7 @@ export function selectFlow<Version extends { readonly flow: Flow }>(
   return best.length === 1 ? { found } : { ambiguous: best.map(({ flow }) => flow.metadata.name).sort() };
 }
 
-function specificity({ subject }: Flow): number {
+/** Higher where a flow says more about whom it covers; of two that fit, the higher governs. */
+export function specificity({ subject }: Pick<Flow, 'subject'>): number {
   return (subject.where === undefined ? 0 : 2) + (subject.kind === undefined ? 0 : 1);
 }

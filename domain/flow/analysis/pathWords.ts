@@ -1,0 +1,82 @@
+import { durationMs } from '../duration.ts';
+import type { ApprovalStage, Effect, IsoDuration, Separation } from '../language.ts';
+import type { FlowPath, PathEnd, PathStep } from './path.ts';
+import { spanWords } from './words.ts';
+
+/** Steps and ends of a path, in the words of a security reviewer. */
+
+const effectWords: Readonly<Record<Effect, string>> = {
+  issue: 'the credential is issued',
+  rotate: 'the credential is rotated',
+  revoke: 'every credential is revoked',
+  review: 'the review is complete',
+};
+
+/** What happens at one stage of a path. */
+export function stepWords({ stage, outcome }: PathStep): string {
+  switch (outcome.is) {
+    case 'skipped':
+      return 'does not apply';
+    case 'passed-over':
+      return 'not asked: a responder revokes at once';
+    case 'verified':
+      return 'verified';
+    case 'refused':
+      return `refused: ${outcome.reason}`;
+    case 'not-evaluated':
+      return `refused: its ${outcome.guard === 'when' ? 'condition' : 'check'} cannot be evaluated`;
+    case 'approved':
+      return 'approval' in stage ? `approved by ${approverWords(stage, outcome.escalated)}` : 'approved';
+    case 'denied-by-approver':
+      return 'denied by one of those who may approve';
+    case 'timed-out':
+      return 'approval' in stage ? `not approved within ${durationWords(stage.approval.timeout.after)}` : 'timed out';
+    case 'request-timed-out':
+      return 'not approved before the life of the request ends';
+    case 'begun':
+      return 'effect' in stage ? effectWords[stage.effect] : 'done';
+    case 'identity-expired':
+      return 'refused: the identity has expired';
+    case 'new-owner-not-active':
+      return 'refused: the new owner is not active';
+    case 'notified':
+      return 'notify' in stage ? `tells ${stage.notify.to.map(recipientWords).join(', ')}` : 'told';
+  }
+}
+
+/** How many of whom, and who of them may not: `2 of group:security (not the requester or the owner)`. */
+export function approverWords({ approval }: ApprovalStage, escalated: boolean): string {
+  const { require: sources, separation, escalate } = approval;
+  const who = sources.map(({ from, count }) => (from === 'owner' ? 'the owner' : `${count} of ${from}`)).join(' and ');
+  const wider =
+    escalated && escalate !== undefined
+      ? `, some of them of ${escalate.to} after ${durationWords(escalate.after)}`
+      : '';
+  const apart = separation.map((role) => separatedWords[role]).join(' or ');
+  return `${who}${wider}${apart === '' ? '' : ` (not ${apart})`}`;
+}
+
+export const separatedWords: Readonly<Record<Separation, string>> = {
+  requester: 'the requester',
+  onBehalfOf: 'the person it acts for',
+  owner: 'the owner',
+  flowAuthor: 'the author of the flow',
+};
+
+const recipientWords = (to: string): string => (to.startsWith('group:') ? to : `the ${to}`);
+
+/** `denied: owner-not-valid`, `completed`. */
+export function endWords({ state, reason }: PathEnd): string {
+  return reason === undefined ? state : `${state}: ${reason}`;
+}
+
+/** A path in one line, for a finding: its stages in order and its end. */
+export function pathInWords(path: FlowPath): string {
+  const steps = path.steps
+    .filter(({ outcome }) => outcome.is !== 'skipped' && outcome.is !== 'notified')
+    .map((step) => `${step.stage.id}: ${stepWords(step)}`);
+  return [...steps, endWords(path.end)].join(' → ');
+}
+
+/** `P1DT12H` as `36 hours`. */
+export const durationWords = (duration: IsoDuration): string => spanWords(BigInt(durationMs(duration)));
