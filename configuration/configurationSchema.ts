@@ -172,7 +172,7 @@ const revocations = z
   .strictObject({
     concurrency: z.int().min(1).max(1000).default(defaultPace.concurrency).meta({
       description:
-        'How many revocations of mass revocations may be under way at once; those that are stuck do not count.',
+        'How many revocations of mass revocations may be under way at once; those that are stuck count for a tenth.',
     }),
     perSecond: z.int().min(1).max(1000).default(defaultPace.perSecond).meta({
       description: 'How many of them may begin within any second.',

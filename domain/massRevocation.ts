@@ -2,7 +2,7 @@
 
 /** How hard one issuer may be worked by mass revocations, all of them together. */
 export interface RevocationPace {
-  /** Revocations under way at most; those that are stuck do not count. */
+  /** Revocations under way at most; those that are stuck count for a tenth. */
   readonly concurrency: number;
   /** Revocations begun in any one second, at most. */
   readonly perSecond: number;
@@ -10,6 +10,31 @@ export interface RevocationPace {
 
 /** What an issuer bears unless tenure.yaml says otherwise. */
 export const defaultPace: RevocationPace = { concurrency: 8, perSecond: 20 };
+
+/** What of one issuer's revocations is going on, over all mass revocations. */
+export interface IssuerLoad {
+  /** Begun, and neither complete nor stuck. */
+  readonly underWay: number;
+  readonly stuck: number;
+  /** Begun within the last second. */
+  readonly justBegun: number;
+}
+
+/** A stuck one is tried for 30 s at most in every 5 min and a half: ten of them work the issuer like one that is under way. */
+const stuckPerSlot = 10;
+
+/**
+ * How many revocations may begin now. What is stuck takes a tenth of a slot each, and half of the slots at most: a few dead
+ * ends must not keep the rest alive, and an issuer on which everything gets stuck is asked less, never nothing.
+ * @returns never negative
+ */
+export function roomFor(
+  { concurrency, perSecond }: RevocationPace,
+  { underWay, stuck, justBegun }: IssuerLoad,
+): number {
+  const slots = Math.max(Math.ceil(concurrency / 2), concurrency - Math.floor(stuck / stuckPerSlot));
+  return Math.max(0, Math.min(slots - underWay, perSecond - justBegun));
+}
 
 /** How many items a list of the closing report has at most; the counts beside it are always of all. */
 export const listedInReport = 200;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { idFromKey } from '../domain/ids.ts';
-import type { RevocationPace } from '../domain/massRevocation.ts';
+import { type IssuerLoad, type RevocationPace, roomFor } from '../domain/massRevocation.ts';
 import { type MassRevocation, Prisma } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { closeFinished } from './massRevocationClose.ts';
@@ -97,19 +97,26 @@ async function reserve(
   const waiting = await tx.$queryRaw<{ issuer: string }[]>`
     SELECT DISTINCT "issuer" FROM "mass_revocation_subject" WHERE "state" = 'waiting' AND "massRevocationId" = ANY(${ids})`;
   for (const { issuer } of waiting) {
-    const { concurrency, perSecond } = paceOf(issuer);
+    const room = roomFor(paceOf(issuer), await loadOf(tx, issuer));
+    if (room === 0) continue;
     await tx.$executeRaw`
-      UPDATE "mass_revocation_subject" s SET "state" = 'begun', "begunAt" = clock_timestamp(), "nextAttemptAt" = clock_timestamp()
+      UPDATE "mass_revocation_subject" SET "state" = 'begun', "begunAt" = clock_timestamp(), "nextAttemptAt" = clock_timestamp()
       WHERE ("massRevocationId", "identityId") IN (
         SELECT "massRevocationId", "identityId" FROM "mass_revocation_subject"
         WHERE "state" = 'waiting' AND "issuer" = ${issuer} AND "massRevocationId" = ANY(${ids})
-        ORDER BY "exposure", "identityId", "massRevocationId"
-        LIMIT greatest(0, least(
-          ${concurrency} - (SELECT count(*) FROM "mass_revocation_subject" s LEFT JOIN "request" r ON r."id" = s."requestId"
-            WHERE s."state" = 'begun' AND s."issuer" = ${issuer} AND NOT ${isStuck}),
-          ${perSecond} - (SELECT count(*) FROM "mass_revocation_subject"
-            WHERE "issuer" = ${issuer} AND "begunAt" > statement_timestamp() - interval '1 second'))))`;
+        ORDER BY "exposure", "identityId", "massRevocationId" LIMIT ${room})`;
   }
+}
+
+async function loadOf(tx: Transaction, issuer: string): Promise<IssuerLoad> {
+  const [load] = await tx.$queryRaw<IssuerLoad[]>`
+    SELECT (count(*) FILTER (WHERE NOT ${isStuck}))::int AS "underWay", (count(*) FILTER (WHERE ${isStuck}))::int AS "stuck",
+      (SELECT count(*) FROM "mass_revocation_subject"
+        WHERE "issuer" = ${issuer} AND "begunAt" > statement_timestamp() - interval '1 second')::int AS "justBegun"
+    FROM "mass_revocation_subject" s LEFT JOIN "request" r ON r."id" = s."requestId"
+    WHERE s."state" = 'begun' AND s."issuer" = ${issuer}`;
+  if (load === undefined) throw new TypeError('PostgreSQL answered an aggregate with no row.');
+  return load;
 }
 
 interface Planned extends Pick<MassRevocation, 'freezeId' | 'reason' | 'startedBy'> {

@@ -8,10 +8,7 @@ import { isFrozenSubject, isUsable } from './freezeSubjects.ts';
 /** Something of it may be left to revoke. */
 const isRevocable = Prisma.sql`i."state" IN ('requested', 'active', 'revoking')`;
 
-/**
- * Failed so often that somebody must look. It is tried on without end, and its slot is given to another: its secret is
- * served no more whatever the issuer says, and a few dead ends must not keep the rest alive.
- */
+/** Failed so often that somebody must look. It is tried on without end, and leaves its slot to others (`roomFor`). */
 export const isStuck = Prisma.sql`(coalesce(r."state" = 'stuck', false)
   OR (s."requestId" IS NULL AND s."attempts" >= ${failuresUntilStuck}))`;
 
