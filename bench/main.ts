@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ownGround, type TemporalKind } from './ground.ts';
-import { asMarkdown, asTable, conclusion, describeMachine, type MeasuredRow, type Report } from './report.ts';
+import { asMarkdown, asTable, conclusion, describeMachine, type MeasuredRow, placed, type Report } from './report.ts';
 import type { Row } from './row.ts';
 import { rows } from './rows.ts';
 
@@ -44,7 +44,10 @@ async function bench(args: readonly string[]): Promise<number> {
     rows: measured,
   };
   if (asked.json !== undefined) writeFileSync(asked.json, `${JSON.stringify(report, null, 2)}\n`);
-  if (asked.markdown !== undefined) writeFileSync(asked.markdown, asMarkdown(report));
+  if (asked.markdown !== undefined) {
+    const document = existsSync(asked.markdown) ? readFileSync(asked.markdown, 'utf8') : '';
+    writeFileSync(asked.markdown, placed(document, asMarkdown(report), asked.temporal));
+  }
   console.log(asTable(report));
   console.log(conclusion(report));
   return measured.some(({ error }) => error !== undefined) ? 1 : 0;

@@ -37,7 +37,7 @@ export function asTable({ rows }: Report): string {
   return [table.toString(), ...notes].join('\n');
 }
 
-/** The section of docs/performance.md, whole. */
+/** A section of docs/performance.md, whole. */
 export function asMarkdown(report: Report): string {
   const cell = (text: string) => text.replaceAll('|', '\\|');
   const line = (cells: readonly string[]) => `| ${cells.map(cell).join(' | ')} |`;
@@ -52,6 +52,17 @@ export function asMarkdown(report: Report): string {
     conclusion(report),
     '',
   ].join('\n');
+}
+
+/**
+ * Puts the section where the document has the comments `<!-- bench:<temporal> -->` and `<!-- /bench:<temporal> -->`; of a
+ * document without them only the section is left. What is between other such comments stays.
+ */
+export function placed(document: string, section: string, temporal: string): string {
+  const [opening, closing] = [`<!-- bench:${temporal} -->`, `<!-- /bench:${temporal} -->`];
+  const [from, to] = [document.indexOf(opening), document.indexOf(closing)];
+  if (from < 0 || to < from) return section;
+  return `${document.slice(0, from + opening.length)}\n${section}${document.slice(to)}`;
 }
 
 /** The last line: which budgets are met, and by how much the others are missed. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Finding } from '../../bench/finding.ts';
-import { asMarkdown, asTable, conclusion, type Report } from '../../bench/report.ts';
+import { asMarkdown, asTable, conclusion, placed, type Report } from '../../bench/report.ts';
 import { compared, quantile } from '../../bench/rounds.ts';
 
 const finding = (change: Partial<Finding>): Finding => ({
@@ -69,4 +69,10 @@ test('a quantile is one of the values, by nearest rank', () => {
   expect(quantile(values, 0.99)).toBe(99);
   expect(quantile([7], 0.99)).toBe(7);
   expect(() => quantile([], 0.5)).toThrow(RangeError);
+});
+
+test('a section takes the place of its predecessor in a document, and of nothing else', () => {
+  const document = 'before\n<!-- bench:a -->\nold\n<!-- /bench:a -->\n<!-- bench:b -->\nother\n<!-- /bench:b -->\n';
+  expect(placed(document, 'new\n', 'a')).toBe(document.replace('old', 'new'));
+  expect(placed('no place for it', 'new\n', 'a')).toBe('new\n');
 });
