@@ -10,6 +10,7 @@ import {
   hourMs,
   issue,
   type PlayedRequest,
+  review,
   revoke,
   rotate,
   secondMs,
@@ -29,21 +30,23 @@ const approvalStage = fc
     require: fc.uniqueArray(
       fc.record({
         from: fc.constantFrom('group:security', 'group:security', 'group:team', 'owner'),
-        count: fc.integer({ min: 1, max: 2 }),
+        count: fc.integer({ min: 1, max: 3 }),
       }),
       { minLength: 1, maxLength: 2, selector: ({ from }) => from },
     ),
     separation: fc.subarray(['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as const),
     hasEscalation: fc.boolean(),
+    after: fc.constantFrom('PT6H', 'P1D', 'P3D'),
     result: fc.constantFrom('deny' as const, 'expire' as const),
   })
-  .map(({ require: sources, separation, hasEscalation, result }) => ({
+  .map(({ require: sources, separation, hasEscalation, after, result }) => ({
     approval: {
-      require: sources,
-      separation,
+      // What could never be met is no flow of the language: one owner, and one who may decide.
+      require: sources.map(({ from, count }) => ({ from, count: from === 'owner' ? 1 : count })),
+      separation: separation.filter((role) => role !== 'owner' || sources.every(({ from }) => from !== 'owner')),
       proof: 'session' as const,
       ...(hasEscalation ? { escalate: { after: 'PT4H', to: 'group:lead' } } : {}),
-      timeout: { after: 'P1D', result },
+      timeout: { after, result },
     },
   }));
 const notifyStage = fc.constant({ notify: { to: ['owner'] } });
@@ -52,10 +55,10 @@ const stage = fc.tuple(
   fc.option(condition, { nil: undefined, freq: 3 }),
 );
 
-const effects = { onboarding: issue, rotation: rotate, revocation: revoke } as const;
+const effects = { onboarding: issue, rotation: rotate, revocation: revoke, review } as const;
 export const anyFlow: fc.Arbitrary<Flow> = fc
   .record({
-    on: fc.constantFrom('onboarding' as const, 'rotation' as const, 'revocation' as const),
+    on: fc.constantFrom('onboarding' as const, 'rotation' as const, 'revocation' as const, 'review' as const),
     // Half of them ask nobody, so that many stories come far.
     before: fc.oneof(fc.array(stage, { maxLength: 0 }), fc.array(stage, { maxLength: 3, size: 'max' })),
     hasNotice: fc.boolean(),

@@ -16,7 +16,7 @@ const keys = generateKeyPairSync('ed25519');
 const decisionKeys = { test: keys.publicKey.export({ type: 'spki', format: 'pem' }).toString() };
 
 /** A flow of these stages, with short limits that are easy to count in. */
-export function flowOf(on: 'onboarding' | 'rotation' | 'revocation', stages: readonly Stage[]): Flow {
+export function flowOf(on: 'onboarding' | 'rotation' | 'revocation' | 'review', stages: readonly Stage[]): Flow {
   return {
     apiVersion: 'tenure/v1',
     kind: 'Flow',
@@ -32,6 +32,7 @@ export function flowOf(on: 'onboarding' | 'rotation' | 'revocation', stages: rea
 export const issue: Stage = { id: 'issue', effect: 'issue' };
 export const rotate: Stage = { id: 'rotate', effect: 'rotate' };
 export const revoke: Stage = { id: 'revoke', effect: 'revoke' };
+export const review: Stage = { id: 'review', effect: 'review' };
 export const ownership: Stage = { id: 'ownership', verify: { that: 'owner.active', otherwise: 'owner-not-valid' } };
 /** Two of security, with an escalation after 4 hours and a time-out after a day. */
 export const security: Extract<Stage, { approval: unknown }> = {

@@ -17,6 +17,8 @@ export function checkStep(played: PlayedRequest, step: Step): void {
   deadlinesHold(played.flow, step);
   holdsHold(step);
   stagesWerePassed(played, step);
+  nothingBeginsAfterTheEnd(step);
+  onlyWhoMayIsCounted(played, step);
   planIsReproducible(played.flow, step);
 }
 
@@ -123,6 +125,35 @@ function holdsHold(step: Step): void {
   }
 }
 
+/** What only stands at the end of the stages: the beginnings of every effect, and what they come to. */
+const begins: readonly string[] = ['mint', 'renew-lease', 'make-current', 'begin-revocation', 'complete-review'];
+
+/** Denied, expired, cancelled: no effect begins any more, whatever arrives late. */
+function nothingBeginsAfterTheEnd(step: Step): void {
+  const wasOver = isFinalRequestState(step.facts.request.state);
+  const isOver = isFinalRequestState(step.result.next.state) && step.result.next.state !== 'completed';
+  if (!wasOver && !isOver) return;
+  // Denied in the step that asked again before it made anything current, it has made nothing current.
+  for (const begun of begins) expect(changesOf(step)).not.toContain(begun);
+}
+
+/** A decision that is recorded is by somebody who is active, in the right group, and kept from deciding by nothing. */
+function onlyWhoMayIsCounted(played: PlayedRequest, { result, facts, state }: Step): void {
+  const stage = played.flow.stages[state.stage];
+  for (const change of result.changes) {
+    if (change.change !== 'record-decision') continue;
+    if (stage === undefined || !('approval' in stage))
+      throw new Error('a decision was recorded where none is asked for');
+    const { approver, decision } = change;
+    expect(decision).toMatchObject({ stage: stage.id, revision: facts.request.revision, approverId: approver.id });
+    expect(approver.active).toBe(true);
+    expect(separatedFrom(stage, facts)).not.toContain(approver.id);
+    expect(facts.decisions.some((counted) => counted.stage === stage.id && counted.approver.id === approver.id)).toBe(
+      false,
+    );
+  }
+}
+
 function stateBefore({ facts }: Step, asked: number): string | undefined {
   return facts.credentials.find(({ version }) => version === asked)?.state;
 }
@@ -141,8 +172,9 @@ function stagesWerePassed(played: PlayedRequest, step: Step): void {
     expect(nowOf(after)).toBeLessThan(timeoutMs);
   }
   const isRollback = step.event.kind === 'command' && step.event.command.do === 'rollback';
-  const issues = ['mint', 'make-current', 'renew-lease'].some((change) => changesOf(step).includes(change));
-  if (!issues || isRollback) return;
+  // A responder's revocation waits for nobody.
+  const isAtOnce = step.event.kind === 'opened' && step.event.atOnce;
+  if (isRollback || isAtOnce || !changesOf(step).some((change) => begins.includes(change))) return;
   expect(Date.parse(after.guardFacts.subject.expiresAt)).toBeGreaterThan(nowOf(after));
   for (const stage of flow.stages.slice(
     0,
@@ -156,15 +188,23 @@ function stagesWerePassed(played: PlayedRequest, step: Step): void {
   }
 }
 
-/** By trying every seating; `advance` matches by augmenting paths. */
-function hasQuorum({ id, approval }: ApprovalStage, { decisions, parties }: LedgerFacts): boolean {
+/** Everybody whom the stage keeps from deciding, whatever their groups. */
+function separatedFrom(
+  { approval }: Pick<ApprovalStage, 'approval'>,
+  { parties }: Pick<LedgerFacts, 'parties'>,
+): readonly string[] {
   const kept = (role: string, ids: readonly string[]) => (approval.separation.includes(role as never) ? ids : []);
-  const separated = [
+  return [
     ...kept('requester', [...parties.requesters, ...parties.onBehalfOf]),
     ...kept('onBehalfOf', parties.onBehalfOf),
     ...kept('owner', [parties.ownerId]),
     ...kept('flowAuthor', [parties.flowAuthor]),
   ];
+}
+
+/** By trying every seating; `advance` matches by augmenting paths. */
+function hasQuorum({ id, approval }: ApprovalStage, { decisions, parties }: LedgerFacts): boolean {
+  const separated = separatedFrom({ approval }, { parties });
   const counted = decisions
     .filter(({ stage, verdict, approver }) => stage === id && verdict === 'approve' && approver.active)
     .map(({ approver }) => approver)
