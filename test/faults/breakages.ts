@@ -1,49 +1,24 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { EventLog } from './eventLog.ts';
-import { type Breakage, type Fault, type Instant, nameOf } from './plan.ts';
+import type { Instants } from './instants.ts';
+import { type Breakage, type Fault, nameOf } from './plan.ts';
 import type { Service } from './service.ts';
 import type { Stage } from './stage.ts';
+import { together } from './together.ts';
 
-export interface Breakages {
-  /** A request was seen in this state: faults may wait for it. */
-  onState(seen: NonNullable<Instant['when']>): void;
-  /** Resolves when the last fault is over and mended. */
-  readonly over: Promise<void>;
-}
-
-/** Carries out the faults of a plan, each at its instant. */
-export function breakAll(stage: Stage, faults: readonly Fault[], log: EventLog): Breakages {
-  const waiting = new Map<string, () => void>();
-  const keyOf = ({ life, act, state }: NonNullable<Instant['when']>) => `${life}/${act}/${state}`;
-  const seen = new Set<string>();
-
-  async function untilInstant({ when, afterMs }: Instant): Promise<void> {
-    if (when === undefined) return wait(afterMs);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const key = keyOf(when);
-    const earlier = waiting.get(key);
-    waiting.set(key, () => {
-      earlier?.();
-      resolve();
-    });
-    if (seen.has(key)) return;
-    await Promise.race([promise, wait(afterMs)]);
-  }
-
-  const over = Promise.all(
+/** Carries out the faults of a plan, each at its instant. Returns when the last one is over and mended. */
+export async function breakAll(
+  stage: Stage,
+  faults: readonly Fault[],
+  instants: Instants,
+  log: EventLog,
+): Promise<void> {
+  await together(
     faults.map(async ({ at, breakage, forMs }) => {
-      await untilInstant(at);
+      await instants.until(at);
       await carryOut(stage, { breakage, forMs }, log);
     }),
-  ).then(() => undefined);
-
-  return {
-    onState(state) {
-      seen.add(keyOf(state));
-      waiting.get(keyOf(state))?.();
-    },
-    over,
-  };
+  );
 }
 
 async function carryOut(stage: Stage, { breakage, forMs }: Omit<Fault, 'at'>, log: EventLog): Promise<void> {

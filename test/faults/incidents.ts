@@ -10,7 +10,7 @@ const Confirmation = z.object({ matches: z.enum(['nothing', 'everything']) });
 
 /** Freezes an integration, and ends the freeze as its plan says. Returns when it is lifted. */
 export async function freeze(setting: Setting, plan: Freeze): Promise<void> {
-  await wait(plan.afterMs);
+  await setting.instants.until(plan.at);
   const kept = await openFreeze(setting, plan);
   await wait(plan.forMs);
   if (plan.ends === 'review') await reviewAll(setting, kept);

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { isFinalRequestState } from '../../domain/states.ts';
 import type { Answer, Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
-import type { Act, Command, Instant } from './plan.ts';
+import type { Instants } from './instants.ts';
+import type { Act, Command } from './plan.ts';
 import type { RequestKept, Story, Subject } from './story.ts';
 import { awaitedLater, together } from './together.ts';
 import { observer, RequestView, SecretView } from './views.ts';
@@ -13,8 +14,8 @@ export interface Setting {
   readonly calls: Caller;
   readonly story: Story;
   readonly log: EventLog;
-  /** Faults wait for states. */
-  readonly onState: (seen: NonNullable<Instant['when']>) => void;
+  /** Faults and freezes wait for states. */
+  readonly instants: Instants;
 }
 
 const pipeline = 'deploy';
@@ -102,7 +103,7 @@ export function opened(
 
 /** Does what people and consumers do while a request is open. Returns when it is final. */
 export async function attend(setting: Setting, kept: RequestKept, actIndex?: number): Promise<void> {
-  const { calls, log, onState } = setting;
+  const { calls, log, instants } = setting;
   const { act, subject } = kept;
   const awaitsConsumers = Promise.withResolvers<void>();
   const finished = Promise.withResolvers<void>();
@@ -122,7 +123,7 @@ export async function attend(setting: Setting, kept: RequestKept, actIndex?: num
     if (request.state !== state) {
       state = request.state;
       log.note(`${kept.what} ${kept.id} is ${state}${request.reason === null ? '' : ` (${request.reason})`}`);
-      if (actIndex !== undefined) onState({ life: subject.index, act: actIndex, state: request.state });
+      if (actIndex !== undefined) instants.tell({ life: subject.index, act: actIndex, state: request.state });
     }
     if (request.state === 'awaiting-approval') await decide(setting, kept, request);
     if (request.state === 'awaiting-consumers') {

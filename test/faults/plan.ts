@@ -49,7 +49,7 @@ export interface Command {
 export interface Freeze {
   readonly integration: Integration;
   readonly mode: 'hold' | 'cancel';
-  readonly afterMs: number;
+  readonly at: Instant;
   readonly forMs: number;
   /** Each subject is reviewed first, or a second responder lifts the freeze without. */
   readonly ends: 'review' | 'override';
@@ -82,7 +82,7 @@ export type Breakage =
   | { readonly do: 'delay'; readonly link: LinkName; readonly ms: number }
   | { readonly do: 'throttle'; readonly link: LinkName; readonly kilobytesPerSecond: number };
 
-/** When a fault begins: so long after the start, or when a request first shows a state, at the latest after `afterMs`. */
+/** When something begins: so long after the start, or when a request first shows a state, at the latest after `afterMs`. */
 export interface Instant {
   readonly afterMs: number;
   readonly when?: { readonly life: number; readonly act: number; readonly state: RequestState };
@@ -99,7 +99,7 @@ export interface Fault {
 export function planOf(seed: number): Plan {
   const draw = chance(seed);
   const lives = Array.from({ length: draw.between(4, 7) }, (_, index) => lifeOf(draw, `seed ${seed} no ${index + 1}`));
-  const freezes = Array.from({ length: draw.oneOf([0, 1, 1, 2]) }, () => freezeOf(draw));
+  const freezes = Array.from({ length: draw.oneOf([0, 1, 1, 2]) }, () => freezeOf(draw, lives));
   const faults = Array.from({ length: draw.between(3, 6) }, () => faultOf(draw, lives));
   return { seed, lives, freezes, faults };
 }
@@ -146,29 +146,41 @@ function commandsOf(draw: Chance, what: 'onboard' | 'rotate'): readonly Command[
   ];
 }
 
-function freezeOf(draw: Chance): Freeze {
+/** Of the integration of one life, most often while something of that one goes on. */
+function freezeOf(draw: Chance, lives: readonly Life[]): Freeze {
+  const { when, integration } = stateOf(draw, lives, ['executing', 'executing', 'awaiting-approval', 'completed']);
+  const isAtState = draw.percent(70);
   return {
-    integration: draw.oneOf(integrations),
+    integration,
     mode: draw.percent(75) ? 'hold' : 'cancel',
-    afterMs: draw.between(500, 5_000),
-    forMs: draw.between(500, 3_000),
+    at: { afterMs: draw.between(500, 8_000), ...(isAtState ? { when } : {}) },
+    forMs: draw.between(500, 4_000),
     ends: draw.oneOf(['review', 'override']),
     reissue: draw.percent(30),
   };
 }
 
-const watchedStates = ['executing', 'awaiting-consumers', 'awaiting-approval', 'completed'] as const;
-
 function faultOf(draw: Chance, lives: readonly Life[]): Fault {
-  const life = draw.between(0, lives.length - 1);
-  const act = draw.between(0, (lives[life]?.acts.length ?? 1) - 1);
-  const when = { life, act, state: draw.oneOf(watchedStates) };
+  const { when } = stateOf(draw, lives, ['executing', 'awaiting-consumers', 'awaiting-approval', 'completed']);
   const isAtState = draw.percent(40);
   return {
     at: { afterMs: draw.between(200, 6_500), ...(isAtState ? { when } : {}) },
     breakage: breakageOf(draw),
     forMs: draw.between(100, 2_500),
   };
+}
+
+/** A state of some act of some life. */
+function stateOf(
+  draw: Chance,
+  lives: readonly Life[],
+  states: readonly [RequestState, ...RequestState[]],
+): { readonly when: NonNullable<Instant['when']>; readonly integration: Integration } {
+  const index = draw.between(0, lives.length - 1);
+  const life = lives[index];
+  if (life === undefined) throw new RangeError(`There are ${lives.length} lives, and none is number ${index}.`);
+  const act = draw.between(0, life.acts.length - 1);
+  return { when: { life: index, act, state: draw.oneOf(states) }, integration: life.integration };
 }
 
 function breakageOf(draw: Chance): Breakage {

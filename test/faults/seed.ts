@@ -7,6 +7,7 @@ import { checkAll } from './checks.ts';
 import { startConsumers } from './consumers.ts';
 import { eventLog } from './eventLog.ts';
 import { freeze } from './incidents.ts';
+import { instants } from './instants.ts';
 import { live } from './lives.ts';
 import { type Plan, planOf } from './plan.ts';
 import { untilQuiet } from './quiet.ts';
@@ -48,16 +49,12 @@ export async function runSeed(servers: Servers, seed: number): Promise<SeedRun> 
     // The first call of a new process is slow, and would shift every instant of the plan.
     await calls.readSurely(observer, '/v1/requests');
     const consumers = startConsumers(stage, calls, story, log);
-    const breakages = breakAll(stage, plan.faults, log);
-    const setting = { calls, story, log, onState: breakages.onState };
+    const setting = { calls, story, log, instants: instants() };
+    const breakages = breakAll(stage, plan.faults, setting.instants, log);
     const held = holdCheckpoint();
-    const lives = plan.lives.map((_, index) => {
-      const subject = story.subjects[index];
-      return subject === undefined ? Promise.resolve() : live(setting, subject);
-    });
-    await together([...lives, ...plan.freezes.map((each) => freeze(setting, each)), breakages.over, held]).catch(
-      (error: unknown) => log.violation(String(error)),
-    );
+    const lives = story.subjects.map((subject) => live(setting, subject));
+    const freezes = plan.freezes.map((each) => freeze(setting, each));
+    await together([...lives, ...freezes, breakages, held]).catch((error: unknown) => log.violation(String(error)));
     const quietFromMs = log.elapsedMs();
     for (const what of await untilQuiet(stage, calls, log)) log.violation(`not quiet: ${what}`);
     untilQuietMs = log.elapsedMs() - quietFromMs;
@@ -67,8 +64,10 @@ export async function runSeed(servers: Servers, seed: number): Promise<SeedRun> 
     /** As somebody outside keeps one: early, and whatever comes later must continue it. */
     async function holdCheckpoint(): Promise<string | undefined> {
       await wait(2_500);
-      const answer = await calls.read(observer, '/v1/evidence/checkpoints');
-      return answer === undefined ? undefined : checkpointResponseSchema.safeParse(answer.body).data?.note;
+      const { body } = await calls.readSurely(observer, '/v1/evidence/checkpoints');
+      const checkpoint = checkpointResponseSchema.safeParse(body).data;
+      log.count(checkpoint === undefined ? 'no checkpoint held: none was signed yet' : 'checkpoint held');
+      return checkpoint?.note;
     }
   } catch (error) {
     log.violation(`the run itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
