@@ -20,7 +20,7 @@ export const evidenceAppend: Row = {
   dependsOnServer: false,
   async run(ground, size) {
     const { count, times, lanes } =
-      size === 'full' ? { count: 7, times: 300, lanes: 4 } : { count: 1, times: 4, lanes: 2 };
+      size === 'full' ? { count: 7, times: 200, lanes: 4 } : { count: 1, times: 4, lanes: 2 };
     const installation = await benchInstallation(ground);
     try {
       const { ledger } = installation;

@@ -51,7 +51,7 @@ async function measure(
   const bare = await bareClient(installation.place);
   try {
     const { count, times, lanes } =
-      size === 'full' ? { count: 6, times: 48, lanes: 8 } : { count: 1, times: 2, lanes: 2 };
+      size === 'full' ? { count: 5, times: 40, lanes: 8 } : { count: 1, times: 2, lanes: 2 };
     const pairs = await rounds({ count, say: ground.say, what }, (index) =>
       inTurns(
         index,

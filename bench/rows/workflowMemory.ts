@@ -21,7 +21,7 @@ export const workflowMemory: Row = {
   async run(ground, size) {
     // Fewer than a worker keeps cached (500). The first ones pay for threads and code, and are not counted.
     const { count, first, counted } =
-      size === 'full' ? { count: 2, first: 60, counted: 400 } : { count: 0, first: 2, counted: 4 };
+      size === 'full' ? { count: 2, first: 40, counted: 300 } : { count: 0, first: 2, counted: 4 };
     const measure = (kind: Kind) => async () => ({ bytes: await bytesPerWorkflow(ground, kind, { first, counted }) });
     const pairs =
       count === 0
