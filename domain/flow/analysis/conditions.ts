@@ -1,5 +1,5 @@
-import { factKey, freeKey } from './atoms.ts';
-import { any, atomsOf, type Formula } from './formula.ts';
+import { type Atom, factKey, freeKey } from './atoms.ts';
+import { all, any, atomsOf, type Formula, not } from './formula.ts';
 import { afterwards, opening } from './moments.ts';
 import type { FlowPath } from './path.ts';
 import { canBe, implies } from './theory.ts';
@@ -9,7 +9,7 @@ import { conditionWords, conjunctsOf } from './words.ts';
 
 /** One sentence part for each condition; none when the path is open to every request of its kind. */
 export function pathConditions(path: Pick<FlowPath, 'conditions'>): readonly string[] {
-  const told = leastOf(path.conditions);
+  const told = merged(leastOf(path.conditions));
   const moments = told.map(momentIn);
   // What holds when the path is decided needs no moment; what held before it, or after, is said so.
   const main = moments.findLast((moment) => moment !== '' && moment !== afterwards) ?? '';
@@ -37,6 +37,53 @@ function leastOf(conditions: readonly Formula[]): readonly Formula[] {
     const possible = part.of.filter((one) => canBe([...kindOf(conditions), ...rest, one]));
     return any(...possible);
   });
+}
+
+/** Conditions that all hold, with those on one text told as one: neither `a` nor `b` is none of `a, b`. */
+function merged(conditions: readonly Formula[]): readonly Formula[] {
+  return withTextsMerged(
+    conditions.map(mergedInside),
+    (formula) => (formula.op === 'not' ? formula.of : undefined),
+    not,
+  );
+}
+
+function mergedInside(formula: Formula): Formula {
+  if (formula.op === 'all') return all(...merged(formula.of));
+  if (formula.op !== 'any') return formula;
+  const parts = withTextsMerged(
+    formula.of.map(mergedInside),
+    (part) => part,
+    (part) => part,
+  );
+  return parts.length === 1 && parts[0] !== undefined ? parts[0] : any(...parts);
+}
+
+/** @param inner what of a part may be a question about a text, when the part is of the kind that is merged */
+function withTextsMerged(
+  parts: readonly Formula[],
+  inner: (part: Formula) => Formula | undefined,
+  outer: (merge: Formula) => Formula,
+): readonly Formula[] {
+  const kept: Formula[] = [];
+  for (const part of parts) {
+    const asked = textAsked(inner(part));
+    const at = kept.findIndex((earlier) => {
+      const known = textAsked(inner(earlier));
+      return asked !== undefined && known !== undefined && factKey(known.fact) === factKey(asked.fact);
+    });
+    const known = textAsked(inner(kept[at] ?? part));
+    if (at === -1 || asked === undefined || known === undefined) kept.push(part);
+    else {
+      const values = [...new Set([...known.values, ...asked.values])].sort();
+      kept[at] = outer({ op: 'atom', atom: { ...asked, values } });
+    }
+  }
+  return kept;
+}
+
+function textAsked(formula: Formula | undefined): Extract<Atom, { kind: 'text' }> | undefined {
+  return formula?.op === 'atom' && formula.atom.kind === 'text' ? formula.atom : undefined;
 }
 
 function interest(formula: Formula): number {

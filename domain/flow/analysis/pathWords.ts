@@ -52,7 +52,7 @@ export function approverWords({ approval }: ApprovalStage, escalated: boolean): 
     escalated && escalate !== undefined
       ? `, some of them of ${escalate.to} after ${durationWords(escalate.after)}`
       : '';
-  const apart = separation.map((role) => separatedWords[role]).join(' or ');
+  const apart = listed(separation.map((role) => separatedWords[role]));
   return `${who}${wider}${apart === '' ? '' : ` (not ${apart})`}`;
 }
 
@@ -76,6 +76,12 @@ export function pathInWords(path: FlowPath): string {
     .filter(({ outcome }) => outcome.is !== 'skipped' && outcome.is !== 'notified')
     .map((step) => `${step.stage.id}: ${stepWords(step)}`);
   return [...steps, endWords(path.end)].join(' → ');
+}
+
+/** `a, b or c`. */
+export function listed(words: readonly string[]): string {
+  const last = words.at(-1);
+  return words.length < 2 || last === undefined ? words.join('') : `${words.slice(0, -1).join(', ')} or ${last}`;
 }
 
 /** `P1DT12H` as `36 hours`. */

@@ -127,7 +127,9 @@ class Enumeration {
     }
     if (walked.latestMs + timeoutMs >= lifeMs)
       this.#end(stepped(walked, stage, { is: 'request-timed-out' }), { state: 'expired', reason: 'request-timeout' });
-    const waited = { ...walked, waits: walked.waits + 1, latestMs: Math.min(walked.latestMs + timeoutMs, lifeMs) };
+    // An approval that comes at the deadline comes too late.
+    const latestMs = Math.min(walked.latestMs + timeoutMs, lifeMs) - 1;
+    const waited = { ...walked, waits: walked.waits + 1, latestMs };
     for (const escalated of escalate === undefined ? [false] : [false, true])
       this.#enter(index + 1, stepped(waited, stage, { is: 'approved', escalated }));
   }

@@ -1,0 +1,7 @@
+import type { Command } from 'commander';
+import { registerFlowsPaths } from './flowsPaths.ts';
+
+/** What can be known about flows without running them. */
+export function registerFlowsAnalysis(flows: Command): void {
+  registerFlowsPaths(flows);
+}

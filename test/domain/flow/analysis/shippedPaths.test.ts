@@ -1,0 +1,127 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Approver } from '../../../../domain/decisions.ts';
+import { pathConditions } from '../../../../domain/flow/analysis/conditions.ts';
+import type { FlowPath } from '../../../../domain/flow/analysis/path.ts';
+import { pathPicture } from '../../../../domain/flow/analysis/pathPicture.ts';
+import { pathsOfFlows } from '../../../../domain/flow/analysis/paths.ts';
+import { pathInWords } from '../../../../domain/flow/analysis/pathWords.ts';
+import { durationMs } from '../../../../domain/flow/duration.ts';
+import { type Facts, triggers } from '../../../../domain/flow/facts.ts';
+import type { ApprovalStage, Flow } from '../../../../domain/flow/language.ts';
+import { parseFlow } from '../../../../domain/flow/parse.ts';
+import { factsOfTest } from '../../../../domain/flow/testFacts.ts';
+import { TestWorld } from '../../../../domain/flow/testWorld.ts';
+import { outcomeOn } from './formulaOnFacts.ts';
+
+const directory = join(import.meta.dirname, '../../../../flows');
+const flows = readdirSync(directory)
+  .filter((file) => file.endsWith('.flow.yaml'))
+  .map((file): Flow => {
+    const parsed = parseFlow(readFileSync(join(directory, file), 'utf8'), file);
+    if (!parsed.ok) throw new Error(`${file} is broken`);
+    return parsed.flow;
+  });
+const paths = pathsOfFlows(flows);
+const told = paths.map((path) => ({ path, words: `${path.flow?.metadata.name}: ${pathInWords(path)}` }));
+
+test.each(told)('a request can go this path: $words', ({ path }) => {
+  const { flow } = path;
+  if (flow === undefined) throw new Error('every request is governed by a shipped flow');
+  const facts = factsFor(flow, path);
+  const world = new TestWorld({ flow, facts, flowAuthor: 'ann' });
+  const isAtEndOfLife = path.steps.some(({ outcome }) => outcome.is === 'request-timed-out');
+  for (const { stage, outcome } of path.steps) {
+    if (!('approval' in stage)) continue;
+    expect(outcome.is === 'skipped' || outcome.is === 'passed-over' || world.stage === stage.id).toBe(true);
+    const { escalate, timeout } = stage.approval;
+    switch (outcome.is) {
+      case 'approved':
+        if (isAtEndOfLife) world.wait(durationMs(timeout.after) - 1);
+        if (outcome.escalated && escalate !== undefined) world.wait(durationMs(escalate.after));
+        for (const approver of approversOf(stage, facts, outcome.escalated)) world.decide(approver, 'approve');
+        break;
+      case 'denied-by-approver':
+        for (const approver of approversOf(stage, facts, false)) world.decide(approver, 'deny');
+        break;
+      case 'timed-out':
+      case 'request-timed-out':
+        world.wait(durationMs(timeout.after));
+        break;
+      default:
+        break;
+    }
+  }
+  for (let step = 0; step < 50; step++) {
+    const [order] = world.plan.effects;
+    if (order !== undefined) world.succeed(order);
+    else if (!world.fireTimer()) break;
+  }
+  expect({ state: world.requestState, reason: world.reason }).toEqual({ reason: undefined, ...path.end });
+});
+
+/** Whoever must decide, all different people; after an escalation one of them is of the wider group. */
+function approversOf({ approval }: ApprovalStage, facts: Facts, escalated: boolean): readonly Approver[] {
+  const people = approval.require.flatMap(({ from, count }) =>
+    from === 'owner'
+      ? [facts.owner]
+      : Array.from({ length: count }, (_, nth) => ({ id: `${from}-${nth}`, active: true, groups: [from.slice(6)] })),
+  );
+  const [first, ...others] = people;
+  const wider = { id: 'wider', active: true, groups: [approval.escalate?.to.slice(6) ?? ''] };
+  return first !== undefined && escalated ? [wider, ...others] : people;
+}
+
+/** The first of many facts for which the conditions of the path are true. */
+function factsFor(flow: Flow, path: FlowPath): Facts {
+  const isByResponder = path.steps.some(({ outcome }) => outcome.is === 'passed-over');
+  for (const trigger of triggers) {
+    // The test world takes every incident for a responder's.
+    if (flow.on === 'revocation' && (trigger === 'incident') !== isByResponder) continue;
+    for (const environment of ['production', 'staging', 'elsewhere']) {
+      for (const kind of ['service-account', 'agent'] as const) {
+        for (const [active, owner] of [
+          [true, 'olga'],
+          [false, 'olga'],
+          [true, 'rui'],
+        ] as const) {
+          for (const lifeHours of [-1, 24 * 30, 24 * 100]) {
+            for (const labels of [{}, { environment: 'copied' }]) {
+              const neutral = factsOfTest(flow, { request: { trigger }, owner: { active, id: owner } });
+              const expiresAt = new Date(Date.parse(neutral.now) + lifeHours * 3_600_000).toISOString();
+              const facts = { ...neutral, subject: { ...neutral.subject, environment, kind, labels, expiresAt } };
+              if (path.conditions.every((condition) => outcomeOn(condition, facts) === 'true')) return facts;
+            }
+          }
+        }
+      }
+    }
+  }
+  throw new Error(`No facts were found for: ${pathConditions(path).join(' and ')}`);
+}
+
+test('no shipped flow lets a request through to its effect with a guard that could not be evaluated', () => {
+  expect(paths.filter(({ end }) => end.reason === 'guard-error')).toEqual([]);
+});
+
+test('conditions are told as few and as short as they can be', () => {
+  const completed = paths.filter(({ on, end }) => on === 'rotation' && end.state === 'completed').map(pathConditions);
+  expect(completed).toContainEqual(['the trigger is one of incident, schedule', 'the identity has not expired']);
+});
+
+test('the picture of the same paths has the same bytes, and shows every stage and end', () => {
+  const picture = pathPicture(paths);
+  expect(pathPicture(pathsOfFlows(flows))).toBe(picture);
+  for (const flow of flows) for (const { id } of flow.stages) expect(picture).toContain(`>${id}</text>`);
+  for (const { end } of paths.filter(({ end }) => end.state === 'denied')) expect(picture).toContain(end.reason);
+  expect(picture).toMatch(/^<svg [^>]*role="img" aria-labelledby="title description"/);
+  expect(picture).not.toMatch(/<script|href|url\((?!#head)|@import|@font-face/);
+});
+
+test('what a flow says cannot break out of its picture', () => {
+  const [flow] = flows;
+  if (flow === undefined) throw new Error('no flow is shipped');
+  const named = { ...flow, metadata: { ...flow.metadata, name: '</text><script>"&' } };
+  expect(pathPicture(pathsOfFlows([named]))).not.toContain('<script');
+});
