@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { attend, opened, type Setting } from './lives.ts';
-import type { Freeze } from './plan.ts';
-import type { FreezeKept } from './story.ts';
-import { together } from './together.ts';
+import type { Act, Freeze, Integration } from './plan.ts';
+import type { FreezeKept, Subject } from './story.ts';
+import { awaitedLater, together } from './together.ts';
 import { FreezeView } from './views.ts';
 
 const Confirmation = z.object({ matches: z.enum(['nothing', 'everything']) });
@@ -12,9 +12,37 @@ const Confirmation = z.object({ matches: z.enum(['nothing', 'everything']) });
 export async function freeze(setting: Setting, plan: Freeze): Promise<void> {
   await setting.instants.until(plan.at);
   const kept = await openFreeze(setting, plan);
+  const defied = awaitedLater(plan.isDefied ? rotateAll(setting, plan) : Promise.resolve());
   await wait(plan.forMs);
   if (plan.ends === 'review') await reviewAll(setting, kept);
   await lift(setting, kept);
+  await defied;
+}
+
+/** As a pipeline does that knows of no freeze. */
+async function rotateAll(setting: Setting, { integration }: Freeze): Promise<void> {
+  await together(
+    activeSubjects(setting, integration).map(async (subject) => {
+      const path = `/v1/identities/${subject.identityId}/rotations`;
+      const answer = await setting.calls.write('requester', path, { justification: 'in spite of the freeze' });
+      const rotation = opened(setting, subject, defiance, answer, ['request-running', 'revoking', 'not-active']);
+      if (rotation !== undefined) await attend(setting, rotation);
+    }),
+  );
+}
+
+const defiance: Act = {
+  what: 'rotate',
+  by: 'person',
+  afterMs: 0,
+  overtakes: true,
+  acknowledges: true,
+  approvers: 'approve',
+  commands: [],
+};
+
+function activeSubjects({ story }: Setting, integration: Integration): readonly Subject[] {
+  return story.subjects.filter(({ life, isOnboarded }) => isOnboarded && life.integration === integration);
 }
 
 async function openFreeze({ calls, story, log }: Setting, plan: Freeze): Promise<FreezeKept> {
@@ -37,13 +65,10 @@ async function openFreeze({ calls, story, log }: Setting, plan: Freeze): Promise
 
 /** Each subject that is active now; what comes later, or is being revoked, is let go by the lift. */
 async function reviewAll(setting: Setting, kept: FreezeKept): Promise<void> {
-  const { calls, story } = setting;
+  const { calls } = setting;
   const { plan, id: freezeId, thawSentAtMs } = kept;
-  const subjects = story.subjects.filter(
-    ({ life, isOnboarded }) => isOnboarded && life.integration === plan.integration,
-  );
   await together(
-    subjects.map(async (subject) => {
+    activeSubjects(setting, plan.integration).map(async (subject) => {
       const { identityId } = subject;
       if (identityId === undefined) return;
       const order = { freezeId, reissue: plan.reissue, justification: 'after the incident' };

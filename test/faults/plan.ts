@@ -51,6 +51,8 @@ export interface Freeze {
   readonly mode: 'hold' | 'cancel';
   readonly at: Instant;
   readonly forMs: number;
+  /** Each subject is asked to rotate while it is frozen; the request must wait, or end. */
+  readonly isDefied: boolean;
   /** Each subject is reviewed first, or a second responder lifts the freeze without. */
   readonly ends: 'review' | 'override';
   /** Whether the review asks for a new credential. */
@@ -155,6 +157,7 @@ function freezeOf(draw: Chance, lives: readonly Life[]): Freeze {
     mode: draw.percent(75) ? 'hold' : 'cancel',
     at: { afterMs: draw.between(500, 8_000), ...(isAtState ? { when } : {}) },
     forMs: draw.between(500, 4_000),
+    isDefied: draw.percent(60),
     ends: draw.oneOf(['review', 'override']),
     reissue: draw.percent(30),
   };

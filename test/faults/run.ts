@@ -7,7 +7,10 @@ import { workflowBundle } from '../../worker/bundle.ts';
 import { runSeed, type SeedResult, type SeedRun } from './seed.ts';
 import { startServers } from './servers.ts';
 
-/** `npm run test:faults -- --seeds N --first-seed K --json FILE`: runs seeds, tells each, exits with 1 when one fails. */
+/**
+ * `npm run test:faults -- --seeds N --first-seed K --json FILE --keep`: runs seeds, tells each, exits with 1 when one fails.
+ * With `--keep` the directories of seeds that passed are kept too.
+ */
 
 export interface FaultResult {
   readonly command: string;
@@ -21,6 +24,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '5' },
     'first-seed': { type: 'string', default: '1' },
     json: { type: 'string' },
+    keep: { type: 'boolean', default: false },
   },
 });
 const count = wholeNumber('seeds', values.seeds);
@@ -40,7 +44,7 @@ process.env['NODE_COMPILE_CACHE'] ??= join(cacheDirectory(), 'node-compile-cache
 const servers = await startServers(say);
 try {
   for (let seed = first; seed < first + count; seed += 1) {
-    const run = await runSeed(servers, seed);
+    const run = await runSeed(servers, seed, { keep: values.keep });
     result.seeds.push(run.result);
     tell(run);
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
@@ -74,6 +78,7 @@ function tell({
     `seed ${seed}: ${passed ? 'passed' : 'FAILED'} in ${seconds(tookMs)} (quiet after ${seconds(untilQuietMs)}); ` +
       `${done.join(', ')}; ${named('fault: ').join(', ')}; ${counts['logins accepted'] ?? 0} logins`,
   );
+  if (values.keep) say(`  kept in ${directory}`);
   if (passed) return;
   say(`\nThe plan of seed ${seed}:\n${JSON.stringify(plan, null, 2)}`);
   say(`\nWhat happened (seconds):\n${lines.join('\n')}`);

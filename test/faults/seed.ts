@@ -31,12 +31,12 @@ export interface SeedRun {
   readonly result: SeedResult;
   readonly plan: Plan;
   readonly lines: readonly string[];
-  /** Kept when it failed. */
+  /** Kept when it failed, or when asked to. */
   readonly directory: string;
 }
 
 /** Runs one seed on servers that are healthy, and leaves them so. */
-export async function runSeed(servers: Servers, seed: number): Promise<SeedRun> {
+export async function runSeed(servers: Servers, seed: number, { keep }: { keep: boolean }): Promise<SeedRun> {
   const plan = planOf(seed);
   const directory = stageDirectory(seed);
   const log = eventLog(join(directory, 'events.log'));
@@ -72,7 +72,7 @@ export async function runSeed(servers: Servers, seed: number): Promise<SeedRun> 
   } catch (error) {
     log.violation(`the run itself failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   } finally {
-    await stage.close(log.violations.length > 0);
+    await stage.close(keep || log.violations.length > 0);
   }
   const passed = log.violations.length === 0;
   const result = {
