@@ -9,7 +9,6 @@ import { type MassRevocation, Prisma } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence } from './evidence.ts';
-import { gatherSubjects } from './massRevocationSubjects.ts';
 import { evidence } from './massRevocations.ts';
 
 /** Credentials `c` of revoked subjects that were not destroyed when the mass revocation began. */
@@ -20,18 +19,16 @@ export const itsCredentials = (massRevocationId: string) => Prisma.sql`
   WHERE m."id" = ${massRevocationId}`;
 
 /**
- * Effect: when nobody waits, nothing is under way and nobody new matches, it closes, with its report as the last entry of
- * evidence. Call it under the row lock of the mass revocation. Idempotent: a closed one is left alone by its caller.
+ * Effect: when nobody waits and nothing is under way, it closes, with its report as the last entry of evidence. Call it
+ * under the row lock of the mass revocation, when nobody new matches.
  * @returns whether it closed
  */
-export async function closeFinished(tx: Transaction, ledger: Ledger, row: MassRevocation): Promise<boolean> {
-  const isOpen = () =>
-    tx.massRevocationSubject.findFirst({
-      where: { massRevocationId: row.id, state: { in: ['waiting', 'begun'] } },
-      select: { identityId: true },
-    });
-  if ((await isOpen()) !== null) return false;
-  if ((await gatherSubjects(tx, row)) > 0) return false;
+export async function closeIfDone(tx: Transaction, ledger: Ledger, row: MassRevocation): Promise<boolean> {
+  const open = await tx.massRevocationSubject.findFirst({
+    where: { massRevocationId: row.id, state: { in: ['waiting', 'begun'] } },
+    select: { identityId: true },
+  });
+  if (open !== null) return false;
   const closedAt = await databaseClock(tx);
   const report = await reportOf(tx, row, closedAt);
   await tx.massRevocation.update({

@@ -3,7 +3,7 @@ import { idFromKey } from '../domain/ids.ts';
 import { type IssuerLoad, type RevocationPace, roomFor } from '../domain/massRevocation.ts';
 import { type MassRevocation, Prisma } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
-import { closeFinished } from './massRevocationClose.ts';
+import { closeIfDone } from './massRevocationClose.ts';
 import { gatherSubjects, isStuck, settleFinished, standingOf } from './massRevocationSubjects.ts';
 import { revokeNow } from './revoke.ts';
 
@@ -47,7 +47,7 @@ export async function stepMassRevocations(
       planned.slice(first, first + openedAtOnce).map((subject) =>
         begin(ledger, subject).catch(async (error: unknown) => {
           onError(error, `revocation of identity ${subject.identityId}`);
-          await noteFailure(ledger, subject, error instanceof Error ? error.name : 'Error');
+          await noteFailure(ledger, subject, error instanceof Error ? error.message.trim() : String(error));
           return false;
         }),
       ),
@@ -57,31 +57,48 @@ export async function stepMassRevocations(
   return { open, begun };
 }
 
-type Open = MassRevocation & { readonly mayAct: boolean; readonly isGatherDue: boolean };
+interface Open {
+  readonly id: string;
+  readonly mayBegin: boolean;
+  /** Subjects were last looked for some time ago, or nothing is left to do. */
+  readonly isGatherDue: boolean;
+}
 
-/** Settling, gathering, reserving and closing, in one transaction that no other worker's overlaps. */
+/** Settles and reserves, then gathers and closes what is due: one worker at a time, in short transactions. */
 async function plan(ledger: Ledger, paceOf: (issuer: string) => RevocationPace): Promise<void> {
-  await ledger.prisma.$transaction(
+  const open = await planning(ledger, async (tx) => {
+    await settleFinished(tx);
+    // What a restored ledger still knew waits until it may act. A pause or lift that this overlooks is met in `begin`.
+    const rows = await tx.$queryRaw<Open[]>`
+      SELECT m."id", f."liftedAt" IS NULL AND m."pausedAt" IS NULL AS "mayBegin",
+        m."gatheredAt" <= statement_timestamp() - ${gatherEvery}::interval OR NOT EXISTS (
+          SELECT FROM "mass_revocation_subject" s WHERE s."massRevocationId" = m."id" AND s."state" = 'waiting')
+        AND NOT EXISTS (
+          SELECT FROM "mass_revocation_subject" s WHERE s."massRevocationId" = m."id" AND s."state" = 'begun') AS "isGatherDue"
+      FROM "mass_revocation" m JOIN "freeze" f ON f."id" = m."freezeId"
+      WHERE m."closedAt" IS NULL AND NOT EXISTS (
+        SELECT FROM "ledger_restore" r WHERE r."resumedAt" IS NULL AND r."detectedAt" > m."createdAt")
+      ORDER BY m."createdAt", m."id"`;
+    const ids = rows.filter(({ mayBegin }) => mayBegin).map(({ id }) => id);
+    await reserve(tx, ids, paceOf);
+    return rows;
+  });
+  for (const { id } of open?.filter(({ isGatherDue }) => isGatherDue) ?? [])
+    await planning(ledger, async (tx) => {
+      // Not while a lift lets go of what waits: whoever it gathered after that would wait for ever.
+      const [row] = await tx.$queryRaw<MassRevocation[]>`
+        SELECT * FROM "mass_revocation" WHERE "id" = ${id} AND "closedAt" IS NULL FOR UPDATE`;
+      if (row !== undefined && (await gatherSubjects(tx, row)) === 0) await closeIfDone(tx, ledger, row);
+    });
+}
+
+/** Runs `work` unless another worker plans; undefined then. */
+async function planning<T>(ledger: Ledger, work: (tx: Transaction) => Promise<T>): Promise<T | undefined> {
+  return ledger.prisma.$transaction(
     async (tx) => {
       const [lock] = await tx.$queryRaw<{ isOurs: boolean }[]>`
         SELECT pg_try_advisory_xact_lock(${planningLock}) AS "isOurs"`;
-      if (lock?.isOurs !== true) return;
-      // Locked against a pause or lift that would be overlooked. What a restored ledger still knew waits until it may act.
-      const open = await tx.$queryRaw<Open[]>`
-        SELECT m.*, f."liftedAt" IS NULL AND m."pausedAt" IS NULL AS "mayAct",
-          f."liftedAt" IS NULL AND m."gatheredAt" <= statement_timestamp() - ${gatherEvery}::interval AS "isGatherDue"
-        FROM "mass_revocation" m JOIN "freeze" f ON f."id" = m."freezeId"
-        WHERE m."closedAt" IS NULL AND NOT EXISTS (
-          SELECT FROM "ledger_restore" r WHERE r."resumedAt" IS NULL AND r."detectedAt" > m."createdAt")
-        ORDER BY m."createdAt", m."id" FOR UPDATE OF m`;
-      await settleFinished(tx);
-      for (const row of open) if (row.isGatherDue) await gatherSubjects(tx, row);
-      await reserve(
-        tx,
-        open.filter(({ mayAct }) => mayAct).map(({ id }) => id),
-        paceOf,
-      );
-      for (const row of open) await closeFinished(tx, ledger, row);
+      return lock?.isOurs === true ? work(tx) : undefined;
     },
     { timeout: 15_000, maxWait: 2_000 },
   );
