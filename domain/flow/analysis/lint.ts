@@ -1,0 +1,210 @@
+import type { Approver } from '../../decisions.ts';
+import type { Flow, FlowTest, Stage } from '../language.ts';
+import { runFlowTest } from '../testing.ts';
+import { positionOf, readYaml, type YamlPath } from '../yamlPositions.ts';
+import { approvalFindings } from './approvalLint.ts';
+import type { FlowFinding } from './finding.ts';
+import type { FlowPath, StepOutcome } from './path.ts';
+import { pathsOf } from './paths.ts';
+import { type Selected, selections } from './selection.ts';
+
+/** What is allowed in a flow, and yet cannot be meant. */
+
+/** Every rule, in a sentence: for reports and documentation. */
+export const lintRules = {
+  'ambiguous-flows': 'Two flows fit the same request equally well, so that neither governs it.',
+  'approval-short-of-people': 'When separation keeps people of the group from deciding, too few may be left.',
+  'approval-unsatisfiable': 'Nobody can bring this approval about.',
+  'duplicate-flow-name': 'Two flows have one name, so that versions of one would replace the other.',
+  'flow-never-governs': 'Other flows are more specific wherever this one fits.',
+  'guard-always-false': 'A guard that is never true: what it guards never happens.',
+  'guard-always-true': 'A guard that is always true where it is asked: it checks nothing.',
+  'guard-can-fail': 'A guard that cannot be evaluated for some facts, which are then denied.',
+  'stage-without-denying-test': 'No test shows that this stage denies anything.',
+  'unreachable-stage': 'No request ever comes to this stage.',
+} as const;
+
+export type LintRule = keyof typeof lintRules;
+
+/** A flow as it was read, and the tests that are about it, wherever they stand. */
+export interface LintedFlow {
+  readonly file: string;
+  readonly source: string;
+  readonly flow: Flow;
+  readonly tests: readonly FlowTest[];
+}
+
+/** A finding before it has its place: at a path of the flow's file. */
+export interface Found {
+  readonly rule: LintRule;
+  readonly severity: FlowFinding['severity'];
+  readonly path: YamlPath;
+  readonly message: string;
+  readonly suggestion?: string;
+}
+
+/**
+ * Findings about flows that govern side by side, in the order of the files. Pure.
+ * @param people the whole directory, when it is known; without it, approvals are judged by the flow alone
+ * @throws TooComplex naming the flow, when its guards are too entangled
+ */
+export function lintFlows(flows: readonly LintedFlow[], people?: readonly Approver[]): readonly FlowFinding[] {
+  const kinds = [...new Set(flows.map(({ flow }) => flow.on))];
+  const all = flows.map(({ flow }) => flow);
+  const selected = kinds.flatMap((on) => selections(all, on));
+  return flows.flatMap((linted, index) => {
+    const found = [
+      ...nameFindings(linted, all.slice(0, index)),
+      ...selectionFindings(linted.flow, selected),
+      ...stageFindings(linted, selected, people),
+      ...testFindings(linted),
+    ];
+    return placed(linted, found);
+  });
+}
+
+function placed({ file, source }: LintedFlow, found: readonly Found[]): readonly FlowFinding[] {
+  const tree = readYaml(source);
+  return found
+    .map((one) => ({ ...one, offset: tree.offsetOf(one.path) }))
+    .sort((one, another) => one.offset - another.offset)
+    .map(({ offset, path, ...one }) => ({ ...one, file, ...positionOf(source, offset), path: pathText(path) }));
+}
+
+const pathText = (path: YamlPath): string =>
+  path.map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index === 0 ? '' : '.'}${step}`)).join('');
+
+function nameFindings({ flow }: LintedFlow, earlier: readonly Flow[]): readonly Found[] {
+  const { name } = flow.metadata;
+  if (!earlier.some(({ metadata }) => metadata.name === name)) return [];
+  return [
+    {
+      rule: 'duplicate-flow-name',
+      severity: 'error',
+      path: ['metadata', 'name'],
+      message: `There is another flow named ${name}.`,
+      suggestion: 'Name each flow after what it governs.',
+    },
+  ];
+}
+
+function selectionFindings(flow: Flow, selected: readonly Selected[]): readonly Found[] {
+  const found: Found[] = [];
+  const { name } = flow.metadata;
+  const path = ['subject', 'where'];
+  for (const one of selected) {
+    if (one.is === 'ambiguous' && one.flows[1] === flow) {
+      const message = `${name} and ${one.flows[0].metadata.name} fit some requests equally well; those are denied with ambiguous-flow.`;
+      const suggestion = 'Let one of them say more about whom it covers, or exclude the other.';
+      found.push({ rule: 'ambiguous-flows', severity: 'error', path, message, suggestion });
+    }
+    if (one.is === 'guard-error' && one.flow === flow) found.push(canFail(path, `Whether ${name} covers a request`));
+  }
+  if (!selected.some((one) => one.is === 'governed' && one.flow === flow)) {
+    const message = `${name} never governs a request: it fits none, or others are more specific wherever it fits.`;
+    found.push({ rule: 'flow-never-governs', severity: 'warning', path, message });
+  }
+  return found;
+}
+
+function canFail(path: YamlPath, what: string): Found {
+  return {
+    rule: 'guard-can-fail',
+    severity: 'warning',
+    path,
+    message: `${what} cannot be told for some facts, and then the request is denied with guard-error.`,
+    suggestion: 'Ask first whether the label is there: has(subject.labels.team) && …',
+  };
+}
+
+function stageFindings(
+  { flow }: LintedFlow,
+  selected: readonly Selected[],
+  people: readonly Approver[] | undefined,
+): readonly Found[] {
+  const governed = selected.find((one) => one.is === 'governed' && one.flow === flow);
+  if (governed === undefined) return [];
+  const paths = pathsOf(flow, governed.conditions);
+  const found: Found[] = [];
+  let isReached = true;
+  for (const [index, stage] of flow.stages.entries()) {
+    const outcomes = paths
+      .flatMap(({ steps }) => steps.filter((step) => step.stage === stage))
+      .map(({ outcome }) => outcome);
+    // Passed over by a responder, it was never come to.
+    const asked = outcomes.filter(({ is }) => is !== 'passed-over');
+    if (asked.length === 0) {
+      // What follows an unreachable stage is so for the same reason.
+      if (isReached) found.push(unreachable(stage, index));
+      isReached = false;
+      continue;
+    }
+    found.push(...guardFindings(stage, index, asked));
+    if ('approval' in stage) found.push(...approvalFindings(stage, index, approvedPaths(stage, paths), people));
+  }
+  return found;
+}
+
+function approvedPaths(stage: Stage, paths: readonly FlowPath[]): readonly FlowPath[] {
+  return paths.filter(({ steps }) => steps.some((step) => step.stage === stage && step.outcome.is === 'approved'));
+}
+
+function unreachable(stage: Stage, index: number): Found {
+  const message = `No request comes to stage ${stage.id}: what stands before it ends every one.`;
+  return { rule: 'unreachable-stage', severity: 'error', path: ['stages', index, 'id'], message };
+}
+
+function guardFindings(stage: Stage, index: number, outcomes: readonly StepOutcome[]): readonly Found[] {
+  const found: Found[] = [];
+  const failsAt = (guard: 'when' | 'that'): boolean =>
+    outcomes.some((outcome) => outcome.is === 'not-evaluated' && outcome.guard === guard);
+  const applied = outcomes.filter((outcome) => outcome.is !== 'skipped' && !isWhenFailure(outcome));
+  if (stage.when !== undefined) {
+    const path: YamlPath = ['stages', index, 'when'];
+    const what = `The condition of stage ${stage.id}`;
+    if (failsAt('when')) found.push(canFail(path, what));
+    if (applied.length === 0) found.push(constant(path, what, false, 'error', 'the stage never applies'));
+    else if (applied.length === outcomes.length)
+      found.push(constant(path, what, true, 'warning', 'the stage always applies: leave it out'));
+  }
+  if ('verify' in stage && applied.length > 0) {
+    const path: YamlPath = ['stages', index, 'verify', 'that'];
+    const what = `What stage ${stage.id} verifies`;
+    if (failsAt('that')) found.push(canFail(path, what));
+    if (!applied.some(({ is }) => is === 'verified'))
+      found.push(constant(path, what, false, 'error', 'the stage denies every request'));
+    else if (applied.every(({ is }) => is === 'verified'))
+      found.push(constant(path, what, true, 'warning', 'the stage denies nothing'));
+  }
+  return found;
+}
+
+const isWhenFailure = (outcome: StepOutcome): boolean => outcome.is === 'not-evaluated' && outcome.guard === 'when';
+
+function constant(
+  path: YamlPath,
+  what: string,
+  value: boolean,
+  severity: Found['severity'],
+  consequence: string,
+): Found {
+  const rule = value ? 'guard-always-true' : 'guard-always-false';
+  const message = `${what} is ${value ? 'always' : 'never'} true after the stages before it: ${consequence}.`;
+  return { rule, severity, path, message };
+}
+
+/** A stage that may deny, and that no test has seen deny: whoever breaks it hears nothing. */
+function testFindings({ flow, tests }: LintedFlow): readonly Found[] {
+  const denying = tests.filter(({ expect }) => expect.outcome === 'denied' || expect.outcome === 'expired');
+  return flow.stages.flatMap((stage, index): readonly Found[] => {
+    if (!('verify' in stage) && !('approval' in stage)) return [];
+    const isShown = denying.some(
+      (flowTest) => runFlowTest(flow, { ...flowTest, expect: { ...flowTest.expect, stage: stage.id } }).passed,
+    );
+    if (isShown) return [];
+    const message = `No test ends at stage ${stage.id}, denied or expired: nothing shows that it keeps anybody out.`;
+    const suggestion = `Add a test with expect: {outcome: denied, stage: ${stage.id}}.`;
+    const path = ['stages', index, 'id'];
+    return [{ rule: 'stage-without-denying-test', severity: 'warning', path, message, suggestion }];
+  });
+}

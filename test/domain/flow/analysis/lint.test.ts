@@ -1,0 +1,177 @@
+import { expect, test } from 'vitest';
+import { type LintedFlow, lintFlows } from '../../../../domain/flow/analysis/lint.ts';
+import { parseFlow } from '../../../../domain/flow/parse.ts';
+import { flowWith, soundFlow } from '../flowSource.ts';
+
+function linted(source: string, file = 'sound.flow.yaml'): LintedFlow {
+  const parsed = parseFlow(source, file);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
+  return { file, source, flow: parsed.flow, tests: parsed.flow.tests };
+}
+
+/** A flow on onboarding with these stages, an effect, and nothing else. */
+function flowOf(stages: string, { name = 'sound', subject = '' } = {}): LintedFlow {
+  return linted(
+    `apiVersion: tenure/v1
+kind: Flow
+metadata: {name: ${name}, owner: security, description: for a test}
+on: onboarding
+${subject}
+stages:
+${stages}
+  - {id: issue, effect: issue}
+`,
+    `${name}.flow.yaml`,
+  );
+}
+
+const rulesOf = (...flows: readonly LintedFlow[]): readonly string[] =>
+  lintFlows(flows)
+    .filter(({ rule }) => rule !== 'stage-without-denying-test')
+    .map(({ rule, path, line }) => `${rule} ${path} line ${line}`);
+
+const verify = (id: string, that: string): string => `  - {id: ${id}, verify: {that: '${that}', otherwise: not-so}}`;
+
+test.each([
+  [
+    'a check that holds whatever the facts',
+    verify('kind', 'request.kind == "onboarding"'),
+    'guard-always-true stages[0].verify.that line 7',
+  ],
+  [
+    'a check that nothing passes',
+    verify('trigger', 'request.trigger == "pipelines"'),
+    'guard-always-false stages[0].verify.that line 7',
+  ],
+  [
+    'a condition that an earlier check rules out',
+    `${verify('low', 'risk.score < 50')}\n  - {id: high, when: 'risk.score >= 60', notify: {to: [owner]}}`,
+    'guard-always-false stages[1].when line 8',
+  ],
+  [
+    'a condition that an earlier check grants',
+    `${verify('low', 'risk.score < 50')}\n  - {id: any, when: 'risk.score < 60', notify: {to: [owner]}}`,
+    'guard-always-true stages[1].when line 8',
+  ],
+  [
+    'a check that can fail for want of a label',
+    verify('team', 'subject.labels.team == "payments"'),
+    'guard-can-fail stages[0].verify.that line 7',
+  ],
+])('%s is found', (_what, stages, finding) => {
+  expect(rulesOf(flowOf(stages))).toContain(finding);
+});
+
+test('a guard is not called constant where only other facts make it so', () => {
+  const stages = `${verify('low', 'risk.score < 50')}\n${verify('lower', 'risk.score < 40')}\n${verify('team', '!has(subject.labels.team) || subject.labels.team == "payments"')}`;
+  expect(rulesOf(flowOf(stages))).toEqual([]);
+});
+
+test('after a stage that denies everything, the next is unreachable, told once', () => {
+  const stages = [verify('none', 'request.trigger == "pipelines"'), verify('next', 'owner.active')].join('\n');
+  expect(rulesOf(flowOf(stages))).toEqual([
+    'guard-always-false stages[0].verify.that line 7',
+    'unreachable-stage stages[1].id line 8',
+  ]);
+});
+
+test('a check repeated after people were waited for is not called idle: the owner may have left', () => {
+  const approval =
+    "  - {id: ask, approval: {require: [{from: 'group:security', count: 1}], separation: [], timeout: {after: P1D, result: deny}}}";
+  const stages = [
+    verify('first', 'owner.active'),
+    verify('again', 'owner.active'),
+    approval,
+    verify('later', 'owner.active'),
+  ].join('\n');
+  expect(rulesOf(flowOf(stages))).toEqual(['guard-always-true stages[1].verify.that line 8']);
+});
+
+test('two flows that fit the same requests are an error, unless a more specific one takes all of those', () => {
+  const production = flowOf('', { name: 'one', subject: 'subject: {where: \'subject.environment == "production"\'}' });
+  const agents = flowOf('', { name: 'two', subject: 'subject: {where: \'subject.labels.team == "x"\'}' });
+  expect(rulesOf(production, agents)).toEqual([
+    'ambiguous-flows subject.where line 5',
+    'guard-can-fail subject.where line 5',
+  ]);
+  const staging = flowOf('', { name: 'two', subject: 'subject: {where: \'subject.environment == "staging"\'}' });
+  expect(rulesOf(production, staging)).toEqual([]);
+  const kinds = ['service-account', 'api-key', 'certificate', 'agent', 'connector'].map((kind) =>
+    flowOf('', { name: kind, subject: `subject: {kind: ${kind}, where: 'subject.environment == "production"'}` }),
+  );
+  const another = flowOf('', { name: 'three', subject: 'subject: {where: \'"production" == subject.environment\'}' });
+  expect(rulesOf(production, another, ...kinds)).toEqual([
+    'flow-never-governs subject.where line 5',
+    'flow-never-governs subject.where line 5',
+  ]);
+});
+
+test('two flows of one name are found', () => {
+  expect(rulesOf(flowOf(''), flowOf('', { subject: 'subject: {kind: agent}' }))).toEqual([
+    'duplicate-flow-name metadata.name line 3',
+  ]);
+});
+
+test('a stage is only taken for tested when a test ends there, denied or expired', () => {
+  const without = lintFlows([linted(soundFlow)]).map(({ rule, path }) => `${rule} ${path}`);
+  expect(without).toEqual(['stage-without-denying-test stages[0].id', 'stage-without-denying-test stages[1].id']);
+  const withTests = flowWith(
+    'tests:\n',
+    `tests:
+  - name: an owner who left denies
+    given: {subject: {environment: production}, owner: {active: false}}
+    expect: {outcome: denied}
+  - name: time denies
+    given: {subject: {environment: production}, risk: {score: 50}}
+    events: [{wait: P1D}]
+    expect: {outcome: denied}
+`,
+  );
+  expect(lintFlows([linted(withTests)])).toEqual([]);
+});
+
+const person = (id: string, ...groups: readonly string[]) => ({ id, active: true, groups });
+const approvalRules = (people: Parameters<typeof lintFlows>[1], source = soundFlow): readonly string[] =>
+  lintFlows([linted(source)], people)
+    .filter(({ rule }) => rule.startsWith('approval'))
+    .map(({ severity, rule, path }) => `${severity} ${rule} ${path}`);
+
+test('an approval that the whole directory cannot give is an error; what separation may leave too few for, a warning', () => {
+  const [lea, ...others] = [
+    person('lea', 'security-lead'),
+    ...['sam', 'sue', 'sid', 'sol', 'sol-2'].map((id) => person(id, 'security')),
+  ];
+  if (lea === undefined) throw new Error('nobody leads');
+  const unsatisfiable = ['error approval-unsatisfiable stages[1].approval.require'];
+  expect(approvalRules([person('sam', 'security')])).toEqual(unsatisfiable);
+  expect(approvalRules([person('sam', 'security'), { ...lea, active: false }])).toEqual(unsatisfiable);
+  expect(approvalRules([person('sam', 'security'), lea])).toEqual([
+    'warning approval-short-of-people stages[1].approval.require',
+  ]);
+  expect(approvalRules([lea, ...others])).toEqual([]);
+});
+
+test('one person of two groups is not counted for both', () => {
+  const both = flowWith(
+    '[{from: group:security, count: 2}]',
+    '[{from: group:security, count: 1}, {from: group:risk, count: 1}]',
+  );
+  const alone = both.replace('      escalate: {after: PT4H, to: group:security-lead}\n', '');
+  expect(approvalRules([person('sam', 'security', 'risk')], alone)).toContain(
+    'error approval-unsatisfiable stages[1].approval.require',
+  );
+});
+
+test('an owner is not asked where the owner cannot answer', () => {
+  const ask = (when: string, separation = '[]'): readonly string[] =>
+    rulesOf(
+      flowOf(
+        `  - {id: ask, when: '${when}', approval: {require: [{from: owner, count: 1}], separation: ${separation}, timeout: {after: P1D, result: deny}}}`,
+      ),
+    );
+  expect(ask('!owner.active')).toEqual(['approval-unsatisfiable stages[0].approval.require line 7']);
+  expect(ask('requester.id == owner.id', '[requester]')).toEqual([
+    'approval-unsatisfiable stages[0].approval.require line 7',
+  ]);
+  expect(ask('requester.id == owner.id')).toEqual([]);
+});
