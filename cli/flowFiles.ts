@@ -70,7 +70,8 @@ async function filesAt(path: string): Promise<readonly string[]> {
     .map((name) => join(path, name));
 }
 
-async function readText(file: string): Promise<string> {
+/** @throws CommandFailed (usage) when the file is not there, cannot be read, or is not UTF-8 */
+export async function readText(file: string): Promise<string> {
   const bytes = await orUsage(file, () => readFile(file));
   return orUsage(file, async () => new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
@@ -81,10 +82,8 @@ async function orUsage<Result>(path: string, read: () => Promise<Result>): Promi
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
     const why = error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA' ? 'it is not UTF-8' : String(error.code);
-    throw new CommandFailed(
-      'usage',
-      `${path} cannot be read (${why}). Name flow files, or directories that hold them.`,
-      { cause: error },
-    );
+    throw new CommandFailed('usage', `${path} cannot be read (${why}). Name files, or directories that hold flows.`, {
+      cause: error,
+    });
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationMs, durationPattern, InvalidDuration } from './duration.ts';
+import type { Facts } from './facts.ts';
 import { type FactType, factTypes, isInstant } from './guardFacts.ts';
 import {
   type Effect,
@@ -168,16 +169,22 @@ const factShape: Readonly<Record<FactType, z.ZodType>> = {
   'map<string, string>': z.record(z.string(), z.string()),
 };
 
-const givenFacts = Object.fromEntries(
-  [...factTypes].map(([root, type]) => {
-    if (typeof type === 'string') return [root, factShape[type].optional()];
-    const fields = Object.entries(type).map(([field, fieldType]) => [field, factShape[fieldType].optional()] as const);
-    return [root, closed(Object.fromEntries(fields)).optional()];
-  }),
-);
+/** Facts by their names, each as `of` makes it of its own shape; roots with fields stay closed. */
+function factFields<T extends z.ZodType>(of: (shape: z.ZodType) => T): Record<string, T> {
+  return Object.fromEntries(
+    [...factTypes].map(([root, type]) => {
+      if (typeof type === 'string') return [root, of(factShape[type])];
+      const fields = Object.entries(type).map(([field, fieldType]) => [field, of(factShape[fieldType])] as const);
+      return [root, of(closed(Object.fromEntries(fields)))];
+    }),
+  );
+}
+
+/** All facts of a request, none left out. */
+export const factsSchema = closed(factFields((shape) => shape)) as unknown as z.ZodType<Facts>;
 
 const given = closed({
-  ...givenFacts,
+  ...factFields((shape) => shape.optional()),
   people: z
     .record(person, closed({ groups: z.array(z.string()).default([]), active: z.boolean().default(true) }))
     .optional(),

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { type Approver, digestOfReview, signDecision } from '../decisions.ts';
+import type { FreezeMode } from '../freezeSelector.ts';
 import type { RequestState } from '../states.ts';
 import { type Advance, advance, type FlowEvent } from './advance.ts';
 import { applyChange } from './changes.ts';
@@ -15,6 +16,17 @@ import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from '.
 const keys = generateKeyPairSync('ed25519');
 const publicKeyPem = keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
+export interface TestWorldStart {
+  readonly flow: Flow;
+  /** At opening; the clock starts at their `now`. */
+  readonly facts: Facts;
+  readonly flowAuthor: string;
+  /** In force before the request is opened. */
+  readonly holds?: readonly Hold[];
+  /** Is shown every step as it was taken. */
+  readonly watch?: (step: Advance) => void;
+}
+
 /**
  * One request in a world of its own: the ledger's part (facts, clock, holds) played in memory around the same `advance`
  * that runs in production. Issuers and stores answer only when told to.
@@ -29,15 +41,14 @@ export class TestWorld {
   private state: FlowState;
   private next: Advance['next'] | undefined;
 
-  /** @param watch is shown every step as it was taken */
-  constructor(flow: Flow, guardFacts: Facts, flowAuthor: string, watch: (step: Advance) => void = () => undefined) {
+  constructor({ flow, facts, flowAuthor, holds = [], watch = () => undefined }: TestWorldStart) {
     this.flow = flow;
     this.watch = watch;
-    this.startMs = Date.parse(guardFacts.now);
-    this.facts = startOf(flow, guardFacts, flowAuthor);
-    this.state = initialFlowState(guardFacts.now);
+    this.startMs = Date.parse(facts.now);
+    this.facts = { ...startOf(flow, facts, flowAuthor), holds };
+    this.state = initialFlowState(facts.now);
     // A responder's revocation runs its transaction before its stages.
-    const atOnce = flow.on === 'revocation' && guardFacts.request.trigger === 'incident';
+    const atOnce = flow.on === 'revocation' && facts.request.trigger === 'incident';
     this.take('opened', { kind: 'opened', id: atOnce ? 'opened-at-once' : 'opened', atOnce });
   }
 
@@ -51,11 +62,20 @@ export class TestWorld {
   get stage(): string | undefined {
     return this.flow.stages[this.state.stage]?.id;
   }
+  /** Milliseconds since the Unix epoch. */
+  get nowMs(): number {
+    return Date.parse(this.facts.guardFacts.now);
+  }
+  /** As the last step left them. */
+  get ledgerFacts(): LedgerFacts {
+    return this.facts;
+  }
   get plan(): Pick<Plan, 'effects' | 'timer'> {
     return this.next ?? { effects: [] };
   }
 
-  decide(approver: Approver, verdict: 'approve' | 'deny'): Verdict {
+  /** At the stage where the request stands now. */
+  decide(approver: Approver, verdict: SignedDecision['verdict']): Verdict {
     const stage = this.flow.stages[this.state.stage];
     const decision = signDecision(
       {
@@ -76,21 +96,35 @@ export class TestWorld {
     return this.take(`${verdict} by ${approver.id}`, { kind: 'decision', id, decision }, approver);
   }
 
-  command(by: string, name: 'pause' | 'resume' | 'cancel'): Verdict {
+  /** @param all whether a resume lifts every pause, not only the commander's own */
+  command(by: string, name: 'pause' | 'resume' | 'cancel', all = false): Verdict {
     const given = { by, reason: 'a test' };
-    const command: Command = name === 'resume' ? { ...given, do: name, all: false } : { ...given, do: name };
+    const command: Command = name === 'resume' ? { ...given, do: name, all } : { ...given, do: name };
     return this.take(`${name} by ${by}`, { kind: 'command', id: `command:${this.trace.length}`, command });
   }
 
-  freeze(): void {
-    const hold: Hold = { kind: 'freeze', id: 'freeze', by: 'a responder', since: this.facts.guardFacts.now };
+  freeze(id = 'freeze', mode: FreezeMode = 'hold'): void {
+    const hold: Hold = { kind: 'freeze', id, by: 'a responder', since: this.facts.guardFacts.now, mode };
     this.facts = { ...this.facts, holds: [...this.facts.holds, hold] };
     this.take('freeze', { kind: 'nudge', id: 'nudge' });
   }
 
-  thaw(): void {
-    this.facts = endHolds(this.facts, ({ kind }) => kind === 'freeze');
+  /** @param id of the freeze that ends; every one when left out */
+  thaw(id?: string): void {
+    this.facts = endHolds(this.facts, (hold) => hold.kind === 'freeze' && (id === undefined || hold.id === id));
     this.take('thaw', { kind: 'nudge', id: 'nudge' });
+  }
+
+  /** Somebody asks for the same, and is a requester from now on. */
+  join(principal: string, onBehalfOf?: string): void {
+    const { requesters, onBehalfOf: behind } = this.facts.parties;
+    const parties = {
+      ...this.facts.parties,
+      requesters: [...new Set([...requesters, principal])],
+      onBehalfOf: onBehalfOf === undefined ? behind : [...new Set([...behind, onBehalfOf])],
+    };
+    this.facts = { ...this.facts, parties };
+    this.take(`${principal} joins`, { kind: 'nudge', id: 'nudge' });
   }
 
   /** Lets time pass; every timer that falls due fires at its instant. */
@@ -111,10 +145,6 @@ export class TestWorld {
   /** Lets issuer and store carry out an order, and succeed. */
   succeed(order: EffectOrder): void {
     this.take(`${order.activity} done`, { kind: 'effect', id: order.id, outcome: this.successOf(order) });
-  }
-
-  private get nowMs(): number {
-    return Date.parse(this.facts.guardFacts.now);
   }
 
   private setClock(epochMs: number): void {

@@ -52,7 +52,7 @@ export function runFlowTest(flow: Flow, test: FlowTest, watch?: FlowTestWatch): 
   }
   watch?.covered(facts, true);
   const flowAuthor = String(test.given['flowAuthor'] ?? 'flow-author');
-  const world = new TestWorld(flow, facts, flowAuthor, (step) => watch?.step(step));
+  const world = new TestWorld({ flow, facts, flowAuthor, watch: (step) => watch?.step(step) });
   let refused: string | undefined;
   for (const event of test.events) {
     const verdict = play(world, event, (name) => personOfTest(name, test.given, facts));
@@ -96,7 +96,7 @@ function play(
 }
 
 /** Issuer and store succeed; only the clocks of the effect run on, never those of people. */
-function complete(world: TestWorld): void {
+export function complete(world: TestWorld): void {
   for (let step = 0; step < stepLimit; step++) {
     const [order] = world.plan.effects;
     if (order !== undefined) world.succeed(order);
@@ -104,7 +104,8 @@ function complete(world: TestWorld): void {
   }
 }
 
-function outcomeOf({ requestState }: TestWorld): string {
+/** Where a request stands, in the words of tests. */
+export function outcomeOf({ requestState }: Pick<TestWorld, 'requestState'>): string {
   switch (requestState) {
     case 'awaiting-approval':
     case 'awaiting-proof':

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { CommandFailed } from '../../cli/exitCodes.ts';
 import { registerFlows } from '../../cli/flows.ts';
 import { flowWith, soundFlow } from '../domain/flow/flowSource.ts';
+import { approvedBy, recordOf } from '../domain/flow/recordedRequests.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -190,4 +191,52 @@ test('files that are not there, not UTF-8, or none at all are errors of usage th
     expect(failure).toBeInstanceOf(CommandFailed);
     expect(failure).toMatchObject({ exit: 'usage', message: expect.stringContaining(path) });
   }
+});
+
+const records = `${[
+  recordOf('one', [approvedBy('sam', 1)], { ended: { state: 'denied', reason: 'approval-timeout' } }),
+  recordOf('low', [], { risk: 5, ended: { state: 'completed' } }),
+]
+  .map((record) => JSON.stringify(record))
+  .join('\n')}\n`;
+
+test('simulate exits 1 when a recorded decision changes, and says whose and why; 0 when none does', async () => {
+  const requests = fileWith(records, 'requests.jsonl');
+  const old = fileWith(soundFlow);
+  const same = await run('simulate', old, old, '--requests', requests);
+  expect(same.exitCode).toBe(0);
+  expect(same.output).toMatch(/Nothing changes.*: 2 recorded requests would be decided as before/);
+
+  const weaker = fileWith(flowWith('count: 2', 'count: 1'), 'weaker.flow.yaml');
+  const { output, exitCode } = await run('simulate', old, weaker, '--requests', requests);
+  expect(exitCode).toBe(1);
+  expect(output).toMatch(/Changes.*: 1 of 2 recorded requests would be decided otherwise/);
+  expect(output).toContain('one: payments-reader (production), asked for by rui@example.com');
+  expect(output).toContain('denied (approval-timeout) at review before, completed now');
+  const report = JSON.parse((await run('simulate', old, weaker, '--requests', requests, '--json')).output);
+  expect(report).toMatchObject({ ok: false, played: 2, others: 0, changed: [{ id: 'one' }], unlike: [] });
+});
+
+test('simulate reads nothing half: broken flows and records are errors of usage, at their lines', async () => {
+  const old = fileWith(soundFlow);
+  const requests = fileWith(`${records}{"version":9}\n`, 'requests.jsonl');
+  const broken = fileWith(flowWith('owner.active', 'owner.actve'), 'broken.flow.yaml');
+  const failures = await Promise.all(
+    [
+      [old, old, requests],
+      [old, broken, fileWith(records, 'sound.jsonl')],
+      [
+        old,
+        fileWith(flowWith('onboarding', 'revocation').replace('effect: issue', 'effect: revoke'), 'r.flow.yaml'),
+        requests,
+      ],
+    ].map(([before = '', after = '', file = '']) =>
+      run('simulate', before, after, '--requests', file).catch((error: unknown) => error),
+    ),
+  );
+  expect(failures).toMatchObject([
+    { exit: 'usage', message: expect.stringContaining(`${requests}:3: recorded in version 9`) },
+    { exit: 'usage', message: expect.stringContaining(`${broken}:9:26: guard: owner has no field 'actve'`) },
+    { exit: 'usage', message: expect.stringContaining('is on onboarding') },
+  ]);
 });
