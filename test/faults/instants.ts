@@ -23,9 +23,10 @@ export function instants(): Instants {
 
   return {
     tell: (seen) => seenOf(seen).resolve(),
-    async until({ when, afterMs }) {
-      const isReached = wait(afterMs);
-      await (when === undefined ? isReached : Promise.race([seenOf(when).promise, isReached]));
+    async until({ when, afterMs, latestMs }) {
+      if (when === undefined) return wait(afterMs);
+      const isSeen = seenOf(when).promise.then(() => wait(afterMs));
+      await Promise.race([isSeen, wait(latestMs)]);
     },
   };
 }

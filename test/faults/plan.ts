@@ -84,10 +84,12 @@ export type Breakage =
   | { readonly do: 'delay'; readonly link: LinkName; readonly ms: number }
   | { readonly do: 'throttle'; readonly link: LinkName; readonly kilobytesPerSecond: number };
 
-/** When something begins: so long after the start, or when a request first shows a state, at the latest after `afterMs`. */
+/** So long after a request first showed a state, or after the beginning where none is named. */
 export interface Instant {
-  readonly afterMs: number;
   readonly when?: { readonly life: number; readonly act: number; readonly state: RequestState };
+  readonly afterMs: number;
+  /** After the beginning, also if that state is never seen. */
+  readonly latestMs: number;
 }
 
 export interface Fault {
@@ -150,12 +152,11 @@ function commandsOf(draw: Chance, what: 'onboard' | 'rotate'): readonly Command[
 
 /** Of the integration of one life, most often while something of that one goes on. */
 function freezeOf(draw: Chance, lives: readonly Life[]): Freeze {
-  const { when, integration } = stateOf(draw, lives, ['executing', 'executing', 'awaiting-approval', 'completed']);
-  const isAtState = draw.percent(70);
+  const { when, integration } = stateOf(draw, lives);
   return {
     integration,
     mode: draw.percent(75) ? 'hold' : 'cancel',
-    at: { afterMs: draw.between(500, 8_000), ...(isAtState ? { when } : {}) },
+    at: instantOf(draw, draw.percent(80) ? when : undefined),
     forMs: draw.between(500, 4_000),
     isDefied: draw.percent(60),
     ends: draw.oneOf(['review', 'override']),
@@ -164,26 +165,38 @@ function freezeOf(draw: Chance, lives: readonly Life[]): Freeze {
 }
 
 function faultOf(draw: Chance, lives: readonly Life[]): Fault {
-  const { when } = stateOf(draw, lives, ['executing', 'awaiting-consumers', 'awaiting-approval', 'completed']);
-  const isAtState = draw.percent(40);
+  const { when } = stateOf(draw, lives);
   return {
-    at: { afterMs: draw.between(200, 6_500), ...(isAtState ? { when } : {}) },
+    at: instantOf(draw, draw.percent(70) ? when : undefined),
     breakage: breakageOf(draw),
     forMs: draw.between(100, 2_500),
   };
 }
 
-/** A state of some act of some life. */
+function instantOf(draw: Chance, when: Instant['when']): Instant {
+  if (when === undefined) return { afterMs: draw.between(200, 12_000), latestMs: 12_000 };
+  return { when, afterMs: draw.percent(30) ? 0 : draw.between(0, 600), latestMs: draw.between(8_000, 20_000) };
+}
+
+/** A state that some act of some life shows on its way. */
 function stateOf(
   draw: Chance,
   lives: readonly Life[],
-  states: readonly [RequestState, ...RequestState[]],
 ): { readonly when: NonNullable<Instant['when']>; readonly integration: Integration } {
   const index = draw.between(0, lives.length - 1);
   const life = lives[index];
-  if (life === undefined) throw new RangeError(`There are ${lives.length} lives, and none is number ${index}.`);
-  const act = draw.between(0, life.acts.length - 1);
-  return { when: { life: index, act, state: draw.oneOf(states) }, integration: life.integration };
+  const act = draw.between(0, (life?.acts.length ?? 1) - 1);
+  const what = life?.acts[act]?.what;
+  if (life === undefined || what === undefined)
+    throw new RangeError(`Life ${index} of ${lives.length} has no act ${act}.`);
+  const state = draw.oneOf<RequestState>([
+    'executing',
+    'executing',
+    'completed',
+    ...(what === 'rotate' ? (['awaiting-consumers', 'awaiting-consumers'] as const) : []),
+    ...(what !== 'revoke' && life.environment === 'production' ? (['awaiting-approval'] as const) : []),
+  ]);
+  return { when: { life: index, act, state }, integration: life.integration };
 }
 
 function breakageOf(draw: Chance): Breakage {
