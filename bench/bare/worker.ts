@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection, WithStartWorkflowOperation } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, NativeConnection, Worker, type WorkflowBundle } from '@temporalio/worker';
 import pg from 'pg';
 import type { Issuer } from '../../activities/issuers/issuer.ts';
 import type { Store } from '../../activities/stores/store.ts';
@@ -64,8 +64,15 @@ export async function startBareWorker(place: BarePlace, remote: BareRemoteActivi
 
 const quiet = { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 
-function bareBundle() {
-  return bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('./workflow.ts', import.meta.url)), logger: quiet });
+let bundle: Promise<WorkflowBundle> | undefined;
+
+/** Once per process: several rows need it. */
+function bareBundle(): Promise<WorkflowBundle> {
+  bundle ??= bundleWorkflowCode({
+    workflowsPath: fileURLToPath(new URL('./workflow.ts', import.meta.url)),
+    logger: quiet,
+  });
+  return bundle;
 }
 
 /** The effects of `activities/issuance.ts` at issuer and store, in its order, without the ledger around them. */

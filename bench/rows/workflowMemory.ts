@@ -9,7 +9,7 @@ import { bareClient } from '../bare/worker.ts';
 import { rounded } from '../finding.ts';
 import type { Ground } from '../ground.ts';
 import { benchInstallation } from '../installation.ts';
-import { compared, inTurns, perSecond, rounds } from '../rounds.ts';
+import { compared, inTurns, type Pair, perSecond } from '../rounds.ts';
 import type { Row } from '../row.ts';
 
 type Kind = 'tenure' | 'bare';
@@ -21,14 +21,13 @@ export const workflowMemory: Row = {
   async run(ground, size) {
     // Fewer than a worker keeps cached (500). The first ones pay for threads and code, and are not counted.
     const { count, first, counted } =
-      size === 'full' ? { count: 2, first: 40, counted: 300 } : { count: 0, first: 2, counted: 4 };
+      size === 'full' ? { count: 3, first: 40, counted: 300 } : { count: 1, first: 2, counted: 4 };
     const measure = (kind: Kind) => async () => ({ bytes: await bytesPerWorkflow(ground, kind, { first, counted }) });
-    const pairs =
-      count === 0
-        ? [await inTurns(0, measure('tenure'), measure('bare'))]
-        : await rounds({ count, say: ground.say, what: 'memory per cached workflow' }, (index) =>
-            inTurns(index, measure('tenure'), measure('bare')),
-          );
+    const pairs: Pair<'bytes'>[] = [];
+    for (let index = 0; index < count; index += 1) {
+      ground.say(`memory per cached workflow: round ${index + 1} of ${count}`);
+      pairs.push(await inTurns(index, measure('tenure'), measure('bare')));
+    }
     const { ratio, spread, subject, baseline } = compared(pairs, 'bytes');
     return [
       {

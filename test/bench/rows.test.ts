@@ -8,7 +8,10 @@ const ground: Ground = {
   say: () => {},
 };
 
-test.each(rows)('row $name of the bench runs, and every figure of it is a number', async (row) => {
+/** Patience for rows that make whole installations, on a machine that does other things too. */
+const patience = { timeout: 240_000 };
+
+test.each(rows)('row $name of the bench runs, and every figure of it is a number', patience, async (row) => {
   const findings = await row.run(ground, 'small');
   expect(findings).not.toHaveLength(0);
   for (const { what, value } of findings) expect(value, what).toSatisfy(Number.isFinite);
