@@ -1,12 +1,15 @@
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { formatFlowError } from '../domain/flow/explain.ts';
 import type { Flow } from '../domain/flow/language.ts';
 import { parseFlow } from '../domain/flow/parse.ts';
 import { parseRecords, type RecordedRequest } from '../domain/flow/recordedRequest.ts';
 import { type ChangedRequest, type Simulation, simulate } from '../domain/flow/simulate.ts';
+import { becomeProcess } from './becomeProcess.ts';
 import { CommandFailed, exitCodes } from './exitCodes.ts';
 import { readText } from './flowFiles.ts';
 import { coloured, counted, printJson, printLine } from './output.ts';
+import { useWorkerConfiguration } from './workerConfiguration.ts';
 
 interface SimulateOptions {
   readonly requests: string;
@@ -34,6 +37,22 @@ export function registerFlowsSimulate(flows: Command): void {
       if (simulation.changed.length > 0) process.exitCode = exitCodes.checkFailed.code;
       if (options.json) return printJson({ ok: simulation.changed.length === 0, ...simulation });
       printSimulation(simulation);
+    });
+}
+
+/** `tenure flows record`: writes the ledger's requests for `simulate` to stdout. */
+export function registerFlowsRecord(flows: Command): void {
+  flows
+    .command('record')
+    .description(
+      'write the requests of the ledger as JSON Lines, for simulate; reads the ledger with its worker’s tenure.yaml',
+    )
+    .option('--flow <name>', 'only requests of the flow of this name')
+    .option('--config <file>', "the worker's tenure.yaml (default: TENURE_CONFIG, else ./tenure.yaml)")
+    .action(({ flow, config }: { flow?: string; config?: string }) => {
+      useWorkerConfiguration(config);
+      const script = fileURLToPath(new URL('../worker/recordRequests.ts', import.meta.url));
+      becomeProcess(script, flow === undefined ? [] : ['--flow', flow]);
     });
 }
 
