@@ -88,8 +88,12 @@ interface ReadDocument {
   readonly tree: YamlTree;
 }
 
-/** Not of this language: told alone, for what else is in the file was written by other rules. */
-function readDocument(source: string, file: string, what: string): ReadDocument | { errors: readonly FlowError[] } {
+/** Reads a document of this language. One that is not of it is told alone, for what else is in the file was written by other rules. */
+export function readDocument(
+  source: string,
+  file: string,
+  what: string,
+): ReadDocument | { errors: readonly FlowError[] } {
   const tree = readYaml(source);
   if (tree.value === undefined) return { errors: located(source, file, tree.errors) };
   if (tree.value === null) {
@@ -108,7 +112,8 @@ function readDocument(source: string, file: string, what: string): ReadDocument 
   return { errors: located(source, file, [{ offset: tree.offsetOf(path), path, reason }]) };
 }
 
-function mistakesIn(
+/** All mistakes of a document: of its text, its shape (`issues`) and its `rules`, each at its place. */
+export function mistakesIn(
   { source, tree }: ReadDocument,
   file: string,
   { issues, rules }: { issues: readonly z.core.$ZodIssue[]; rules: readonly BrokenRule[] },

@@ -1,0 +1,192 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type Invariant, parseInvariants } from '../../../../domain/flow/analysis/invariants.ts';
+import { proveInvariants, violationInWords } from '../../../../domain/flow/analysis/prove.ts';
+import type { ApprovalStage, Flow, Stage } from '../../../../domain/flow/language.ts';
+import { parseFlow } from '../../../../domain/flow/parse.ts';
+import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
+
+const directory = join(import.meta.dirname, '../../../../flows');
+const flows = readdirSync(directory)
+  .filter((file) => file.endsWith('.flow.yaml'))
+  .map((file): Flow => {
+    const parsed = parseFlow(readFileSync(join(directory, file), 'utf8'), file);
+    if (!parsed.ok) throw new Error(`${file} is broken`);
+    return parsed.flow;
+  });
+const shipped = invariantsOf(readFileSync(join(directory, 'invariants.yaml'), 'utf8'));
+
+function invariantsOf(source: string): readonly Invariant[] {
+  const parsed = parseInvariants(source, 'invariants.yaml');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
+  return parsed.invariants;
+}
+
+const broken = (of: readonly Flow[], invariants: readonly Invariant[] = shipped): readonly string[] =>
+  proveInvariants(of, invariants)
+    .filter(({ violations }) => violations.length > 0)
+    .map(({ invariant }) => invariant.id);
+
+test('every shipped invariant holds on every path of the shipped flows, and speaks of some', () => {
+  const proofs = proveInvariants(flows, shipped);
+  expect(proofs.flatMap(({ violations }) => violations)).toEqual([]);
+  expect(proofs.filter(({ paths }) => paths === 0)).toEqual([]);
+});
+
+/** The shipped flows with one stage of one of them changed. */
+function changed(name: string, id: string, change: (stage: Stage) => readonly Stage[]): readonly Flow[] {
+  return flows.map((flow) =>
+    flow.metadata.name === name
+      ? { ...flow, stages: flow.stages.flatMap((stage) => (stage.id === id ? change(stage) : [stage])) }
+      : flow,
+  );
+}
+
+function approvalWith(stage: Stage, change: Partial<ApprovalStage['approval']>): readonly Stage[] {
+  if (!('approval' in stage)) throw new Error(`${stage.id} is no approval`);
+  return [{ ...stage, approval: { ...stage.approval, ...change } }];
+}
+
+const usual = 'onboarding-default';
+const oneOfSecurity = { require: [{ from: 'group:security', count: 1 }] };
+
+test.each([
+  [
+    'one approver fewer',
+    changed(usual, 'security', (stage) => approvalWith(stage, oneOfSecurity)),
+    'production-needs-two',
+  ],
+  [
+    'owners who may approve',
+    changed(usual, 'security', (stage) => approvalWith(stage, { separation: ['requester'] })),
+    'production-needs-two',
+  ],
+  [
+    'an escalation to everybody',
+    changed(usual, 'security', (stage) => approvalWith(stage, { escalate: { after: 'PT4H', to: 'group:all' } })),
+    'production-needs-two',
+  ],
+  [
+    'an approval that does not always apply',
+    changed(usual, 'security', (stage) => [
+      { ...stage, when: 'subject.environment == "production" && risk.score > 0' },
+    ]),
+    'production-needs-two',
+  ],
+  [
+    'a check left out',
+    changed('onboarding-production-service-account', 'expiry', () => []),
+    'nothing-issues-unverified',
+  ],
+  [
+    'a check that owners who left can pass',
+    changed(usual, 'ownership', (stage) =>
+      'verify' in stage ? [{ ...stage, verify: { ...stage.verify, that: 'owner.active || risk.score < 1' } }] : [],
+    ),
+    'nothing-issues-unverified',
+  ],
+  [
+    'a deployment that asks nobody',
+    changed('rotation-default', 'security', (stage) => [
+      { ...stage, when: 'request.trigger == "person" && subject.environment == "production"' },
+    ]),
+    'rotation-after-deployment-needs-approval',
+  ],
+  [
+    'a schedule that waits',
+    changed('rotation-default', 'security', ({ when: _when, ...stage }) => [stage]),
+    'scheduled-rotation-waits-for-nobody',
+  ],
+  ['a review without its owner', changed('review-default', 'attest', () => []), 'review-needs-owner-and-security'],
+])('%s breaks the invariant against it', (_what, weakened, id) => {
+  expect(broken(weakened)).toContain(id);
+});
+
+test('a flow beside the others that is more specific cannot slip through', () => {
+  const agents: Flow = {
+    ...flowOf('onboarding', [issue]),
+    subject: { kind: 'agent', where: 'subject.name == "mine"' },
+  };
+  expect(broken([...flows, agents])).toEqual(['nothing-issues-unverified', 'production-needs-two']);
+});
+
+const stating = (require: string, where = 'true'): readonly Invariant[] =>
+  invariantsOf(`apiVersion: tenure/v1
+kind: Invariants
+invariants:
+  - {id: stated, title: for a test, on: onboarding, where: '${where}', require: [${require}]}
+`);
+
+test('what guards say in other words is verified all the same, and what they nearly say is not', () => {
+  const stage: Stage = {
+    id: 'env',
+    verify: { that: '!(subject.environment != "a" && subject.environment != "b")', otherwise: 'no' },
+  };
+  const flow = flowOf('onboarding', [stage, issue]);
+  expect(broken([flow], stating(`{verified: 'subject.environment in ["b", "a", "c"]'}`))).toEqual([]);
+  expect(broken([flow], stating(`{verified: 'subject.environment == "a"'}`))).toEqual(['stated']);
+});
+
+test('what was verified before people were waited for still holds at an issue, and need not at a revocation', () => {
+  const verified: Invariant['require'] = [{ verified: 'owner.active' }];
+  const on = (operation: Flow['on']): readonly Invariant[] => [
+    { id: 'active', title: 'active', on: operation, require: verified },
+  ];
+  expect(broken([flowOf('onboarding', [ownership, security, issue])], on('onboarding'))).toEqual([]);
+  expect(broken([flowOf('revocation', [security, ownership, revoke])], on('revocation'))).toEqual(['active']);
+});
+
+test('two approvals are two people only within one stage', () => {
+  const single: Stage = { ...security, approval: { ...security.approval, ...oneOfSecurity } };
+  const require = '{approvals: {from: [group:security, group:lead], atLeast: 2}}';
+  expect(broken([flowOf('onboarding', [single, { ...single, id: 'again' }, issue])], stating(require))).toEqual([
+    'stated',
+  ]);
+  const both = {
+    require: [
+      { from: 'group:security', count: 1 },
+      { from: 'group:lead', count: 1 },
+    ],
+  };
+  const together: Stage = { ...security, approval: { ...security.approval, ...both } };
+  expect(broken([flowOf('onboarding', [together, issue])], stating(require))).toEqual([]);
+});
+
+test('a violation shows the shortest path that breaks it, in words', () => {
+  const weakened = changed(usual, 'security', (stage) => approvalWith(stage, oneOfSecurity));
+  const [violation] = proveInvariants(weakened, shipped).flatMap(({ violations }) => violations);
+  if (violation === undefined) throw new Error('nothing was violated');
+  const [missing, path, when] = violationInWords(violation);
+  expect(missing).toMatch(/^no stage of it has the approval of 2 of group:security or group:security-lead/);
+  expect(path).toMatch(
+    /of onboarding-default: ownership: verified → .* → security: approved by 1 of group:security \(not/,
+  );
+  expect(when).toContain('the environment is production');
+});
+
+test('an invariant that speaks of no path says so', () => {
+  const [proof] = proveInvariants([flowOf('onboarding', [issue])], stating('{verified: owner.active}', 'false'));
+  expect(proof).toMatchObject({ paths: 0, violations: [] });
+});
+
+test('mistakes in a file of invariants stand at their places, all at once', () => {
+  const source = `apiVersion: tenure/v1
+kind: Invariants
+invariants:
+  - {id: one, title: t, on: onbording, require: [{verified: owner.actve}]}
+  - {id: one, title: t, on: onboarding, requires: [], require: [{verified: owner.active, asks: nobody}]}
+  - {id: two, title: t, on: onboarding, require: [{approvals: {from: security, atLeast: 0}}]}
+`;
+  const parsed = parseInvariants(source, 'invariants.yaml');
+  if (parsed.ok) throw new Error('the file has mistakes');
+  expect(parsed.errors.map(({ line, reason }) => `${line}: ${reason}`)).toEqual([
+    '4: must be one of onboarding, rotation, revocation, review',
+    expect.stringMatching(/^4: guard: owner has no field 'actve'/),
+    "5: there is an invariant 'one' already",
+    "5: there is no 'requires' here; known are id, title, on, where, require",
+    '5: a requirement has exactly one of verified, approvals, asks',
+    '6: write owner or group:<name>, in lower-case ASCII, or a list of those',
+    '6: must be at least 1',
+  ]);
+});
