@@ -108,11 +108,14 @@ function caseOf(result: NamedResult): JunitCase {
   return { name, seconds, problem: { kind: 'failure', message, details: result.trace.join('\n') } };
 }
 
+/** With fewer, what starting costs is all that a rate would tell. */
+const enoughForARate = 50;
+
 function printTested({ files, coverage, uncovered, isPassed }: TestReport): void {
   const all = files.flatMap(({ tests }) => tests);
   const passed = all.filter((test) => test.passed).length;
   const seconds = all.reduce((sum, test) => sum + test.seconds, 0);
-  const speed = seconds === 0 ? '' : ` (${Math.round(all.length / seconds)} a second)`;
+  const speed = all.length < enoughForARate ? '' : ` (${Math.round(all.length / seconds)} a second)`;
   const flows = counted(files.filter(({ read }) => !read.parsed.ok || 'digest' in read.parsed).length, 'flow');
   const tests = counted(all.length, 'test');
   if (isPassed) printLine(`${coloured('green', 'Passed')}: ${tests} of ${flows}${speed}.`);

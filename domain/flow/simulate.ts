@@ -82,6 +82,7 @@ export function simulate(before: Flow, after: Flow, records: Iterable<RecordedRe
 
 interface Played {
   readonly ending: Ending;
+  /** Of the stages that decide. */
   readonly passed: ReadonlySet<string>;
   readonly skipped: ReadonlySet<string>;
   /** Of each decision, in the order of the record. */
@@ -109,14 +110,17 @@ function play(flow: Flow, record: RecordedRequest): Played {
     return { ending: { outcome }, passed, skipped, decisions, begunAtMs: undefined, lacking: undefined };
   }
   let begunAtMs: number | undefined;
+  let isBegun = false;
   const watch = ({ audit, next }: Advance): void => {
     for (const { kind, data } of audit) {
-      if (kind === 'request.stage-passed') passed.add(String(data['stage']));
-      if (kind === 'request.stage-skipped') skipped.add(String(data['stage']));
+      const stage = flow.stages.find(({ id }) => id === data['stage']);
+      // Effects and notices follow from what was decided, and decide nothing.
+      if (stage === undefined || !('verify' in stage || 'approval' in stage)) continue;
+      if (kind === 'request.stage-passed') passed.add(stage.id);
+      if (kind === 'request.stage-skipped') skipped.add(stage.id);
     }
     if (next.effects.length > 0 || next.state === 'completed') isBegun = true;
   };
-  let isBegun = false;
   const openedMs = Date.parse(record.facts.now);
   const { early, later } = splitAtOpening(record.events, openedMs);
   const { facts, flowAuthor } = record;
