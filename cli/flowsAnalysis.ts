@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { registerFlowsDiff } from './flowsDiff.ts';
 import { registerFlowsLint } from './flowsLint.ts';
 import { registerFlowsPaths } from './flowsPaths.ts';
 import { registerFlowsProve } from './flowsProve.ts';
@@ -8,4 +9,5 @@ export function registerFlowsAnalysis(flows: Command): void {
   registerFlowsPaths(flows);
   registerFlowsLint(flows);
   registerFlowsProve(flows);
+  registerFlowsDiff(flows);
 }

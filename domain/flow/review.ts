@@ -19,7 +19,7 @@ export interface ReviewProposal {
 }
 
 /** How often an identity is reviewed unless its flow says otherwise. */
-const defaultReviewEvery: IsoDuration = 'P90D';
+export const defaultReviewEvery: IsoDuration = 'P90D';
 
 /** RFC 3339: by when the next review must be complete, counted from now. */
 export function reviewBy(flow: Flow, nowMs: number): string {

@@ -1,0 +1,182 @@
+import type { Flow, IsoDuration, Stage, VerifyStage } from '../language.ts';
+import { defaultReviewEvery } from '../review.ts';
+import { approvalChanges } from './approvalDiff.ts';
+import { type Change, changeOf, longerChange, worded } from './change.ts';
+import { never, not } from './formula.ts';
+import { guardFormula } from './guardFormula.ts';
+import { type PathChange, pathChanges } from './pathDiff.ts';
+import { implies } from './theory.ts';
+
+/** What a change of flows means: which fields became weaker, and which paths changed by it. */
+
+export interface FlowDiff {
+  readonly changes: readonly Change[];
+  /** Requests that the two treat differently; what weakens first. */
+  readonly paths: readonly PathChange[];
+  readonly weakens: boolean;
+}
+
+/**
+ * Compares flows that govern side by side with what is to replace them, by the names of flows and the ids of stages.
+ * Whether a guard is weaker is decided by what it means. A weaker field is only called so where it may make a path easier:
+ * where the paths prove that none is, it is neutral. Pure.
+ * @throws TooComplex naming the flow, when its paths cannot all be told
+ */
+export function diffFlows(before: readonly Flow[], after: readonly Flow[]): FlowDiff {
+  const paths = pathChanges(before, after);
+  const weakened = new Set(paths.filter(({ label }) => label === 'WEAKENS').map(({ on }) => on));
+  const names = [...new Set([...before, ...after].map(({ metadata }) => metadata.name))];
+  const changes = names.flatMap((name) => {
+    const [was, is] = [before, after].map((flows) => flows.find(({ metadata }) => metadata.name === name));
+    if (was === undefined || is === undefined || was.on !== is.on) return replaced(name, was, is);
+    // A revocation asks its guards at different moments: there one instant proves nothing.
+    const isProved = is.on !== 'revocation' && !weakened.has(is.on);
+    return fieldChanges(was, is).map((change) => (isProved ? provedHarmless(change) : change));
+  });
+  const weakens = [...changes, ...paths].some(({ label }) => label === 'WEAKENS');
+  return { changes, paths, weakens };
+}
+
+function replaced(name: string, was: Flow | undefined, is: Flow | undefined): readonly Change[] {
+  const because = 'what it governs, and how, is told by the paths';
+  return [
+    ...(was === undefined ? [] : [changeOf(name, '', was.on, 'no flow', 'NEUTRAL', because)]),
+    ...(is === undefined ? [] : [changeOf(name, '', 'no flow', is.on, 'NEUTRAL', because)]),
+  ];
+}
+
+function provedHarmless(change: Change): Change {
+  if (change.label !== 'WEAKENS' || !change.isOfPaths) return change;
+  return { ...change, label: 'NEUTRAL', because: `${change.because}; proved: no path is easier for it` };
+}
+
+function fieldChanges(was: Flow, is: Flow): readonly Change[] {
+  const { name } = is.metadata;
+  return [
+    ...worded(name, 'metadata.owner', was.metadata.owner, is.metadata.owner),
+    ...worded(name, 'metadata.description', was.metadata.description, is.metadata.description),
+    ...governs(was, is),
+    ...limitChanges(was, is),
+    ...stageChanges(was, is),
+    ...testChanges(was, is),
+  ];
+}
+
+function governs(was: Flow, is: Flow): readonly Change[] {
+  const said = ({ subject }: Flow): string =>
+    [subject.kind, subject.where].filter((part) => part !== undefined).join(', ');
+  if (said(was) === said(is)) return [];
+  const because = 'whom it governs is told by the paths';
+  return [
+    changeOf(
+      is.metadata.name,
+      'subject',
+      said(was) || 'every subject',
+      said(is) || 'every subject',
+      'NEUTRAL',
+      because,
+    ),
+  ];
+}
+
+function limitChanges(was: Flow, is: Flow): readonly Change[] {
+  const { name } = is.metadata;
+  const limit = (field: keyof Flow['limits'], longer: string, fallback: IsoDuration = 'PT0S'): readonly Change[] =>
+    longerChange(name, `limits.${field}`, was.limits[field] ?? fallback, is.limits[field] ?? fallback, longer);
+  return [
+    ...limit('credentialTtl', 'a credential that leaks is accepted for longer'),
+    ...limit('requestTtl', 'a request may wait for its approvals for longer'),
+    ...limit('grace', 'the replaced credential is accepted for longer'),
+    ...limit('reviewEvery', 'ownership and scope are reviewed less often', defaultReviewEvery),
+  ];
+}
+
+const kindOf = (stage: Stage): string => {
+  if ('verify' in stage) return 'verify';
+  if ('approval' in stage) return 'approval';
+  return 'effect' in stage ? 'effect' : 'notify';
+};
+
+function stageChanges(was: Flow, is: Flow): readonly Change[] {
+  const { name } = is.metadata;
+  const isSame = (one: Stage, another: Stage): boolean => one.id === another.id && kindOf(one) === kindOf(another);
+  const removed = was.stages.filter((stage) => !is.stages.some((other) => isSame(stage, other)));
+  const added = is.stages.filter((stage) => !was.stages.some((other) => isSame(stage, other)));
+  const kept = was.stages.filter((stage) => !removed.includes(stage)).map(({ id }) => id);
+  const keptNow = is.stages.filter((stage) => !added.includes(stage)).map(({ id }) => id);
+  const order =
+    kept.join(' → ') === keptNow.join(' → ')
+      ? []
+      : [changeOf(name, 'stages', kept.join(' → '), keptNow.join(' → '), 'NEUTRAL', 'every stage is still there')];
+  return [
+    ...removed.map((stage) => presence(name, stage, false)),
+    ...added.map((stage) => presence(name, stage, true)),
+    ...order,
+    ...is.stages.flatMap((stage) => {
+      const before = was.stages.find((other) => isSame(stage, other));
+      return before === undefined ? [] : stageChange(name, before, stage);
+    }),
+  ];
+}
+
+function presence(flow: string, stage: Stage, isNew: boolean): Change {
+  const kind = kindOf(stage);
+  const denies = kind === 'verify' || kind === 'approval';
+  const [was, is] = isNew ? ['absent', kind] : [kind, 'absent'];
+  const path = `stages.${stage.id}`;
+  if (!denies) return changeOf(flow, path, was, is, 'NEUTRAL', 'it keeps nobody out');
+  if (isNew) return changeOf(flow, path, was, is, 'STRENGTHENS', 'one more stage that can deny');
+  return { ...changeOf(flow, path, was, is, 'WEAKENS', 'one stage fewer that can deny'), isOfPaths: true };
+}
+
+function stageChange(flow: string, was: Stage, is: Stage): readonly Change[] {
+  const path = `stages.${is.id}`;
+  const denies = 'verify' in is || 'approval' in is;
+  const when = was.when === is.when ? [] : [whenChange(flow, path, was, is, denies)];
+  if ('verify' in was && 'verify' in is) return [...when, ...verifyChanges(flow, path, was, is)];
+  if ('approval' in was && 'approval' in is) return [...when, ...approvalChanges(flow, `${path}.approval`, was, is)];
+  if ('notify' in was && 'notify' in is) {
+    const [told, tells] = [was.notify.to.join(', '), is.notify.to.join(', ')];
+    const because = 'who is told keeps nobody out';
+    return told === tells ? when : [...when, changeOf(flow, `${path}.notify.to`, told, tells, 'NEUTRAL', because)];
+  }
+  return when;
+}
+
+function whenChange(flow: string, path: string, was: Stage, is: Stage, denies: boolean): Change {
+  const [before, after] = [was.when ?? 'always', is.when ?? 'always'];
+  const field = `${path}.when`;
+  if (!denies) return changeOf(flow, field, before, after, 'NEUTRAL', 'the stage keeps nobody out');
+  // What passes is what the stage does not apply to; where it cannot be told, nothing passes.
+  const passes = ({ when }: Stage) => (when === undefined ? never : not(guardFormula(when, '')));
+  const [passed, passing] = [passes(was), passes(is)];
+  const [narrower, wider] = [implies([passing], passed), implies([passed], passing)];
+  if (narrower && wider) return changeOf(flow, field, before, after, 'NEUTRAL', 'it means the same');
+  if (narrower) return changeOf(flow, field, before, after, 'STRENGTHENS', 'the stage applies to more requests');
+  const because = wider ? 'the stage applies to fewer requests' : 'the stage no longer applies to some requests';
+  return { ...changeOf(flow, field, before, after, 'WEAKENS', because), isOfPaths: true };
+}
+
+function verifyChanges(flow: string, path: string, was: VerifyStage, is: VerifyStage): readonly Change[] {
+  const reason = worded(flow, `${path}.verify.otherwise`, was.verify.otherwise, is.verify.otherwise);
+  const [before, after] = [was.verify.that, is.verify.that];
+  if (before === after) return reason;
+  const field = `${path}.verify.that`;
+  const [passed, passing] = [guardFormula(before, ''), guardFormula(after, '')];
+  const [narrower, wider] = [implies([passing], passed), implies([passed], passing)];
+  if (narrower && wider) return [changeOf(flow, field, before, after, 'NEUTRAL', 'it means the same'), ...reason];
+  if (narrower) return [changeOf(flow, field, before, after, 'STRENGTHENS', 'it lets fewer requests pass'), ...reason];
+  const because = wider ? 'it lets more requests pass' : 'it lets requests pass that it stopped before';
+  return [{ ...changeOf(flow, field, before, after, 'WEAKENS', because), isOfPaths: true }, ...reason];
+}
+
+function testChanges(was: Flow, is: Flow): readonly Change[] {
+  const names = ({ tests }: Flow): readonly string[] => tests.map(({ name }) => name);
+  const gone = names(was).filter((name) => !names(is).includes(name)).length;
+  if (JSON.stringify(was.tests) === JSON.stringify(is.tests)) return [];
+  const because =
+    gone === 0
+      ? 'tests decide nothing'
+      : `tests decide nothing, but ${gone} of them ${gone === 1 ? 'is' : 'are'} gone: see that the policy they showed still holds`;
+  return [changeOf(is.metadata.name, 'tests', `${was.tests.length}`, `${is.tests.length}`, 'NEUTRAL', because)];
+}

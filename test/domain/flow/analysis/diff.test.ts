@@ -1,0 +1,148 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { diffFlows } from '../../../../domain/flow/analysis/diff.ts';
+import type { ApprovalStage, Flow, Stage } from '../../../../domain/flow/language.ts';
+import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
+import { anyGuard } from './arbitraryGuards.ts';
+
+const flow = flowOf('onboarding', [ownership, security, issue]);
+
+const labels = (before: readonly Flow[], after: readonly Flow[]): readonly string[] =>
+  diffFlows(before, after).changes.map(({ label, path }) => `${label} ${path}`);
+const pathLabels = (before: readonly Flow[], after: readonly Flow[]): readonly string[] =>
+  diffFlows(before, after).paths.map(({ label, because }) => `${label} ${because}`);
+
+function approving(change: Partial<ApprovalStage['approval']>): Flow {
+  return flowOf('onboarding', [ownership, { ...security, approval: { ...security.approval, ...change } }, issue]);
+}
+
+const verifying = (that: string): Flow =>
+  flowOf('onboarding', [{ ...ownership, verify: { that, otherwise: 'owner-not-valid' } }, security, issue]);
+
+test('a flow compared with itself has no change', () => {
+  expect(diffFlows([flow], [flow])).toEqual({ changes: [], paths: [], weakens: false });
+});
+
+test.each<[string, Flow, string]>([
+  [
+    'one approver fewer',
+    approving({ require: [{ from: 'group:security', count: 1 }] }),
+    'stages.security.approval.require group:security',
+  ],
+  ['an owner who may approve', approving({ separation: ['requester'] }), 'stages.security.approval.separation'],
+  [
+    'an escalation to more people',
+    approving({ escalate: { after: 'PT4H', to: 'group:all' } }),
+    'stages.security.approval.escalate',
+  ],
+  [
+    'an escalation that comes sooner',
+    approving({ escalate: { after: 'PT1H', to: 'group:lead' } }),
+    'stages.security.approval.escalate',
+  ],
+  [
+    'a later time-out',
+    approving({ timeout: { after: 'P2D', result: 'deny' } }),
+    'stages.security.approval.timeout.after',
+  ],
+  ['a check that lets more pass', verifying('owner.active || requester.active'), 'stages.ownership.verify.that'],
+  ['a check that lets others pass', verifying('requester.active'), 'stages.ownership.verify.that'],
+  ['a stage left out', flowOf('onboarding', [security, issue]), 'stages.ownership'],
+  [
+    'a stage that does not always apply',
+    flowOf('onboarding', [ownership, { ...security, when: 'risk.score > 1' }, issue]),
+    'stages.security.when',
+  ],
+  [
+    'a longer life of credentials',
+    { ...flow, limits: { ...flow.limits, credentialTtl: 'P60D' } },
+    'limits.credentialTtl',
+  ],
+])('%s weakens, and the opposite strengthens', (_what, weaker, path) => {
+  expect(labels([flow], [weaker])).toContain(`WEAKENS ${path}`);
+  expect(diffFlows([flow], [weaker]).weakens).toBe(true);
+  if (path.endsWith('escalate') || path.endsWith('that')) return;
+  expect(labels([weaker], [flow])).toContain(`STRENGTHENS ${path}`);
+  expect(diffFlows([weaker], [flow]).weakens).toBe(false);
+});
+
+test.each<[string, Flow]>([
+  ['a guard written otherwise', verifying('!(owner.active == false)')],
+  ['a role that is a requester anyway', approving({ separation: ['requester', 'owner'] })],
+  ['a time-out that expires instead of denying', approving({ timeout: { after: 'P1D', result: 'expire' } })],
+  [
+    'another reason for a denial',
+    flowOf('onboarding', [
+      { id: 'ownership', verify: { that: 'owner.active', otherwise: 'gone' } },
+      security,
+      issue,
+      { id: 'tell', notify: { to: ['owner'] } },
+    ]),
+  ],
+  ['another description', { ...flow, metadata: { ...flow.metadata, description: 'other words' } }],
+])('%s is neutral', (_what, changed) => {
+  expect(diffFlows([flow], [changed])).toMatchObject({ weakens: false });
+  expect(labels([flow], [changed]).length).toBeGreaterThan(0);
+  expect(labels([flow], [changed]).every((label) => label.startsWith('NEUTRAL'))).toBe(true);
+});
+
+test('a check that another makes as well may go: the paths prove that nothing is easier', () => {
+  const twice = flowOf('onboarding', [ownership, { ...ownership, id: 'again' }, security, issue]);
+  const [change] = diffFlows([twice], [flow]).changes;
+  expect(change).toMatchObject({ label: 'NEUTRAL', path: 'stages.again', because: expect.stringContaining('proved') });
+  // A revocation asks nothing again: the second look was one of its own.
+  const revocations = [
+    [ownership, security, { ...ownership, id: 'again' }, revoke],
+    [ownership, security, revoke],
+  ];
+  const [before, after] = revocations.map((stages) => flowOf('revocation', stages));
+  if (before === undefined || after === undefined) throw new Error('two flows are compared');
+  expect(diffFlows([before], [after]).weakens).toBe(true);
+});
+
+test('a new flow that takes requests from a stricter one is seen by its paths, whatever its own fields', () => {
+  const agents: Flow = {
+    ...flowOf('onboarding', [ownership, issue]),
+    subject: { kind: 'agent' },
+    metadata: { ...flow.metadata, name: 'agents' },
+  };
+  const { paths, weakens } = diffFlows([flow], [flow, agents]);
+  expect(weakens).toBe(true);
+  expect(paths).toHaveLength(1);
+  expect(paths[0]).toMatchObject({
+    label: 'WEAKENS',
+    because: 'fewer people must agree, or more may',
+    conditions: expect.arrayContaining(['the kind is agent']),
+    was: expect.stringContaining('issue after 2 of group:security'),
+    is: 'issue without any approval (agents)',
+  });
+  expect(pathLabels([flow, agents], [flow])).toEqual(['STRENGTHENS more people must agree, and can block']);
+});
+
+test('requests that no flow governed and one does now are let through newly', () => {
+  const production: Flow = { ...flow, subject: { where: 'subject.environment == "production"' } };
+  expect(pathLabels([production], [flow])).toEqual(['WEAKENS it is let through now']);
+  expect(pathLabels([flow], [production])).toEqual(['STRENGTHENS it is denied now']);
+});
+
+test('whatever a guard becomes, it is called weaker exactly when the paths or its meaning say so, and never both ways', () => {
+  fc.assert(
+    fc.property(anyGuard, anyGuard, (before, after) => {
+      const [was, is] = [verifying(before), verifying(after)];
+      const [there, back] = [diffFlows([was], [is]), diffFlows([is], [was])];
+      const isWeaker = there.paths.some(({ label }) => label === 'WEAKENS');
+      expect(there.weakens).toBe(isWeaker);
+      // What is let through newly one way is denied the other.
+      expect(back.paths.some(({ label }) => label === 'STRENGTHENS')).toBe(isWeaker);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('many approvals are compared in the time that they take', () => {
+  const many = (length: number): Flow => {
+    const { escalate: _escalate, ...approval } = security.approval;
+    return flowOf('onboarding', [...Array.from({ length }, (_, index) => ({ id: `s${index}`, approval })), issue]);
+  };
+  expect(pathLabels([many(28)], [many(27)])).toEqual(['WEAKENS fewer people must agree, or more may']);
+});
