@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { diffFlows } from '../../../../domain/flow/analysis/diff.ts';
-import type { ApprovalStage, Flow, Stage } from '../../../../domain/flow/language.ts';
+import type { ApprovalStage, Flow } from '../../../../domain/flow/language.ts';
 import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
 import { anyGuard } from './arbitraryGuards.ts';
 
