@@ -132,13 +132,13 @@ function play(flow: Flow, record: RecordedRequest): Played {
   };
   goOn();
   for (const event of later) {
-    waitUntil(world, Date.parse(event.at));
+    world.passTo(Date.parse(event.at));
     const verdict = offer(world, event);
     if ('decision' in event && verdict !== undefined)
       decisions.push({ by: event.by.id, what: event.decision, at: event.at, verdict });
     goOn();
   }
-  waitUntil(world, Date.parse(record.until));
+  world.passTo(Date.parse(record.until));
   goOn();
   return { ending: endingOf(world), passed, skipped, decisions, begunAtMs, lacking: lackingAt(world) };
 }
@@ -153,11 +153,6 @@ function splitAtOpening(events: readonly RecordedEvent[], openedMs: number) {
 
 function holdOf({ freeze, mode = 'hold', at }: FreezeEvent): Hold {
   return { kind: 'freeze', id: freeze, by: 'a responder', since: at, mode };
-}
-
-/** Timers that fall due meanwhile fire at their own instants. */
-function waitUntil(world: TestWorld, untilMs: number): void {
-  if (untilMs > world.nowMs) world.wait(untilMs - world.nowMs);
 }
 
 /** @returns the verdict on what a person did; undefined for what happens to the request */

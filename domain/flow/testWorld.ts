@@ -129,10 +129,14 @@ export class TestWorld {
 
   /** Lets time pass; every timer that falls due fires at its instant. */
   wait(ms: number): void {
-    const untilMs = this.nowMs + ms;
-    for (let due = this.dueTimer(untilMs); due !== undefined; due = this.dueTimer(untilMs)) this.fire(due);
-    this.setClock(untilMs);
+    this.passTo(this.nowMs + ms);
     this.take('time passed', { kind: 'nudge', id: 'nudge' });
+  }
+
+  /** The same up to an instant (epoch ms), and nothing else: what has passed already stays as it is. */
+  passTo(untilMs: number): void {
+    for (let due = this.dueTimer(untilMs); due !== undefined; due = this.dueTimer(untilMs)) this.fire(due);
+    if (untilMs > this.nowMs) this.setClock(untilMs);
   }
 
   /** Fires the open timer at its instant, however far ahead. False when there is none. */
