@@ -1,7 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { type EvidenceDraft, entryBody } from '../domain/evidence/entry.ts';
 import { chainMac, chainStart } from '../domain/evidence/macChain.ts';
-import { formatVerifierKey, noteVerifier } from '../domain/evidence/signedNote.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 
 export type { EvidenceDraft } from '../domain/evidence/entry.ts';
@@ -14,13 +13,8 @@ export interface EvidenceKeys {
   readonly personKey: Buffer;
   /** Ed25519 private key: signs checkpoints. */
   readonly signingKey: KeyObject;
-  /** Names the log and its key: a schema-less URL, say `tenure.example.com/evidence`. Never changes. */
+  /** Names the installation and its first log: a schema-less URL, say `tenure.example.com/evidence`. Never changes. */
   readonly origin: string;
-}
-
-/** The note key that verifiers are given (C2SP vkey). */
-export function verifierKeyOf(keys: EvidenceKeys): string {
-  return formatVerifierKey(noteVerifier(keys.origin, keys.signingKey));
 }
 
 interface ChainHead {

@@ -1,10 +1,11 @@
-import { openCheckpoint } from '../domain/evidence/checkpoint.ts';
+import type { Checkpoint } from '../domain/evidence/checkpoint.ts';
 import { evidenceEntrySchema } from '../domain/evidence/entry.ts';
 import { chainStart, macHolds } from '../domain/evidence/macChain.ts';
 import { GrowingTree, leafHash } from '../domain/evidence/merkleTree.ts';
-import { NoteInvalid, noteVerifier } from '../domain/evidence/signedNote.ts';
+import { NoteInvalid } from '../domain/evidence/signedNote.ts';
 import type { EvidenceEntry, Prisma } from '../prisma/generated/client.ts';
 import type { EvidenceKeys } from './evidence.ts';
+import { openOwnCheckpoint } from './evidenceLogs.ts';
 import { latestCheckpoint } from './evidenceReads.ts';
 
 export type EvidenceVerification =
@@ -92,9 +93,9 @@ async function verifyLeaves(
 ): Promise<{ sealed: number } | { broken: string }> {
   const newest = await latestCheckpoint(ledger);
   if (newest === undefined) return { sealed: 0 };
-  let signed: ReturnType<typeof openCheckpoint>;
+  let signed: Checkpoint;
   try {
-    signed = openCheckpoint(newest.note, noteVerifier(keys.origin, keys.signingKey));
+    signed = openOwnCheckpoint(keys, newest.note);
   } catch (error) {
     if (error instanceof NoteInvalid) return { broken: `the checkpoint of size ${newest.size}: ${error.message}` };
     throw error;

@@ -1,9 +1,11 @@
+import type { Checkpoint } from '../domain/evidence/checkpoint.ts';
 import type { FlowEvent } from '../domain/flow/advance.ts';
 import { idFromKey } from '../domain/ids.ts';
 import type { LedgerRestore } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence } from './evidence.ts';
+import { beginLogAfterRestore } from './evidenceLogs.ts';
 import { beginRuns, type Part } from './reconciliations.ts';
 import { SealerHeadUnreadable } from './sealerHead.ts';
 import { checkSignedHistory, EvidenceForked, SealerHeadMissing, type Sealing } from './sealerSteps.ts';
@@ -55,6 +57,14 @@ export async function recordRestore(
       { chain: 'installation', kind: 'installation.restored', actor: 'system:sealer', at, data },
     ]);
   });
+}
+
+/**
+ * What the sealer does about signed entries that the ledger does not hold: observe-only, until an administrator has
+ * resumed it without them; then a new log. Idempotent.
+ */
+export async function answerFork(ledger: Ledger, signed: Checkpoint): Promise<void> {
+  if (!(await beginLogAfterRestore(ledger, signed))) await recordRestore(ledger, signed);
 }
 
 /**

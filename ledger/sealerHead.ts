@@ -1,9 +1,11 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type Checkpoint, openCheckpoint } from '../domain/evidence/checkpoint.ts';
-import { NoteInvalid, type NoteVerifier } from '../domain/evidence/signedNote.ts';
+import type { Checkpoint } from '../domain/evidence/checkpoint.ts';
+import { NoteInvalid } from '../domain/evidence/signedNote.ts';
+import type { EvidenceKeys } from './evidence.ts';
+import { openOwnCheckpoint } from './evidenceLogs.ts';
 
-/** The head file is there and is no checkpoint of this log. Nothing is sealed until it is put right. */
+/** The head file is there and is no checkpoint of this installation. Nothing is sealed until it is put right. */
 export class SealerHeadUnreadable extends Error {
   override readonly name = 'SealerHeadUnreadable';
   constructor(headFile: string, origin: string, options: ErrorOptions) {
@@ -17,23 +19,32 @@ export class SealerHeadUnreadable extends Error {
 
 /**
  * The last head that was signed, as the signed note in `headFile`: outside the database, so that a restored database can
- * be told from the one that was signed. Undefined when nothing was ever signed here.
+ * be told from the one that was signed. Of whichever log; undefined when nothing was ever signed here.
  * @throws SealerHeadUnreadable
  */
-export async function readHead(headFile: string, verifier: NoteVerifier): Promise<Checkpoint | undefined> {
-  let note: Buffer;
+export async function readHead(headFile: string, keys: EvidenceKeys): Promise<Checkpoint | undefined> {
+  let note: string;
   try {
-    note = await readFile(headFile);
+    note = await readFile(headFile, 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw new SealerHeadUnreadable(headFile, verifier.name, { cause: error });
+    throw new SealerHeadUnreadable(headFile, keys.origin, { cause: error });
   }
   try {
-    return openCheckpoint(note, verifier);
+    return openOwnCheckpoint(keys, note);
   } catch (error) {
-    if (error instanceof NoteInvalid) throw new SealerHeadUnreadable(headFile, verifier.name, { cause: error });
+    if (error instanceof NoteInvalid) throw new SealerHeadUnreadable(headFile, keys.origin, { cause: error });
     throw error;
   }
+}
+
+/**
+ * Keeps the head of a log that was lost beside the file, as proof of what was signed, so that the log after it can have its
+ * own. Idempotent.
+ */
+export async function setHeadAside(headFile: string, { size, root }: Checkpoint): Promise<void> {
+  await rename(headFile, `${headFile}.lost-${size}-${root.toString('hex').slice(0, 8)}`);
+  await syncDirectoryOf(headFile);
 }
 
 /**
@@ -50,7 +61,11 @@ export async function replaceDurably(path: string, text: string): Promise<void> 
     await file.close();
   }
   await rename(next, path);
-  // The rename itself is durable only once the directory is.
+  await syncDirectoryOf(path);
+}
+
+/** A rename is durable only once its directory is. */
+async function syncDirectoryOf(path: string): Promise<void> {
   const directory = await open(dirname(path), 'r');
   try {
     await directory.sync();

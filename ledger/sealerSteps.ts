@@ -1,11 +1,12 @@
-import { type Checkpoint, openCheckpoint, signCheckpoint } from '../domain/evidence/checkpoint.ts';
+import { type Checkpoint, signCheckpoint } from '../domain/evidence/checkpoint.ts';
+import { logOf } from '../domain/evidence/logOrigin.ts';
 import { chainStart, macHolds } from '../domain/evidence/macChain.ts';
 import { leafHash, type TreeNode } from '../domain/evidence/merkleTree.ts';
-import { noteVerifier } from '../domain/evidence/signedNote.ts';
 import type { Prisma, PrismaClient } from '../prisma/generated/client.ts';
 import type { EvidenceKeys } from './evidence.ts';
+import { type CurrentLog, currentLog, openOwnCheckpoint } from './evidenceLogs.ts';
 import { growingTreeAt, rootAt, storeNodes, treeSize } from './evidenceTree.ts';
-import { readHead, replaceDurably } from './sealerHead.ts';
+import { readHead, replaceDurably, setHeadAside } from './sealerHead.ts';
 
 /** The ledger no longer holds what was signed: signing on would publish two histories. Nothing was written. */
 export class EvidenceForked extends Error {
@@ -16,7 +17,7 @@ export class EvidenceForked extends Error {
     super(
       `A checkpoint of ${signed.origin} was signed at ${signed.size} entries, but ${found}: the database was restored from ` +
         'a backup, or altered. Sealing stays stopped. Bring back the database that holds those entries; if they are lost, ' +
-        'keep the head file as proof of what was signed and begin a new log under another origin (docs/evidence.md).',
+        'let an administrator resume the ledger: a new log then begins under another origin (docs/reconciliation.md).',
     );
     this.signed = signed;
   }
@@ -73,7 +74,7 @@ export async function numberEntries({ ledger, keys, headFile }: Sealing): Promis
   return ledger.$transaction(async (tx) => {
     if (!(await becomeSealer(tx))) return undefined;
     const size = await treeSize(tx);
-    await requireSignedHistory(tx, keys, headFile, size);
+    await requireSignedHistory(tx, await currentLog(tx, keys), { keys, headFile }, size);
     const entries = await unsealedEntries(tx);
     if (entries.length === 0) return 0;
     const tree = await growingTreeAt(tx, size);
@@ -104,10 +105,12 @@ export async function publishHead({ ledger, keys, headFile }: Sealing): Promise<
   return ledger.$transaction(async (tx) => {
     if (!(await becomeSealer(tx))) return undefined;
     const size = await treeSize(tx);
-    const published = await requireSignedHistory(tx, keys, headFile, size);
-    if (size === 0 || published?.size === size) return published;
+    const log = await currentLog(tx, keys);
+    const published = await requireSignedHistory(tx, log, { keys, headFile }, size);
+    // A new log begins with the entry that tells of it: until that has its index there is nothing to sign.
+    if (size <= log.firstSize || published?.size === size) return published;
     const root = await rootAt(tx, size);
-    const note = signCheckpoint({ origin: keys.origin, size, root }, keys.signingKey);
+    const note = signCheckpoint({ origin: log.origin, size, root }, keys.signingKey);
     await replaceDurably(headFile, note);
     await tx.evidenceCheckpoint.create({ data: { size, rootHash: Uint8Array.from(root), note } });
     return { size, note };
@@ -122,7 +125,7 @@ export async function publishHead({ ledger, keys, headFile }: Sealing): Promise<
 export async function checkSignedHistory({ ledger, keys, headFile }: Sealing): Promise<void> {
   await ledger.$transaction(async (tx) => {
     await tx.$queryRaw`SELECT pg_advisory_xact_lock(${sealerLock})::text`;
-    await requireSignedHistory(tx, keys, headFile, await treeSize(tx));
+    await requireSignedHistory(tx, await currentLog(tx, keys), { keys, headFile }, await treeSize(tx));
   }, transactionLimits);
 }
 
@@ -136,23 +139,39 @@ async function becomeSealer(tx: Prisma.TransactionClient): Promise<boolean> {
 }
 
 /**
- * The tree must begin with all that was signed: the head on disk and the newest checkpoint in the ledger.
- * @returns the newest checkpoint in the ledger
+ * The tree must begin with all that was signed of this log: the head on disk and the newest checkpoint in the ledger.
+ * @returns the newest checkpoint of this log in the ledger
  */
 async function requireSignedHistory(
   tx: Prisma.TransactionClient,
-  keys: EvidenceKeys,
-  headFile: string,
+  log: CurrentLog,
+  sealing: Pick<Sealing, 'keys' | 'headFile'>,
   size: number,
 ): Promise<PublishedCheckpoint | undefined> {
-  const verifier = noteVerifier(keys.origin, keys.signingKey);
-  const head = await readHead(headFile, verifier);
-  const newest = await tx.evidenceCheckpoint.findFirst({ orderBy: { size: 'desc' } });
+  const { keys, headFile } = sealing;
+  const head = await headOf(log, sealing);
+  const newest = await tx.evidenceCheckpoint.findFirst({
+    where: { size: { gt: log.firstSize } },
+    orderBy: { size: 'desc' },
+  });
   if (head !== undefined) await requireTreeBeginsWith(tx, head, size);
   if (newest === null) return undefined;
   if (head === undefined) throw new SealerHeadMissing(headFile, Number(newest.size));
-  await requireTreeBeginsWith(tx, openCheckpoint(newest.note, verifier), size);
+  await requireTreeBeginsWith(tx, openOwnCheckpoint(keys, newest.note), size);
   return { size: Number(newest.size), note: newest.note };
+}
+
+/** The head on disk, if it is of this log. That of a log before it is lost by an administrator's word, and set aside. */
+async function headOf(
+  log: CurrentLog,
+  { keys, headFile }: Pick<Sealing, 'keys' | 'headFile'>,
+): Promise<Checkpoint | undefined> {
+  const head = await readHead(headFile, keys);
+  if (head === undefined || head.origin === log.origin) return head;
+  const { generation } = logOf(head.origin);
+  if (generation > log.generation) throw new EvidenceForked(head, `the ledger knows no log after ${log.origin}`);
+  await setHeadAside(headFile, head);
+  return undefined;
 }
 
 async function requireTreeBeginsWith(tx: Prisma.TransactionClient, signed: Checkpoint, size: number): Promise<void> {

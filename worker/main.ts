@@ -22,7 +22,7 @@ import { defaultPace } from '../domain/massRevocation.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { ensureReconciliations, partsOf } from '../ledger/reconciliations.ts';
-import { observeIfRestored, recordRestore } from '../ledger/restore.ts';
+import { answerFork, observeIfRestored } from '../ledger/restore.ts';
 import { runSealer } from '../ledger/sealer.ts';
 import { fileAnchor } from '../ledger/sealerAnchor.ts';
 import { startMetrics } from '../observability/metrics.ts';
@@ -129,7 +129,7 @@ const background = [
     ...(anchorFile === undefined ? {} : { anchor: fileAnchor(anchorFile) }),
     intervalMs: 250,
     signal: ending.signal,
-    onForked: ({ signed }) => recordRestore(ledger, signed),
+    onForked: ({ signed }) => answerFork(ledger, signed),
     onError: (error) => logger.error({ err: error }, 'evidence is not sealed; it is tried again'),
   }),
   dispatchOutbox({ ledger, starts, logger, intervalMs: 100, signal: ending.signal }),

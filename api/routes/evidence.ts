@@ -7,7 +7,7 @@ import {
   requestBundleResponseSchema,
 } from '../../contracts/evidence.ts';
 import { ProofOutOfRange } from '../../domain/evidence/merkleProofs.ts';
-import { verifierKeyOf } from '../../ledger/evidence.ts';
+import { verifierKeyOf } from '../../ledger/evidenceLogs.ts';
 import {
   consistencyProof,
   inclusionProof,
@@ -52,8 +52,10 @@ const checkpointExample = {
 
 export function evidenceRoutes(deps: ApiDependencies): Route[] {
   const { ledger } = deps;
-  const vkey = verifierKeyOf(ledger.evidence);
-  const withKey = (checkpoint: StoredCheckpoint) => ({ ...checkpoint, vkey });
+  const withKey = (checkpoint: StoredCheckpoint) => ({
+    ...checkpoint,
+    vkey: verifierKeyOf(ledger.evidence, checkpoint.note),
+  });
   return [
     defineRoute({
       method: 'get',

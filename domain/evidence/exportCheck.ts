@@ -1,6 +1,7 @@
 import { canonicalJson } from './canonicalJson.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { type EvidenceEntry, evidenceEntrySchema } from './entry.ts';
+import { logOf } from './logOrigin.ts';
 import { GrowingTree, leafHash } from './merkleTree.ts';
 
 export interface ExportProblem {
@@ -87,7 +88,7 @@ export class ExportCheck {
   #problemOfLine(leaf: Uint8Array): ExportProblem | undefined {
     const entry = parseEntry(leaf);
     if ('code' in entry) return entry;
-    if (entry.installation !== this.#checkpoint.origin) {
+    if (entry.installation !== logOf(this.#checkpoint.origin).installation) {
       return {
         code: 'other-installation',
         message: `The entry is of ${entry.installation}, the checkpoint of ${this.#checkpoint.origin}.`,

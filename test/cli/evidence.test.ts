@@ -12,7 +12,7 @@ import { verifyExport } from '../../cli/evidenceVerify.ts';
 import type { CheckpointResponse, EvidencePage } from '../../contracts/evidence.ts';
 import { signCheckpoint } from '../../domain/evidence/checkpoint.ts';
 import { GrowingTree, leafHash } from '../../domain/evidence/merkleTree.ts';
-import { verifierKeyOf } from '../../ledger/evidence.ts';
+import { verifierKeyOf } from '../../ledger/evidenceLogs.ts';
 import { latestCheckpoint, listEvidence } from '../../ledger/evidenceReads.ts';
 import { sealOnce } from '../../ledger/sealer.ts';
 import { type EvidenceFixture, evidenceFixture } from '../ledger/evidenceFixture.ts';
@@ -205,7 +205,7 @@ async function serve(log: EvidenceFixture, { withhold }: { withhold?: number } =
     const newest = await latestCheckpoint(log.ledger);
     if (newest === undefined) return answer(404, { detail: 'Nothing is sealed yet.' });
     if (url.pathname === '/v1/evidence/checkpoints') {
-      return answer(200, { ...newest, vkey: verifierKeyOf(log.keys) } satisfies CheckpointResponse);
+      return answer(200, { ...newest, vkey: verifierKeyOf(log.keys, newest.note) } satisfies CheckpointResponse);
     }
     const cursor = url.searchParams.get('cursor');
     const { items, next } = await listEvidence(log.ledger, {

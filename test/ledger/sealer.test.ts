@@ -5,8 +5,8 @@ import { expect, test, vi } from 'vitest';
 import { openCheckpoint } from '../../domain/evidence/checkpoint.ts';
 import { consistencyHolds, inclusionHolds } from '../../domain/evidence/merkleProofs.ts';
 import { GrowingTree, leafHash } from '../../domain/evidence/merkleTree.ts';
-import { parseVerifierKey } from '../../domain/evidence/signedNote.ts';
-import { appendEvidence, verifierKeyOf } from '../../ledger/evidence.ts';
+import { noteVerifier } from '../../domain/evidence/signedNote.ts';
+import { appendEvidence } from '../../ledger/evidence.ts';
 import {
   consistencyProof,
   inclusionProof,
@@ -358,7 +358,7 @@ async function expectSealed(log: EvidenceFixture, size: number): Promise<void> {
 }
 
 function verifierOf(log: Pick<EvidenceFixture, 'keys'>) {
-  return parseVerifierKey(verifierKeyOf(log.keys));
+  return noteVerifier(log.keys.origin, log.keys.signingKey);
 }
 
 async function appendAs(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { verifierKeyOf } from '../../ledger/evidence.ts';
+import { formatVerifierKey, noteVerifier } from '../../domain/evidence/signedNote.ts';
 import { consistencyProof, inclusionProof, latestCheckpoint, listEvidence } from '../../ledger/evidenceReads.ts';
 import { sealOnce } from '../../ledger/sealer.ts';
 import { evidenceFixture } from './evidenceFixture.ts';
@@ -60,7 +60,7 @@ test("Go's transparency log packages accept our checkpoint, our tree and all our
   const entries = (await listEvidence(log.ledger, { limit: 100 })).items.map(({ body }) => `${body}\n`).join('');
   writeFileSync(join(directory, 'entries.jsonl'), entries);
   writeFileSync(join(directory, 'checkpoint'), (await latestCheckpoint(log.ledger))?.note ?? '');
-  writeFileSync(join(directory, 'vkey'), `${verifierKeyOf(log.keys)}\n`);
+  writeFileSync(join(directory, 'vkey'), `${formatVerifierKey(noteVerifier(log.keys.origin, log.keys.signingKey))}\n`);
   const proofs = join(log.directory, 'proofs.json');
   writeFileSync(proofs, JSON.stringify({ inclusion, consistency }));
 

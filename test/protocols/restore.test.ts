@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { verifyChains } from '../../ledger/evidenceVerification.ts';
 import { openRequest } from '../../ledger/open.ts';
-import { confirmRestore, observeIfRestored, restoreInForce } from '../../ledger/restore.ts';
+import { answerFork, confirmRestore, observeIfRestored, restoreInForce } from '../../ledger/restore.ts';
 import { sealOnce } from '../../ledger/sealer.ts';
+import { EvidenceForked } from '../../ledger/sealerSteps.ts';
 import { secondsFromNow } from '../contract/issuers/issuerContract.ts';
 import { backUp } from '../setup/backup.ts';
 import { eventually } from '../setup/eventually.ts';
@@ -247,6 +249,18 @@ test('an identity that looks revoked is not issued to again before somebody has 
   if (!result.opened) throw new Error(result.detail);
   expect(result.plan).toMatchObject({ state: 'held', effects: [] });
   expect(await handlesOf(ids.revoked)).toEqual([]);
+});
+
+test('evidence is sealed again, in a log with another name, and the lost head is in it', async () => {
+  const sealing = sealingOf(after);
+  const fork = await sealOnce(sealing).catch((error: unknown) => error);
+  if (!(fork instanceof EvidenceForked)) throw new Error('the lost entries were not missed');
+  await answerFork(after.ledger, fork.signed);
+  await seal(after);
+  const newest = await after.ledger.prisma.evidenceCheckpoint.findFirstOrThrow({ orderBy: { size: 'desc' } });
+  expect(newest.note.split('\n')[0]).toBe(`${after.ledger.evidence.origin}/restored-2`);
+  expect(await evidenceKinds('installation')).toContain('installation.log-begun');
+  expect(await verifyChains(after.ledger.prisma, after.ledger.evidence)).toMatchObject({ ok: true });
 });
 
 test('a restore that was confirmed stays confirmed: the same head is no new restore', async () => {
