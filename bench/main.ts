@@ -27,6 +27,9 @@ async function bench(args: readonly string[]): Promise<number> {
     return 2;
   }
   const ground = ownGround({ temporal: asked.temporal, say });
+  // Temporal's runtime takes these signals to stop its workers, after which rows would wait for ever.
+  for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const])
+    process.once(signal, () => void ground.stop().finally(() => process.exit(code)));
   const measured: MeasuredRow[] = [];
   try {
     for (const row of asked.rows) {
