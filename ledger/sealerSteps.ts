@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { type Checkpoint, signCheckpoint } from '../domain/evidence/checkpoint.ts';
 import { logOf } from '../domain/evidence/logOrigin.ts';
 import { chainStart, macHolds } from '../domain/evidence/macChain.ts';
@@ -45,6 +46,17 @@ export class EvidenceTampered extends Error {
   }
 }
 
+/** Other sealers were at work for longer than any may be. Nothing was looked at; try again. */
+export class SealerBusy extends Error {
+  override readonly name = 'SealerBusy';
+  constructor() {
+    super(
+      `The sealer's lock was not free for ${(2 * longestRoundMs) / 1000} s, so nobody could tell whether the ledger holds ` +
+        'what was signed. Start again; if it stays so, look at pg_stat_activity for who holds an advisory lock.',
+    );
+  }
+}
+
 export interface Sealing {
   readonly ledger: PrismaClient;
   readonly keys: EvidenceKeys;
@@ -61,7 +73,8 @@ export interface PublishedCheckpoint {
 const sealerLock = 6962_0001n;
 /** Bounds the memory and the length of one transaction; the sealer goes on with the next batch at once. */
 const batchSize = 1000;
-const transactionLimits = { isolationLevel: 'ReadCommitted', maxWait: 10_000, timeout: 60_000 } as const;
+const longestRoundMs = 20_000;
+const transactionLimits = { isolationLevel: 'ReadCommitted', maxWait: 10_000, timeout: longestRoundMs } as const;
 
 /**
  * Step one: gives every committed entry without a leaf index the next one, in order of id among those visible (a long
@@ -119,22 +132,33 @@ export async function publishHead({ ledger, keys, headFile }: Sealing): Promise<
 
 /**
  * Whether the ledger still holds all that was signed, without sealing anything: asked before a process acts on it.
- * Waits for a sealer that is at work.
- * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable
+ * Waits for a sealer that is at work, at most for as long as the server lets one be.
+ * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable; SealerBusy when others are at work all the while
  */
 export async function checkSignedHistory({ ledger, keys, headFile }: Sealing): Promise<void> {
-  await ledger.$transaction(async (tx) => {
-    await tx.$queryRaw`SELECT pg_advisory_xact_lock(${sealerLock})::text`;
-    await requireSignedHistory(tx, await currentLog(tx, keys), { keys, headFile }, await treeSize(tx));
-  }, transactionLimits);
+  const givesUpAt = performance.now() + 2 * longestRoundMs;
+  for (;;) {
+    const isChecked = await ledger.$transaction(async (tx) => {
+      if (!(await becomeSealer(tx))) return false;
+      await requireSignedHistory(tx, await currentLog(tx, keys), { keys, headFile }, await treeSize(tx));
+      return true;
+    }, transactionLimits);
+    if (isChecked) return;
+    if (performance.now() > givesUpAt) throw new SealerBusy();
+    await wait(100);
+  }
 }
 
-/** One sealer: the lock goes with the transaction, so a lost connection gives it up together with its unfinished work. */
+/**
+ * One sealer: the lock goes with the transaction, so a lost connection gives it up together with its unfinished work. A
+ * process that stands still keeps its connection: there the server ends the transaction.
+ */
 async function becomeSealer(tx: Prisma.TransactionClient): Promise<boolean> {
   const [lock] = await tx.$queryRaw<{ taken: boolean }[]>`
     SELECT pg_try_advisory_xact_lock(${sealerLock}) AS "taken",
       -- What is signed must survive the crash of a server that answers commits early.
-      set_config('synchronous_commit', 'on', true)`;
+      set_config('synchronous_commit', 'on', true),
+      set_config('transaction_timeout', ${String(longestRoundMs)}, true)`;
   return lock?.taken === true;
 }
 
