@@ -21,7 +21,7 @@ export interface Service {
 }
 
 const betweenStartsMs = 300;
-const startsAtMost = 200;
+const startsAtMost = 40;
 
 /** @param onDeath told of every end that nobody asked for, and of every start that failed */
 export function restartable(
