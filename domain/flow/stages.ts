@@ -4,11 +4,18 @@ import { durationMs } from './duration.ts';
 import { evaluateGuard } from './guards.ts';
 import type { ApprovalStage, Stage, VerifyStage } from './language.ts';
 
-/** Whether a stage applies. A guard that errors denies the request (promise 6). */
+/**
+ * Whether a stage applies. A guard that errors denies the request (promise 6). After the effect nothing can be denied any
+ * more: what stands there is a notice, and is passed over with the error in evidence.
+ */
 export function applies(draft: Draft, stage: Stage): boolean | 'denied' {
   if (stage.when === undefined) return true;
   const answer = evaluateGuard(stage.when, draft.facts.guardFacts);
   if ('value' in answer) return answer.value;
+  if (draft.flow.stages.slice(0, draft.flow.stages.indexOf(stage)).some((earlier) => 'effect' in earlier)) {
+    draft.note('request.notice-skipped', { stage: stage.id, error: answer.error });
+    return false;
+  }
   denyByError(draft, stage, answer.error);
   return 'denied';
 }

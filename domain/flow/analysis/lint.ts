@@ -157,7 +157,9 @@ function unreachable(stage: Stage, index: number): Found {
 function guardFindings(stage: Stage, index: number, outcomes: readonly StepOutcome[]): readonly Found[] {
   const found: Found[] = [];
   const failsAt = (guard: 'when' | 'that'): boolean =>
-    outcomes.some((outcome) => outcome.is === 'not-evaluated' && outcome.guard === guard);
+    outcomes.some((outcome) =>
+      guard === 'when' ? isWhenFailure(outcome) : outcome.is === 'not-evaluated' && outcome.guard === guard,
+    );
   const applied = outcomes.filter((outcome) => outcome.is !== 'skipped' && !isWhenFailure(outcome));
   if (stage.when !== undefined) {
     const path: YamlPath = ['stages', index, 'when'];
@@ -179,7 +181,8 @@ function guardFindings(stage: Stage, index: number, outcomes: readonly StepOutco
   return found;
 }
 
-const isWhenFailure = (outcome: StepOutcome): boolean => outcome.is === 'not-evaluated' && outcome.guard === 'when';
+const isWhenFailure = (outcome: StepOutcome): boolean =>
+  outcome.is === 'not-told' || (outcome.is === 'not-evaluated' && outcome.guard === 'when');
 
 function constant(
   path: YamlPath,

@@ -21,7 +21,9 @@ export type StepOutcome =
   | { readonly is: 'identity-expired' }
   /** The review would hand the identity to somebody who is not active. */
   | { readonly is: 'new-owner-not-active' }
-  | { readonly is: 'notified' };
+  | { readonly is: 'notified' }
+  /** After the effect, a notice whose `when` cannot be evaluated is passed over: what took effect is not denied. */
+  | { readonly is: 'not-told' };
 
 export interface PathStep {
   readonly stage: Stage;

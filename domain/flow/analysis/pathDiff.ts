@@ -102,6 +102,7 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
     case 'identity-expired':
     case 'new-owner-not-active':
     case 'notified':
+    case 'not-told':
       return true;
   }
 }

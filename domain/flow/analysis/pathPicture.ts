@@ -126,7 +126,7 @@ class Drawing {
     const bottom = Math.max(stageBottom, exitBottom - padding) + gap;
     const centre = stageLeft + stageWidth / 2;
     this.#way(`M${centre} ${stageBottom} V${bottom}`);
-    const isSkippable = outcomes.some(({ is }) => is === 'skipped' || is === 'passed-over');
+    const isSkippable = outcomes.some(({ is }) => is === 'skipped' || is === 'passed-over' || is === 'not-told');
     if (isSkippable) {
       const around = stageLeft - 24;
       this.#way(`M${stageLeft} ${top + lineHeight} H${around} V${bottom - padding} H${centre - 6}`);
@@ -173,6 +173,7 @@ function exitWords(stage: Stage, outcome: StepOutcome): string | undefined {
     case 'approved':
     case 'begun':
     case 'notified':
+    case 'not-told':
       return undefined;
     case 'timed-out':
       return `${outcome.result === 'deny' ? 'denied' : 'expired'}: ${words}`;

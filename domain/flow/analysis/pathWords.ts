@@ -17,6 +17,8 @@ export function stepWords({ stage, outcome }: PathStep): string {
   switch (outcome.is) {
     case 'skipped':
       return 'does not apply';
+    case 'not-told':
+      return 'not told: its condition cannot be evaluated';
     case 'passed-over':
       return 'not asked: a responder revokes at once';
     case 'verified':
@@ -73,7 +75,7 @@ export function endWords({ state, reason }: PathEnd): string {
 /** A path in one line, for a finding: its stages in order and its end. */
 export function pathInWords(path: FlowPath): string {
   const steps = path.steps
-    .filter(({ outcome }) => outcome.is !== 'skipped' && outcome.is !== 'notified')
+    .filter(({ outcome }) => !['skipped', 'notified', 'not-told'].includes(outcome.is))
     .map((step) => `${step.stage.id}: ${stepWords(step)}`);
   return [...steps, endWords(path.end)].join(' → ');
 }

@@ -95,7 +95,10 @@ class Enumeration {
     const answered = (is: Answer['is']) => this.#answered(walked, stage, when, is);
     const [skipped, failing, applied] = [answered('false'), answered('fails'), answered('true')];
     if (this.#canBe(skipped)) this.#enter(index + 1, stepped(skipped, stage, { is: 'skipped' }));
-    if (this.#canBe(failing)) this.#denied(failing, stage, { is: 'not-evaluated', guard: 'when' }, 'guard-error');
+    if (this.#canBe(failing)) {
+      if (walked.hasBegun) this.#enter(index + 1, stepped(failing, stage, { is: 'not-told' }));
+      else this.#denied(failing, stage, { is: 'not-evaluated', guard: 'when' }, 'guard-error');
+    }
     if (this.#canBe(applied)) this.#apply(index, stage, applied);
   }
 

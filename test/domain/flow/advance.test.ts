@@ -47,6 +47,7 @@ const stories: readonly [string, () => PlayedRequest, RequestState, string?][] =
   ['it is cancelled', () => played(asked(), (request) => command(request, 'cancel')), 'cancelled', 'a test'],
   ['it is paused', () => held('pause'), 'held'],
   ['a freeze holds what would begin', () => held('freeze'), 'held'],
+  ['after its effect a notice cannot be decided on', () => played(unsureWhomToTell(), settled), 'completed'],
   ['a step failed three times', () => played(begun(), failThrice), 'stuck'],
   ['a rotation waits for consumers', rotated, 'awaiting-consumers'],
   [
@@ -71,6 +72,14 @@ function deniedAt(that: string): PlayedRequest {
 function undecidable(): PlayedRequest {
   return new PlayedRequest(flowOf('onboarding', [{ ...security, when: 'subject.labels.absent == "x"' }, issue]));
 }
+
+/** It has its credential: nothing is denied for want of a notice. */
+function unsureWhomToTell(): PlayedRequest {
+  const tell: Stage = { id: 'tell', when: 'subject.labels.absent == "x"', notify: { to: ['owner'] } };
+  return new PlayedRequest(flowOf('onboarding', [issue, tell]));
+}
+
+const settled = (request: PlayedRequest) => request.settle();
 
 function held(by: 'pause' | 'freeze'): PlayedRequest {
   const request = asked();
