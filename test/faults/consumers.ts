@@ -14,7 +14,7 @@ export interface Consumers {
 }
 
 /** A login costs both sides a key derivation: more of them would leave little of two cores to what is looked at. */
-const betweenLooksMs = 200;
+const betweenLooksMs = 400;
 
 /** One consumer for each identity: reads what the store serves, logs in with it, over and over, and forgives no outage. */
 export function startConsumers(stage: Stage, calls: Caller, story: Story, log: EventLog): Consumers {
