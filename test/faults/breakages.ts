@@ -51,7 +51,14 @@ async function begin(stage: Stage, breakage: Breakage): Promise<(() => Promise<v
       return suspend(stage.service(breakage.process));
     case 'zombie': {
       const wake = suspend(stage.service('worker'));
-      if (wake !== undefined) await stage.secondWorker.start();
+      if (wake === undefined) return undefined;
+      try {
+        await stage.secondWorker.start();
+      } catch (error) {
+        // It failed because the first stands still, or in spite of it: either way that one must not stay so.
+        await wake();
+        throw error;
+      }
       return wake;
     }
     case 'cut': {

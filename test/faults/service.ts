@@ -8,7 +8,10 @@ export interface Service {
   readonly name: string;
   /** Ready, and not stopped. */
   isUp(): boolean;
-  /** Resolves when it is ready; a start that fails (what it needs may be away) is repeated. */
+  /**
+   * Resolves when it is ready; a start that fails (what it needs may be away) is repeated for three minutes.
+   * @throws ServerFailed of the last start
+   */
   start(): Promise<void>;
   /** SIGKILL, to the process and its children at once. False when there was nothing to kill. It stays down until `start`. */
   kill(): Promise<boolean>;
@@ -21,7 +24,8 @@ export interface Service {
 }
 
 const betweenStartsMs = 300;
-const startsAtMost = 40;
+/** Longer than any process of ours may take that finds everything in order. */
+const startedWithinMs = 180_000;
 
 /** @param onDeath told of every end that nobody asked for, and of every start that failed */
 export function restartable(
@@ -35,14 +39,15 @@ export function restartable(
   let starting: Promise<void> | undefined;
 
   async function launchUntilReady(): Promise<void> {
-    for (let start = 1; isWanted && current === undefined; start += 1) {
+    const givesUpAtMs = Date.now() + startedWithinMs;
+    while (isWanted && current === undefined) {
       try {
         const launched = await launch();
         current = launched;
         isSuspended = false;
         void launched.ended.then((how) => mend(launched, how));
       } catch (error) {
-        if (start === startsAtMost) throw error;
+        if (Date.now() > givesUpAtMs) throw error;
         onDeath(`${name} did not start: ${firstLine(error)}`);
         await delay(betweenStartsMs);
       }
@@ -54,7 +59,7 @@ export function restartable(
     current = undefined;
     if (!isWanted) return;
     onDeath(`${name} died by itself: it ${how}; its last lines: ${ended.lastLines()}`);
-    void begin();
+    begin().catch((error: unknown) => onDeath(`${name} is given up: ${firstLine(error)}`));
   }
 
   function begin(): Promise<void> {
