@@ -1,4 +1,5 @@
 import type { Scene } from './checks.ts';
+import { reissuer } from './reissues.ts';
 import type { RequestKept, Story, Subject } from './story.ts';
 import { FreezeView, listAll, RequestView } from './views.ts';
 
@@ -7,7 +8,7 @@ export function checkRequests({ story, log }: Scene, requests: readonly RequestV
   for (const request of requests) {
     const kept = story.requests.get(request.id);
     // A review that asked for a new credential opens the rotation itself.
-    const isReissue = kept === undefined && request.kind === 'rotation' && request.requester === 'system:review';
+    const isReissue = request.kind === 'rotation' && request.requester === reissuer;
     if (kept === undefined && !isReissue)
       log.violation(`${request.kind} ${request.id} of ${request.requester} exists, and nobody was answered with it`);
     const subject = kept?.subject ?? story.subjects.find(({ identityId }) => identityId === request.identityId);

@@ -101,7 +101,13 @@ export function opened(
   return kept;
 }
 
-/** Does what people and consumers do while a request is open. Returns when it is final. */
+/** Longer than a request may stand still while everything it needs is there; seeds wait as long for quiet. */
+const standstillMs = 360_000;
+
+/**
+ * Does what people and consumers do while a request is open. Returns when it is final.
+ * @throws Error when it shows the same state for so long that no fault explains it
+ */
 export async function attend(setting: Setting, kept: RequestKept, actIndex?: number): Promise<void> {
   const { calls, log, instants } = setting;
   const { act, subject } = kept;
@@ -114,6 +120,7 @@ export async function attend(setting: Setting, kept: RequestKept, actIndex?: num
   );
   let sequence = -1;
   let state = '';
+  let sinceMs = Date.now();
   let isFinal = false;
   while (!isFinal) {
     const query = sequence < 0 ? '' : `?waitSeconds=1&afterSequence=${sequence}`;
@@ -122,9 +129,12 @@ export async function attend(setting: Setting, kept: RequestKept, actIndex?: num
     isFinal = isFinalRequestState(request.state);
     if (request.state !== state) {
       state = request.state;
+      sinceMs = Date.now();
       log.note(`${kept.what} ${kept.id} is ${state}${request.reason === null ? '' : ` (${request.reason})`}`);
       if (actIndex !== undefined) instants.tell({ life: subject.index, act: actIndex, state: request.state });
     }
+    if (!isFinal && Date.now() - sinceMs > standstillMs)
+      throw new Error(`${kept.what} ${kept.id} has been ${state} for ${standstillMs / 1000} s; nothing explains that`);
     if (request.state === 'awaiting-approval') await decide(setting, kept, request);
     if (request.state === 'awaiting-consumers') {
       awaitsConsumers.resolve();

@@ -11,10 +11,11 @@ import { instants } from './instants.ts';
 import { live } from './lives.ts';
 import { type Plan, planOf } from './plan.ts';
 import { untilQuiet } from './quiet.ts';
+import { attendReissues } from './reissues.ts';
 import type { Servers } from './servers.ts';
 import { openStage, stageDirectory } from './stage.ts';
 import { newStory } from './story.ts';
-import { together } from './together.ts';
+import { awaitedLater, together } from './together.ts';
 import { observer } from './views.ts';
 
 export interface SeedResult {
@@ -51,6 +52,8 @@ export async function runSeed(servers: Servers, seed: number, { keep }: { keep: 
     const consumers = startConsumers(stage, calls, story, log);
     const setting = { calls, story, log, instants: instants() };
     const breakages = breakAll(stage, plan.faults, setting.instants, log);
+    const quiet = new AbortController();
+    const reissues = awaitedLater(attendReissues(setting, quiet.signal));
     const held = holdCheckpoint();
     const lives = story.subjects.map((subject) => live(setting, subject));
     const freezes = plan.freezes.map((each) => freeze(setting, each));
@@ -58,6 +61,8 @@ export async function runSeed(servers: Servers, seed: number, { keep }: { keep: 
     const quietFromMs = log.elapsedMs();
     for (const what of await untilQuiet(stage, calls, log)) log.violation(`not quiet: ${what}`);
     untilQuietMs = log.elapsedMs() - quietFromMs;
+    quiet.abort();
+    await reissues.catch((error: unknown) => log.violation(String(error)));
     await consumers.stop();
     await checkAll({ servers, stage, calls, story, log }, await held);
 

@@ -33,7 +33,7 @@ export interface Served {
     | { readonly kind: 'nothing' };
 }
 
-/** A request that was answered with 202. */
+/** A request that was answered with 202, or that a review opened and approvers found. */
 export interface RequestKept {
   readonly id: string;
   readonly subject: Subject;
