@@ -108,6 +108,7 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
     ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
     : [];
   await appendEvidence(tx, ledger.evidence, [
+    ...step.told,
     ...evidenceDrafts(step, place),
     ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
     ...freezeDrafts(step, place, kept),
