@@ -7,11 +7,13 @@ import { temporalGateway } from '../../api/temporalGateway.ts';
 import { payloadKeyFile } from '../../configuration/payloadKeys.ts';
 import type { OpenOrder, OpenResult } from '../../contracts/open.ts';
 import { createWorker } from '../../worker/createWorker.ts';
+import { makeCurrent } from '../../worker/deploymentRouting.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { type InstallationParts, installationParts } from '../setup/installationParts.ts';
 import { decide, onboardingOrder, opened } from '../setup/orders.ts';
 import { payloadsIn } from '../setup/plainHistory.ts';
+import { placeOf } from '../worker/versionedWorkers.ts';
 
 let installation: TestInstallation;
 beforeAll(async () => {
@@ -109,9 +111,11 @@ async function openedInPlain(order: OpenOrder): Promise<OpenResult & { opened: t
   const { activities, namespace, place } = installation;
   const { address } = place.temporal;
   const connection = await NativeConnection.connect({ address });
-  const worker = await createWorker({ connection, namespace, activities, dataConverter: {} });
+  const version = { deploymentName: 'tenure', buildId: 'in-plain' };
+  const worker = await createWorker({ connection, namespace, activities, dataConverter: {}, version });
   const gateway = temporalGateway({ namespace, connectionOptions: { address }, dataConverter: {} });
   const running = worker.run();
+  await makeCurrent(placeOf(installation), version.buildId, { patienceMs: 60_000 });
   try {
     return await opened({ ...installation, gateway }, order);
   } finally {

@@ -1,44 +1,31 @@
 import { ScheduleOverlapPolicy } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { NativeConnection, type Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { dataConverter } from '../../configuration/dataConverter.ts';
 import { lifecycleScheduleId } from '../../contracts/names.ts';
-import { createWorker } from '../../worker/createWorker.ts';
+import { makeCurrent } from '../../worker/deploymentRouting.ts';
 import { ensureLifecycleSchedule } from '../../worker/lifecycleSchedule.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { encodingOf, type History, payloadsIn } from '../setup/plainHistory.ts';
+import { placeOf, startBuild } from '../worker/versionedWorkers.ts';
 
 const canary = 'canary-of-a-failed-lifecycle';
 let installation: TestInstallation;
-let connection: NativeConnection;
-let worker: Worker;
-let running: Promise<void>;
+let stopWorker: () => Promise<void>;
 let isLedgerAway = false;
 
 beforeAll(async () => {
   installation = await testInstallation();
-  const { activities, keys, namespace, place } = installation;
-  connection = await NativeConnection.connect({ address: place.temporal.address });
-  worker = await createWorker({
-    connection,
-    namespace,
-    dataConverter: dataConverter(keys.payload),
-    activities: {
-      ...activities,
-      async runDueWork() {
-        if (isLedgerAway) throw new ApplicationFailure(canary);
-        return { handled: 0 };
-      },
+  stopWorker = await startBuild(installation, 'failing', {
+    async runDueWork() {
+      if (isLedgerAway) throw new ApplicationFailure(canary);
+      return { handled: 0 };
     },
   });
-  running = worker.run();
+  await makeCurrent(placeOf(installation), 'failing', { patienceMs: 60_000 });
 });
 afterAll(async () => {
-  worker?.shutdown();
-  await running;
-  await connection?.close();
+  await stopWorker?.();
   await installation?.close();
 });
 
