@@ -10,7 +10,7 @@ import type { Caller } from './caller.ts';
 import type { Scene } from './checks.ts';
 import { observer, type RequestView } from './views.ts';
 
-/** Exported, verified offline, a continuation of what was held, and each request's end in it. @returns its lines */
+/** Exported, verified offline, a continuation of what was held, and each request's opening and end in it. @returns its lines */
 export async function checkEvidence(
   scene: Scene,
   requests: readonly RequestView[],
@@ -34,6 +34,8 @@ export async function checkEvidence(
     .filter(Boolean)
     .map((line) => evidenceEntrySchema.parse(JSON.parse(line)));
   for (const { id, kind, state } of requests) {
+    const openings = entries.filter((entry) => entry.kind === 'request.opened' && entry.requestId === id);
+    if (openings.length !== 1) log.violation(`${kind} ${id} was opened ${openings.length} times in the evidence`);
     const ends = entries.filter((entry) => entry.kind === 'request.finished' && entry.requestId === id);
     if (ends.length !== 1 || ends[0]?.data['state'] !== state)
       log.violation(
