@@ -1,42 +1,11 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { CommanderError } from 'commander';
+import { expect, test, vi } from 'vitest';
 import { CommandFailed } from '../../cli/exitCodes.ts';
-import { registerFlows } from '../../cli/flows.ts';
 import { flowWith, soundFlow } from '../domain/flow/flowSource.ts';
 import { approvedBy, recordOf } from '../domain/flow/recordedRequests.ts';
-
-let directory: string;
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'tenure-flows-'));
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
-  rmSync(directory, { recursive: true });
-});
-
-function fileWith(source: string | Uint8Array, name = 'sound.flow.yaml'): string {
-  const file = join(directory, name);
-  writeFileSync(file, source);
-  return file;
-}
-
-async function run(...argv: string[]): Promise<{ output: string; exitCode: number }> {
-  const written: string[] = [];
-  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
-    written.push(String(chunk));
-    return true;
-  });
-  const program = new Command('tenure').exitOverride();
-  registerFlows(program);
-  for (const flows of program.commands) for (const command of flows.commands) command.exitOverride();
-  process.exitCode = 0;
-  await program.parseAsync(['flows', ...argv], { from: 'user' });
-  return { output: written.join(''), exitCode: Number(process.exitCode) };
-}
+import { directory, fileWith, run } from './flowsCommand.ts';
 
 test('check says that sound files are sound, and with which digest', async () => {
   const { output, exitCode } = await run('check', fileWith(soundFlow));

@@ -1,39 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { registerFlows } from '../../cli/flows.ts';
+import { expect, test } from 'vitest';
 import { flowWith, soundFlow } from '../domain/flow/flowSource.ts';
-
-let directory: string;
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'tenure-flows-'));
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  process.exitCode = undefined;
-  rmSync(directory, { recursive: true });
-});
-
-function fileWith(source: string, name: string): string {
-  const file = join(directory, name);
-  writeFileSync(file, source);
-  return file;
-}
-
-async function run(...argv: string[]): Promise<{ output: string; exitCode: number }> {
-  const written: string[] = [];
-  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
-    written.push(String(chunk));
-    return true;
-  });
-  const program = new Command('tenure').exitOverride();
-  registerFlows(program);
-  process.exitCode = 0;
-  await program.parseAsync(['flows', ...argv], { from: 'user' });
-  return { output: written.join(''), exitCode: Number(process.exitCode) };
-}
+import { directory, fileWith, run } from './flowsCommand.ts';
 
 const sound = (): string => fileWith(soundFlow, 'sound.flow.yaml');
 const weaker = (): string => fileWith(flowWith('count: 2', 'count: 1'), 'weaker.flow.yaml');
