@@ -10,7 +10,7 @@ import { heartbeats } from './heartbeats.ts';
  * The worker of the one task queue. Two cores carry it; scale out by starting more processes.
  * @param dataConverter of `configuration/dataConverter.ts`, as every client's
  * @param version of `deploymentVersion.ts`; Temporal gives it work once it is current (`deploymentRouting.ts`). Left out:
- *   unversioned, for tests that have one worker only
+ *   unversioned, for tests of the hand-over from workers of before versions
  * @param tracing left out: spans of traced runs are dropped
  * @param activities everything `contracts/activities.ts` names, so that a forgotten one does not compile
  */
