@@ -37,7 +37,7 @@ type Options = ApiAccess & { readonly json?: true };
 
 const lookEveryMs = 1_000;
 
-/** `tenure freeze revoke` and `tenure freeze revocation`; exit 1 when something can still be used, or is stuck. */
+/** `tenure freeze revoke`, `revocation`, `pause-revocation` and `resume-revocation`; exit 1 when something can still be used, or is stuck. */
 export function registerFreeze(program: Command): void {
   const [url, token] = accessOptions('a responder');
   const freeze = program.command('freeze').description('revoke what a freeze holds, and follow it');
@@ -77,16 +77,40 @@ export function registerFreeze(program: Command): void {
     .option('--json', 'print the last answer as JSON')
     .action(async (freezeId: string, options: Options & { follow?: true }) => {
       requireUrl(options.url);
-      const page = z.object({ items: z.array(massRevocation) });
-      const { items } = await callApi(options, { path: `${pathOf(freezeId)}?limit=1` }, page);
-      const [newest] = items;
-      if (newest === undefined)
-        throw new CommandFailed(
-          'unavailable',
-          `Freeze ${freezeId} has no mass revocation. Begin one: tenure freeze revoke ${freezeId} --reason <reason>`,
-        );
-      await tell(options, newest, options.follow === true);
+      await tell(options, await newestOf(options, freezeId), options.follow === true);
     });
+
+  for (const [verb, description] of [
+    ['pause', 'begin nothing more of the newest mass revocation of a freeze; what was begun goes on to its end'],
+    ['resume', 'go on with the newest mass revocation of a freeze'],
+  ] as const) {
+    freeze
+      .command(`${verb}-revocation`)
+      .description(description)
+      .argument('<freeze>', "the freeze's id")
+      .requiredOption('--reason <reason>', 'why; kept in the evidence')
+      .addOption(url)
+      .addOption(token)
+      .option('--json', 'print the answer as JSON')
+      .action(async (freezeId: string, options: Options & { reason: string }) => {
+        requireUrl(options.url);
+        const { id } = await newestOf(options, freezeId);
+        const post = { body: { reason: options.reason }, key: randomUUID() };
+        await callApi(options, { path: `${pathOf(freezeId)}/${id}/${verb}`, post }, massRevocation);
+        await tell(options, { freezeId, id }, false);
+      });
+  }
+}
+
+async function newestOf(options: Options, freezeId: string): Promise<{ freezeId: string; id: string }> {
+  const page = z.object({ items: z.array(massRevocation) });
+  const { items } = await callApi(options, { path: `${pathOf(freezeId)}?limit=1` }, page);
+  const [newest] = items;
+  if (newest !== undefined) return newest;
+  throw new CommandFailed(
+    'unavailable',
+    `Freeze ${freezeId} has no mass revocation. Begin one: tenure freeze revoke ${freezeId} --reason <reason>`,
+  );
 }
 
 const pathOf = (freezeId: string) => `/v1/freezes/${encodeURIComponent(freezeId)}/revocations`;

@@ -12,7 +12,15 @@ import {
 } from './postgresRoleCatalog.ts';
 import { type AdminSession, type PostgresTimeouts, postgresConnections } from './postgresRoleConnection.ts';
 import { inventoryPage } from './postgresRoleInventory.ts';
-import { handleInTag, namesOfHandle, ownerNameOf, type RoleNames, tagOf, tagPrefix } from './postgresRoleNames.ts';
+import {
+  credentialTagPrefix,
+  handleInTag,
+  namesOfHandle,
+  ownerNameOf,
+  type RoleNames,
+  tagOf,
+  tagPrefix,
+} from './postgresRoleNames.ts';
 import { removeLogin, removeOwner } from './postgresRoleRemoval.ts';
 import { scramVerifier } from './scramVerifier.ts';
 
@@ -93,12 +101,16 @@ export function createPostgresRoleIssuer(
     if ((await find(session, owner, names.handle)) === undefined) await createTaggedRole(session, owner, 'NOLOGIN');
   }
 
-  async function listCredentials(session: AdminSession): Promise<{ names: RoleNames; validUntil: Date | undefined }[]> {
+  /** All of ours, or those of one identity: chosen in the database, as a mass revocation asks once for each identity. */
+  async function listCredentials(
+    session: AdminSession,
+    identityId?: string,
+  ): Promise<{ names: RoleNames; validUntil: Date | undefined }[]> {
     const rows = await session.query<{ tag: string; validUntil: Date | null }>(
       `SELECT shobj_description(oid, 'pg_authid') AS tag,
               CASE WHEN isfinite(rolvaliduntil) THEN rolvaliduntil END AS "validUntil"
          FROM pg_roles WHERE starts_with(shobj_description(oid, 'pg_authid'), $1) ORDER BY rolname`,
-      [tagPrefix(installationId)],
+      [identityId === undefined ? tagPrefix(installationId) : credentialTagPrefix(installationId, identityId)],
     );
     return rows.flatMap(({ tag, validUntil }) => {
       const names = handleInTag(installationId, tag);
@@ -108,9 +120,7 @@ export function createPostgresRoleIssuer(
 
   /** Versions only grow, so a lower one than exists is a late repetition, and its scopes may be outdated. */
   async function refuseLateVersion(session: AdminSession, { handle, identityId, version }: RoleNames): Promise<void> {
-    const later = (await listCredentials(session)).find(
-      ({ names }) => names.identityId === identityId && names.version > version,
-    );
+    const later = (await listCredentials(session, identityId)).find(({ names }) => names.version > version);
     if (later !== undefined)
       throw new IssuerRefused(name, handle, `version ${later.names.version} of this identity exists already`);
   }
@@ -200,7 +210,7 @@ export function createPostgresRoleIssuer(
       await connections.alone({ identityId, subject: identityId }, async (session) => {
         const found = await find(session, ownerOf({ owner, identityId }), identityId);
         if (found === undefined) return;
-        const left = (await listCredentials(session)).filter(({ names }) => names.identityId === identityId);
+        const left = await listCredentials(session, identityId);
         if (left.length > 0)
           throw new IssuerRefused(
             name,
@@ -217,9 +227,11 @@ export function createPostgresRoleIssuer(
 
     list: async (filter) =>
       connections.withSession('the list of credentials', async (session) =>
-        (await listCredentials(session))
-          .filter(({ names }) => filter === undefined || names.identityId === filter.identityId)
-          .map(({ names, validUntil }) => ({ handle: names.handle, identityId: names.identityId, validUntil })),
+        (await listCredentials(session, filter?.identityId)).map(({ names, validUntil }) => ({
+          handle: names.handle,
+          identityId: names.identityId,
+          validUntil,
+        })),
       ),
 
     inventory: async ({ after, limit }) =>

@@ -35,6 +35,11 @@ export function tagPrefix(installationId: string): string {
   return `tenure:${installationId}:`;
 }
 
+/** How the tags of one identity's credentials begin; its owning role's does not. */
+export function credentialTagPrefix(installationId: string, identityId: string): string {
+  return `${tagPrefix(installationId)}${identityId}-v`;
+}
+
 /** The handle in a tag of this installation; undefined for owners' tags and for everybody else's comments. */
 export function handleInTag(installationId: string, tag: string): RoleNames | undefined {
   const prefix = tagPrefix(installationId);

@@ -77,6 +77,18 @@ test('how it stands is told at any time, also as one JSON document', async () =>
   expect(process.exitCode).toBeUndefined();
 });
 
+test('paused it begins nothing more, resumed it goes on; a pause of what is closed is refused', async () => {
+  await revoke('--confirm', '2', '--no-follow');
+  const paused = await tenure('pause-revocation', freezeId, '--reason', 'the payment run first');
+  expect(paused).toContain('paused: 0 revoked, 0 under way, 2 waiting.');
+  await workerStep();
+  expect(await api.ledger.prisma.request.count({ where: { kind: 'revocation' } })).toBe(0);
+  const resumed = await tenure('resume-revocation', freezeId, '--reason', 'it is done', '--json');
+  expect(JSON.parse(resumed)).toMatchObject({ state: 'running', total: { waiting: 2 } });
+  while ((await api.ledger.prisma.massRevocation.count({ where: { closedAt: null } })) > 0) await workerStep();
+  await expect(tenure('pause-revocation', freezeId, '--reason', 'too late')).rejects.toThrow('closed');
+});
+
 test('what is stuck is told with its request and its error, and exits 1', async () => {
   await revoke('--confirm', '2', '--no-follow');
   await stepMassRevocations(
