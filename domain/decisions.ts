@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, sign, verify } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { SignedDecision } from './flow/events.ts';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
@@ -41,6 +41,18 @@ export function signDecision<D extends UnsignedDecision>(
 /** False for any other key, field or byte; never throws on a malformed signature. */
 export function isSignedBy(decision: UnsignedDecision & { signature: string }, publicKey: KeyObject): boolean {
   return verify(null, decisionBytes(decision), publicKey, Buffer.from(decision.signature, 'base64url'));
+}
+
+/**
+ * What the ledger takes for genuine: a decision with a valid signature by the key that it names, when that is one of these.
+ * @param keys public keys (SPKI, PEM) by key id
+ */
+export function signedByOneOf(keys: Readonly<Record<string, string>>): (decision: SignedDecision) => boolean {
+  return (decision) => {
+    // Own keys only: `constructor` and the like are on every object, and are no key of ours.
+    const publicKey = Object.hasOwn(keys, decision.keyId) ? keys[decision.keyId] : undefined;
+    return publicKey !== undefined && isSignedBy(decision, createPublicKey(publicKey));
+  };
 }
 
 function decisionBytes(decision: UnsignedDecision): Buffer {

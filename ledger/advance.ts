@@ -1,3 +1,4 @@
+import { signedByOneOf } from '../domain/decisions.ts';
 import { type Advance, advance, type FlowEvent } from '../domain/flow/advance.ts';
 import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events.ts';
 import type { Plan } from '../domain/flow/plan.ts';
@@ -49,7 +50,7 @@ export async function advanceWithin(
     facts: gathered.facts,
     ...(gathered.approver === undefined
       ? {}
-      : { decisionContext: { approver: gathered.approver, decisionKeys: ledger.decisionKeys } }),
+      : { decisionContext: { approver: gathered.approver, isGenuine: signedByOneOf(ledger.decisionKeys) } }),
   });
   const sequence = await record(tx, ledger, { gathered, event: applied, result, told });
   const plan: Plan = { requestId, sequence, ...result.next };

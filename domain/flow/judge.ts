@@ -1,5 +1,4 @@
-import { createPublicKey } from 'node:crypto';
-import { type Approver, digestOfReview, isSignedBy, mayDecide, type Review } from '../decisions.ts';
+import { type Approver, digestOfReview, mayDecide, type Review } from '../decisions.ts';
 import type { ProblemSlug } from '../problems.ts';
 import { isFinalRequestState } from '../states.ts';
 import { type Draft, instant } from './draft.ts';
@@ -49,11 +48,11 @@ export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFa
 export interface DecisionContext {
   /** The approver as the directory knows that person now. */
   readonly approver: Approver;
-  /** Public keys (SPKI, PEM) by key id. */
-  readonly decisionKeys: Readonly<Record<string, string>>;
+  /** Whether it was made as it says. In production nothing but its signature tells that (`signedByOneOf`). */
+  readonly isGenuine: (decision: SignedDecision) => boolean;
 }
 
-/** Signature, revision, deadline, exact content, eligibility, uniqueness: in this order, each with its own refusal. */
+/** Genuineness, revision, deadline, exact content, eligibility, uniqueness: in this order, each with its own refusal. */
 export function judgeDecision(draft: Draft, decision: SignedDecision, context: DecisionContext): Verdict {
   const { facts, stage } = draft;
   if (isFinalRequestState(draft.requestState)) {
@@ -62,10 +61,7 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
       `Request ${facts.request.id} is ${draft.requestState}; nothing is left to decide.`,
     );
   }
-  // Own keys only: `constructor` and the like are on every object, and are no key of ours.
-  const { keyId } = decision;
-  const publicKey = Object.hasOwn(context.decisionKeys, keyId) ? context.decisionKeys[keyId] : undefined;
-  if (publicKey === undefined || !isSignedBy(decision, createPublicKey(publicKey))) {
+  if (!context.isGenuine(decision)) {
     return refused('bad-signature', `Decision ${decision.id} does not carry a valid signature of this installation.`);
   }
   if (decision.requestId !== facts.request.id || decision.approverId !== context.approver.id) {

@@ -1,5 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
-import { type Approver, digestOfReview, signDecision } from '../decisions.ts';
+import { type Approver, digestOfReview } from '../decisions.ts';
 import type { FreezeMode } from '../freezeSelector.ts';
 import type { RequestState } from '../states.ts';
 import { type Advance, advance, type FlowEvent } from './advance.ts';
@@ -11,10 +10,6 @@ import { reviewOf } from './judge.ts';
 import type { Flow } from './language.ts';
 import type { EffectOrder, EffectOutcome, Plan } from './plan.ts';
 import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from './state.ts';
-
-/** For the tests of this process only: decisions in them are signed and verified as everywhere. */
-const keys = generateKeyPairSync('ed25519');
-const publicKeyPem = keys.publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
 export interface TestWorldStart {
   readonly flow: Flow;
@@ -77,21 +72,19 @@ export class TestWorld {
   /** At the stage where the request stands now. */
   decide(approver: Approver, verdict: SignedDecision['verdict']): Verdict {
     const stage = this.flow.stages[this.state.stage];
-    const decision = signDecision(
-      {
-        id: `decision-${this.trace.length}`,
-        requestId: this.facts.request.id,
-        stage: stage?.id ?? '',
-        revision: this.facts.request.revision,
-        approverId: approver.id,
-        verdict,
-        digest: digestOfReview(reviewOf({ stage, facts: this.facts })),
-        comment: '',
-        decidedAt: this.facts.guardFacts.now,
-        keyId: 'test',
-      } as const,
-      keys.privateKey,
-    ) satisfies SignedDecision;
+    const decision: SignedDecision = {
+      id: `decision-${this.trace.length}`,
+      requestId: this.facts.request.id,
+      stage: stage?.id ?? '',
+      revision: this.facts.request.revision,
+      approverId: approver.id,
+      verdict,
+      digest: digestOfReview(reviewOf({ stage, facts: this.facts })),
+      comment: '',
+      decidedAt: this.facts.guardFacts.now,
+      keyId: 'test',
+      signature: '',
+    };
     const id = `decision:${decision.id}`;
     return this.take(`${verdict} by ${approver.id}`, { kind: 'decision', id, decision }, approver);
   }
@@ -190,7 +183,8 @@ export class TestWorld {
 
   private take(what: string, event: FlowEvent, approver?: Approver): Verdict {
     const { flow, state, facts } = this;
-    const context = approver && { decisionContext: { approver, decisionKeys: { test: publicKeyPem } } };
+    // No signature: this world made the decision itself, a moment ago.
+    const context = approver && { decisionContext: { approver, isGenuine: () => true } };
     const result = advance({ flow, state, event, facts, ...context });
     const changed = result.changes.reduce(applyChange, facts);
     const { reason: _earlier, ...request } = changed.request;

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect } from 'vitest';
-import { type Approver, digestOfReview, signDecision } from '../../../domain/decisions.ts';
+import { type Approver, digestOfReview, signDecision, signedByOneOf } from '../../../domain/decisions.ts';
 import { type Advance, advance, type FlowEvent } from '../../../domain/flow/advance.ts';
 import { applyChange } from '../../../domain/flow/changes.ts';
 import type { Command, SignedDecision, Verdict } from '../../../domain/flow/events.ts';
@@ -13,7 +13,7 @@ import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from '.
 import { exampleFacts } from './exampleFacts.ts';
 
 const keys = generateKeyPairSync('ed25519');
-const decisionKeys = { test: keys.publicKey.export({ type: 'spki', format: 'pem' }).toString() };
+const isGenuine = signedByOneOf({ test: keys.publicKey.export({ type: 'spki', format: 'pem' }).toString() });
 
 /** A flow of these stages, with short limits that are easy to count in. */
 export function flowOf(on: 'onboarding' | 'rotation' | 'revocation' | 'review', stages: readonly Stage[]): Flow {
@@ -196,7 +196,7 @@ export class PlayedRequest {
     const state = deepFrozen(this.#state);
     const context =
       applied.kind === 'decision'
-        ? { decisionContext: { approver: this.personOf(applied.decision.approverId), decisionKeys } }
+        ? { decisionContext: { approver: this.personOf(applied.decision.approverId), isGenuine } }
         : {};
     const run = () => advance({ flow: deepFrozen(this.flow), state, event: applied, facts, ...context });
     const result = run();
