@@ -9,10 +9,12 @@ export interface RateLimits {
   readonly perAddress: number;
   /** From one principal, after it. */
   readonly perPrincipal: number;
+  /** Of those, what takes a thread for a while: analyses of flows. */
+  readonly analyses: number;
 }
 
 /** Room for a hundred clients behind one address, and for one that reads its secret before every login. */
-export const defaultRateLimits: RateLimits = { perAddress: 12_000, perPrincipal: 6_000 };
+export const defaultRateLimits: RateLimits = { perAddress: 12_000, perPrincipal: 6_000, analyses: 60 };
 
 const windowMs = 60_000;
 
@@ -24,7 +26,16 @@ export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler 
   return limit(perPrincipal, (_req, res) => principalOf(res).id, 'this principal');
 }
 
-function limit(perMinute: number, keyGenerator: (req: Request, res: Response) => string, who: string): RequestHandler {
+export function limitAnalyses({ analyses }: RateLimits): RequestHandler {
+  return limit(analyses, (_req, res) => principalOf(res).id, 'this principal', 'analyses of flows');
+}
+
+function limit(
+  perMinute: number,
+  keyGenerator: (req: Request, res: Response) => string,
+  who: string,
+  what = 'requests',
+): RequestHandler {
   return rateLimit({
     windowMs,
     limit: perMinute,
@@ -35,7 +46,7 @@ function limit(perMinute: number, keyGenerator: (req: Request, res: Response) =>
       next(
         new Problem(
           'too-many-requests',
-          `More than ${perMinute} requests in a minute from ${who}. Wait as long as Retry-After says.`,
+          `More than ${perMinute} ${what} in a minute from ${who}. Wait as long as Retry-After says.`,
         ),
       );
     },

@@ -10,6 +10,7 @@ import { openLedger } from '../ledger/openLedger.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { apiMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
+import { flowAnalyst } from './analysis/analyst.ts';
 import { createLogger } from './logging.ts';
 import { createApi } from './server.ts';
 import { temporalGateway } from './temporalGateway.ts';
@@ -44,6 +45,7 @@ const gateway = temporalGateway({
   interceptors: tracing?.client,
 });
 const stores = createStores({ configuration, prisma: ledger.prisma });
+const analyst = flowAnalyst();
 const metrics = await startMetrics({
   process: 'api',
   listen: configuration.metrics.api,
@@ -61,6 +63,7 @@ const server = createServer(
       readLive: (store, identityId) => stores.named(store).read({ identityId }),
       loginName: (issuer, handle) => loginNameOf(configuration, issuer, handle),
     },
+    analyst,
     decisionSigning: keys.decisionSigning,
     logger,
     now: () => new Date(),
@@ -95,6 +98,7 @@ async function close(): Promise<void> {
     await closed;
     clearTimeout(patience);
   }
+  await analyst.close();
   await metrics.close();
   await tracing?.close();
   await gateway.close();

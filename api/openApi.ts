@@ -7,7 +7,7 @@ import {
 } from 'zod-openapi';
 import { type ProblemSlug, problems, problemType } from '../domain/problems.ts';
 import { ProblemDocument } from './representations/problem.ts';
-import type { Route } from './route.ts';
+import { type Route, takesKey } from './route.ts';
 
 const idempotencyKeyHeader: oas31.ParameterObject = {
   in: 'header',
@@ -22,7 +22,8 @@ const idempotencyKeyHeader: oas31.ParameterObject = {
 /** What any route may answer, besides its own problems. */
 const alwaysPossible: readonly ProblemSlug[] = ['invalid-request', 'too-many-requests', 'internal', 'unavailable'];
 const withSignIn: readonly ProblemSlug[] = ['unauthenticated', 'forbidden', 'person-inactive', 'sign-in-unavailable'];
-const withBody: readonly ProblemSlug[] = ['key-required', 'key-reused', 'too-large', 'unsupported-media-type'];
+const withBody: readonly ProblemSlug[] = ['too-large', 'unsupported-media-type'];
+const withKey: readonly ProblemSlug[] = ['key-required', 'key-reused'];
 
 /** OpenAPI 3.1 of exactly the routes that are mounted, from the schemas that validate. */
 export function openApiDocument(routes: readonly Route[], publicUrl: string): object {
@@ -56,7 +57,7 @@ export function openApiDocument(routes: readonly Route[], publicUrl: string): ob
 }
 
 function operationOf(route: Route): ZodOpenApiOperationObject {
-  const { operationId, tag, summary, description, access, body, bodyExample, reply, method } = route;
+  const { operationId, tag, summary, description, access, body, bodyExample, reply } = route;
   const who =
     access === 'anyone'
       ? 'Open to anyone.'
@@ -68,7 +69,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     description: `${description}\n\n${who}`,
     ...(access === 'anyone' ? { security: [] } : {}),
     requestParams: { path: route.params, query: route.query },
-    ...(method === 'post' ? { parameters: [idempotencyKeyHeader] } : {}),
+    ...(takesKey(route) ? { parameters: [idempotencyKeyHeader] } : {}),
     ...(body === undefined
       ? {}
       : {
@@ -87,12 +88,19 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
   };
 }
 
-function replyResponse({ status, description, schema, example, headers }: Route['reply']): ZodOpenApiResponsesObject {
+function replyResponse({
+  status,
+  description,
+  schema,
+  example,
+  headers,
+  media,
+}: Route['reply']): ZodOpenApiResponsesObject {
   const described = { 'X-Request-Id': 'The id of this HTTP request in the log.', ...headers };
   return {
     [status]: {
       description,
-      content: { 'application/json': { schema, example } },
+      content: { [media ?? 'application/json']: { schema, example } },
       headers: Object.fromEntries(
         Object.entries(described).map(([name, text]) => [name, { description: text, schema: { type: 'string' } }]),
       ),
@@ -100,11 +108,13 @@ function replyResponse({ status, description, schema, example, headers }: Route[
   };
 }
 
-function problemResponses({ access, method, problems: own }: Route): ZodOpenApiResponsesObject {
+function problemResponses(route: Route): ZodOpenApiResponsesObject {
+  const { access, method, problems: own } = route;
   const slugs = new Set([
     ...alwaysPossible,
     ...(access === 'anyone' ? [] : withSignIn),
     ...(method === 'post' ? withBody : []),
+    ...(takesKey(route) ? withKey : []),
     ...own,
   ]);
   const byStatus = Map.groupBy(slugs, (slug) => problems[slug].status);

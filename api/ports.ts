@@ -6,6 +6,7 @@ import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
 import type { RequestWorkflowType } from '../contracts/names.ts';
 import type { OpenOrder, OpenResult } from '../contracts/open.ts';
 import type { Ledger } from '../ledger/client.ts';
+import type { FlowAnalyst } from './analysis/analyst.ts';
 import type { AnsweredCall } from './answeredCalls.ts';
 import type { Directory } from './auth/authenticate.ts';
 import type { RateLimits } from './limits.ts';
@@ -18,6 +19,7 @@ export interface ApiDependencies {
   readonly directory: Directory;
   readonly gateway: RequestGateway;
   readonly secrets: SecretSource;
+  readonly analyst: FlowAnalyst;
   readonly decisionSigning: { readonly keyId: string; readonly privateKey: KeyObject };
   readonly logger: Logger;
   /** For what callers may ask (an expiry in the future); what holds is decided by the ledger's clock. */

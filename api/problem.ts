@@ -83,8 +83,9 @@ export function sendProblem(res: Response, problem: Problem): void {
 }
 
 /** What the body parser says, in our words: its own messages repeat what was sent. */
-const parserProblems: Readonly<Record<string, () => Problem>> = {
-  'entity.too.large': () => new Problem('too-large', 'The body is larger than 64 KiB. Send less in one request.'),
+const parserProblems: Readonly<Record<string, (error: Error) => Problem>> = {
+  'entity.too.large': (error) =>
+    new Problem('too-large', `The body is larger than ${limitOf(error)}. Send less in one request.`),
   'entity.parse.failed': () =>
     invalidRequest([{ field: 'body', message: 'is not well-formed JSON (an object in UTF-8 is expected)' }]),
   'encoding.unsupported': () =>
@@ -93,6 +94,11 @@ const parserProblems: Readonly<Record<string, () => Problem>> = {
   'request.aborted': () => invalidRequest([{ field: 'body', message: 'ended before its declared length' }]),
   'request.size.invalid': () => invalidRequest([{ field: 'body', message: 'does not have its declared length' }]),
 };
+
+/** The parser's errors carry the limit that was passed, in bytes. */
+function limitOf(error: Error): string {
+  return 'limit' in error && typeof error.limit === 'number' ? `${error.limit / 1024} KiB` : 'is taken here';
+}
 
 /**
  * The last middleware. Problems are answered as they are; everything unforeseen is logged with its cause and answered
@@ -110,11 +116,10 @@ export function problemHandler(isUnavailable: (error: unknown) => boolean): Erro
 
 function problemOf(error: unknown, isUnavailable: (error: unknown) => boolean): Problem {
   if (error instanceof Problem) return error;
-  const parserProblem =
-    error instanceof Error && 'type' in error && typeof error.type === 'string'
-      ? parserProblems[error.type]
-      : undefined;
-  if (parserProblem !== undefined) return parserProblem();
+  if (error instanceof Error && 'type' in error && typeof error.type === 'string') {
+    const parserProblem = parserProblems[error.type];
+    if (parserProblem !== undefined) return parserProblem(error);
+  }
   if (error instanceof URIError) return invalidRequest([{ field: 'path', message: 'is not properly percent-encoded' }]);
   if (error instanceof LedgerRestored) return new Problem('observe-only', error.message);
   if (isUnavailable(error)) return unavailable(error);

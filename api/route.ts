@@ -37,6 +37,8 @@ export interface ReplyDefinition<R extends z.ZodType> {
   readonly schema: R;
   readonly example: z.input<R>;
   readonly headers?: Readonly<Record<string, string>>;
+  /** When it is not JSON: the body is a text of this type, sent as it is. */
+  readonly media?: 'image/svg+xml';
 }
 
 /** A route is its documentation too: `openApi.ts` makes the reference from exactly what is mounted here. */
@@ -57,6 +59,12 @@ export interface RouteDefinition<
   readonly access: Access;
   readonly params: P;
   readonly query: Q;
+  /** Of a POST that only asks, since its question does not fit an address: it takes no Idempotency-Key. */
+  readonly writesNothing?: true;
+  /** It analyses flows: it counts against the principal's analyses too. */
+  readonly isAnalysis?: true;
+  /** When it takes a larger body than others. */
+  readonly largestBodyBytes?: number;
   /** Absent: the route takes no body. */
   readonly body?: B;
   readonly bodyExample?: z.input<B>;
@@ -86,7 +94,7 @@ export function defineRoute<
     async answer(req, res) {
       const principal = principalOf(res);
       requireAccess(principal, definition.access);
-      const key = definition.method === 'post' ? readIdempotencyKey(req) : '';
+      const key = takesKey(definition) ? readIdempotencyKey(req) : '';
       const faults: FieldFault[] = [];
       const params = read(definition.params, req.params, 'path', faults);
       const query = read(definition.query, req.query, 'query', faults);
@@ -94,12 +102,16 @@ export function defineRoute<
       if (params === undefined || query === undefined || body === undefined) throw invalidRequest(faults);
       const reply = await handle.call(definition, { principal, params, query, body, key, signal: disconnection(res) });
       const answered = 'isOther' in reply ? (definition.otherReply ?? definition.reply) : definition.reply;
-      res
-        .status(answered.status)
-        .set(reply.headers ?? {})
-        .json(reply.body);
+      res.status(answered.status).set(reply.headers ?? {});
+      if (answered.media === undefined) res.json(reply.body);
+      else res.type(answered.media).send(reply.body);
     },
   };
+}
+
+/** Whether a call of this route is a write, which is named by an Idempotency-Key. */
+export function takesKey({ method, writesNothing }: Pick<Route, 'method' | 'writesNothing'>): boolean {
+  return method === 'post' && writesNothing !== true;
 }
 
 function requireAccess(principal: Principal, access: Access): void {

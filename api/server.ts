@@ -5,8 +5,8 @@ import { tellAnswered } from './answeredCalls.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { setAnonymous } from './auth/principal.ts';
 import { docsPages } from './docs.ts';
-import { jsonAccepted, jsonBody } from './jsonBody.ts';
-import { defaultRateLimits, limitPerAddress, limitPerPrincipal } from './limits.ts';
+import { accepted, jsonBody } from './jsonBody.ts';
+import { defaultRateLimits, limitAnalyses, limitPerAddress, limitPerPrincipal } from './limits.ts';
 import { requestLogging } from './logging.ts';
 import { openApiDocument } from './openApi.ts';
 import type { ApiDependencies } from './ports.ts';
@@ -41,27 +41,32 @@ export function createApi(deps: ApiDependencies): Express {
 }
 
 function mount(app: Express, routes: readonly Route[], deps: ApiDependencies): void {
-  const signIn = [authenticate(deps), limitPerPrincipal(deps.limits ?? defaultRateLimits)];
+  const limits = deps.limits ?? defaultRateLimits;
+  const signIn = [authenticate(deps), limitPerPrincipal(limits)];
+  const analysis = [limitAnalyses(limits)];
   const open: RequestHandler[] = [
     (_req, res, next) => {
       setAnonymous(res);
       next();
     },
   ];
-  const byPath = Map.groupBy(routes, ({ path }) => path);
-  for (const [path, ofPath] of byPath) {
-    const expressPath = path.replaceAll(/\{(\w+)\}/g, ':$1');
-    for (const route of ofPath)
-      app[route.method](
-        expressPath,
-        noStore,
-        jsonAccepted,
-        ...(route.access === 'anyone' ? open : signIn),
-        jsonBody,
-        route.answer,
-      );
-    app.all(expressPath, refuseMethod(ofPath.map(({ method }) => method.toUpperCase())));
-  }
+  for (const route of routes)
+    app[route.method](
+      expressPath(route.path),
+      noStore,
+      accepted(route.reply.media ?? 'application/json'),
+      ...(route.access === 'anyone' ? open : signIn),
+      ...(route.isAnalysis === true ? analysis : []),
+      jsonBody(route.largestBodyBytes),
+      route.answer,
+    );
+  // After all of them: an address may be that of one route by its words and of another by its parameters.
+  for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path))
+    app.all(expressPath(path), refuseMethod(ofPath.map(({ method }) => method.toUpperCase())));
+}
+
+function expressPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
 /** Everything here is about somebody's identities: no cache keeps any of it. */

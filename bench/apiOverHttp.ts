@@ -4,6 +4,7 @@ import { Agent, createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { flowAnalyst } from '../api/analysis/analyst.ts';
 import { createLogger } from '../api/logging.ts';
 import { createApi } from '../api/server.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
@@ -24,16 +25,22 @@ export async function apiOverHttp({ ledger, gateway, keys, databaseUrl }: TestIn
   const home = mkdtempSync(join(tmpdir(), 'tenure-bench-api-'));
   writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer));
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: databaseUrl });
+  const analyst = flowAnalyst();
   const api = createApi({
     configuration,
     ledger,
     directory: directory(ledger.prisma, configuration.people),
     gateway,
     secrets: { readLive: async () => undefined, loginName: () => undefined },
+    analyst,
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: () => {} }),
     now: () => new Date(),
-    limits: { perAddress: Number.MAX_SAFE_INTEGER, perPrincipal: Number.MAX_SAFE_INTEGER },
+    limits: {
+      perAddress: Number.MAX_SAFE_INTEGER,
+      perPrincipal: Number.MAX_SAFE_INTEGER,
+      analyses: Number.MAX_SAFE_INTEGER,
+    },
   });
   const server = createServer(api);
   server.keepAliveTimeout = 75_000;

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Label } from '../domain/flow/analysis/change.ts';
-import { diffFlows, type FlowDiff } from '../domain/flow/analysis/diff.ts';
+import { diffFlows, diffReport, type FlowDiff } from '../domain/flow/analysis/diff.ts';
 import { exitCodes } from './exitCodes.ts';
 import { coloured, counted, printJson, printLine } from './output.ts';
 import { analysed, readSoundFlows } from './soundFlows.ts';
@@ -23,13 +23,9 @@ export function registerFlowsDiff(flows: Command): void {
         ),
       );
       if (diff.weakens) process.exitCode = exitCodes.checkFailed.code;
-      if (options.json) return printJson({ ok: !diff.weakens, changes: diff.changes.map(told), paths: diff.paths });
+      if (options.json) return printJson(diffReport(diff));
       printDiff(diff);
     });
-}
-
-function told({ isOfPaths: _isOfPaths, ...change }: FlowDiff['changes'][number]) {
-  return change;
 }
 
 const colours = { WEAKENS: 'red', STRENGTHENS: 'green', NEUTRAL: 'gray' } as const satisfies Record<Label, string>;

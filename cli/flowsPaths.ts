@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { pathConditions } from '../domain/flow/analysis/conditions.ts';
 import type { FlowPath } from '../domain/flow/analysis/path.ts';
 import { pathPicture } from '../domain/flow/analysis/pathPicture.ts';
+import { pathReport } from '../domain/flow/analysis/pathReport.ts';
 import { pathsOfFlows } from '../domain/flow/analysis/paths.ts';
 import { endWords, listed, stepWords } from '../domain/flow/analysis/pathWords.ts';
 import { writeReport } from './flowsCheck.ts';
@@ -28,24 +29,6 @@ export function registerFlowsPaths(flows: Command): void {
       if (options.json) return printJson({ ok: true, paths: paths.map(pathReport) });
       printPaths(paths, sound.length);
     });
-}
-
-/** A path for programs: words for people, outcomes and reasons as kebab-case words. */
-export function pathReport(path: FlowPath, index: number) {
-  return {
-    number: index + 1,
-    on: path.on,
-    ...(path.flow && { flow: path.flow.metadata.name }),
-    conditions: pathConditions(path),
-    steps: path.steps.map((step) => ({
-      stage: step.stage.id,
-      outcome: step.outcome.is,
-      ...('escalated' in step.outcome && { escalated: step.outcome.escalated }),
-      words: stepWords(step),
-    })),
-    end: path.end,
-    askedAgain: path.askedAgain,
-  };
 }
 
 function printPaths(paths: readonly FlowPath[], files: number): void {

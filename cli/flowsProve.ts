@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { type Invariant, parseInvariants } from '../domain/flow/analysis/invariants.ts';
+import { pathReport } from '../domain/flow/analysis/pathReport.ts';
 import { type Proof, proveInvariants, violationInWords } from '../domain/flow/analysis/prove.ts';
 import { formatFlowError } from '../domain/flow/explain.ts';
 import { CommandFailed, exitCodes } from './exitCodes.ts';
-import { pathReport } from './flowsPaths.ts';
 import { coloured, counted, printJson, printLine } from './output.ts';
 import { analysed, readSoundFlows } from './soundFlows.ts';
 

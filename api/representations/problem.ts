@@ -12,6 +12,20 @@ export const ProblemDocument = z
       .array(z.object({ field: z.string(), message: z.string() }))
       .optional()
       .meta({ description: 'The fields at fault, for `invalid-request`.' }),
+    mistakes: z
+      .array(
+        z.object({
+          file: z.string().meta({ description: 'Which of the flows that were sent: its field.' }),
+          line: z.int(),
+          column: z.int(),
+          path: z.string(),
+          reason: z.string(),
+          suggestion: z.string().optional(),
+          text: z.string().meta({ description: 'All of it in words, with the line and a caret.' }),
+        }),
+      )
+      .optional()
+      .meta({ description: 'Every mistake of the flow, for `flow-invalid`.' }),
     runningRequestId: z
       .string()
       .optional()

@@ -3,6 +3,8 @@ import type { Route } from '../route.ts';
 import { commandRoutes } from './commands.ts';
 import { decisionRoutes } from './decisions.ts';
 import { evidenceRoutes } from './evidence.ts';
+import { flowChangeRoutes } from './flowChanges.ts';
+import { flowRoutes } from './flows.ts';
 import { freezeRoutes } from './freezes.ts';
 import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
@@ -23,6 +25,8 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     requestRoutes,
     decisionRoutes,
     commandRoutes,
+    flowRoutes,
+    flowChangeRoutes,
     freezeRoutes,
     massRevocationRoutes,
     reconciliationRoutes,

@@ -1,3 +1,4 @@
+import type { RequestKind } from '../../domain/flow/language.ts';
 import { type RecordedEvent, type RecordedRequest, recordVersion } from '../../domain/flow/recordedRequest.ts';
 import { type FreezeMode, freezeModes } from '../../domain/freezeSelector.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
@@ -9,33 +10,49 @@ import { proposalOf } from '../proposal.ts';
 
 const pageLimit = 200;
 
+export interface RecordsAsked {
+  /** Only requests of the flow of this name, whatever its version. */
+  readonly flowName?: string | undefined;
+  readonly kind?: RequestKind;
+  /** Only so many of them, the newest first. */
+  readonly latest?: number;
+}
+
 /**
- * Every request whose flow has this name (all requests when it is left out), oldest first, as `tenure flows simulate` plays
- * it. Read in pages, so memory stays bounded; a request opened meanwhile may be among them.
+ * Every request asked for, oldest first unless `latest` is given, as `tenure flows simulate` plays it. Read in pages, so
+ * memory stays bounded; a request opened meanwhile may be among them.
  *
  * The ledger knows subjects and people as they are now: an identity that was changed since, an owner who left, a group
  * somebody joined are recorded so. Of an amended request the last revision is recorded, as if it had been opened with it.
  */
 export async function* recordedRequests(
   ledger: Transaction,
-  { flowName }: { readonly flowName?: string | undefined } = {},
+  { flowName, kind, latest }: RecordsAsked = {},
 ): AsyncGenerator<RecordedRequest> {
+  const [order, beyond] = latest === undefined ? (['asc', 'gt'] as const) : (['desc', 'lt'] as const);
   let after: { createdAt: Date; id: string } | undefined;
-  for (;;) {
+  for (let left = latest ?? Number.POSITIVE_INFINITY; left > 0; ) {
     const rows = await ledger.request.findMany({
       where: {
         ...(flowName === undefined ? {} : { flow: { name: flowName } }),
+        ...(kind === undefined ? {} : { kind }),
         ...(after === undefined
           ? {}
-          : { OR: [{ createdAt: { gt: after.createdAt } }, { createdAt: after.createdAt, id: { gt: after.id } }] }),
+          : {
+              OR: [
+                { createdAt: { [beyond]: after.createdAt } },
+                { createdAt: after.createdAt, id: { [beyond]: after.id } },
+              ],
+            }),
       },
       include: related,
-      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
-      take: pageLimit,
+      orderBy: [{ createdAt: order }, { id: order }],
+      take: Math.min(pageLimit, left),
     });
     if (rows.length === 0) return;
     yield* await recordsOf(ledger, rows);
     after = rows.at(-1);
+    left -= rows.length;
   }
 }
 

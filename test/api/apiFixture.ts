@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import type { z } from 'zod';
+import { type AnalystLimits, flowAnalyst } from '../../api/analysis/analyst.ts';
 import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { LiveSecret, RequestGateway } from '../../api/ports.ts';
@@ -140,11 +141,13 @@ export async function apiFixture({
   limits,
   lives = 'test',
   moreFlows = [],
+  analystLimits,
 }: {
   limits?: RateLimits;
   lives?: 'test' | 'file';
   /** As YAML text, beside those of every fixture. */
   moreFlows?: readonly string[];
+  analystLimits?: AnalystLimits;
 } = {}): Promise<ApiFixture> {
   const cleanups = cleanupsOf[lives];
   const database = await freshDatabase();
@@ -172,6 +175,8 @@ export async function apiFixture({
   const gateway = fakeGateway(ledger);
   const store: FakeStore = { values: new Map(), whileReading: async () => undefined };
   const logLines: string[] = [];
+  const analyst = flowAnalyst(analystLimits);
+  cleanups.push(() => analyst.close());
   const api = createApi({
     configuration,
     ledger,
@@ -185,6 +190,7 @@ export async function apiFixture({
       },
       loginName: (_issuer, handle) => `login_${handle}`,
     },
+    analyst,
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: (line) => void logLines.push(line) }),
     now: () => new Date(),

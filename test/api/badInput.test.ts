@@ -160,7 +160,7 @@ test('a write without Idempotency-Key is refused, and so is one that is malforme
 });
 
 test('more requests than a principal may send are refused until the minute is over', async () => {
-  const limited = await apiFixture({ limits: { perAddress: 100, perPrincipal: 2 } });
+  const limited = await apiFixture({ limits: { perAddress: 100, perPrincipal: 2, analyses: 2 } });
   await limited.as('requester', '/v1/requests');
   await limited.as('requester', '/v1/requests');
   const third = await limited.as('requester', '/v1/requests');
@@ -170,7 +170,7 @@ test('more requests than a principal may send are refused until the minute is ov
 });
 
 test('a flood from one address is refused before its tokens are looked at', async () => {
-  const limited = await apiFixture({ limits: { perAddress: 2, perPrincipal: 100 } });
+  const limited = await apiFixture({ limits: { perAddress: 2, perPrincipal: 100, analyses: 100 } });
   await limited.send('bad', '/v1/requests');
   await limited.send('bad', '/v1/requests');
   expect((await limited.send('bad', '/v1/requests')).slug).toBe('too-many-requests');

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { flowAnalyst } from '../../api/analysis/analyst.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { RequestGateway } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
@@ -37,6 +38,7 @@ export async function installationApi(
     ['keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles].join('\n'),
   );
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: databaseUrl });
+  const analyst = flowAnalyst();
   const api = createApi({
     configuration,
     ledger,
@@ -46,6 +48,7 @@ export async function installationApi(
       readLive: (_store, identityId) => store.read({ identityId }),
       loginName: () => undefined,
     },
+    analyst,
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: () => undefined }),
     now: () => new Date(),
@@ -76,6 +79,7 @@ export async function installationApi(
         server.close(() => resolve());
         server.closeAllConnections();
       });
+      await analyst.close();
       await provider.stop();
       rmSync(home, { recursive: true, force: true });
     },

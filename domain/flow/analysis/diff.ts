@@ -37,6 +37,17 @@ export function diffFlows(before: readonly Flow[], after: readonly Flow[]): Flow
   return { changes, paths, weakens };
 }
 
+/** A diff for programs; `ok` when nothing weakens. */
+export interface DiffReport {
+  readonly ok: boolean;
+  readonly changes: readonly Omit<Change, 'isOfPaths'>[];
+  readonly paths: readonly PathChange[];
+}
+
+export function diffReport({ changes, paths, weakens }: FlowDiff): DiffReport {
+  return { ok: !weakens, changes: changes.map(({ isOfPaths: _isOfPaths, ...change }) => change), paths };
+}
+
 function replaced(name: string, was: Flow | undefined, is: Flow | undefined): readonly Change[] {
   const because = 'what it governs, and how, is told by the paths';
   return [

@@ -19,7 +19,8 @@ const gap = 26;
 const stageLetters = 56;
 const exitLetters = 34;
 
-const style = `
+/** What its `style` element holds: a page that allows no inline styles may allow this one by its hash. */
+export const pictureStyle = `
   svg { color-scheme: light dark; }
   .ground { fill: #ffffff; }
   text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #1a1f24; }
@@ -86,7 +87,7 @@ class Drawing {
       `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title description">`,
       `<title id="title">${escaped(title)}</title>`,
       `<desc id="description">${escaped(description)}</desc>`,
-      `<style>${style}</style>`,
+      `<style>${pictureStyle}</style>`,
       '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0 8 4 0 8Z"/></marker></defs>',
       `<rect class="ground" width="${width}" height="${height}"/>`,
       ...this.#shapes,

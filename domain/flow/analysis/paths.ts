@@ -50,6 +50,16 @@ export function pathsOfFlows(flows: readonly Flow[]): readonly FlowPath[] {
   );
 }
 
+/**
+ * The paths of the requests that one of these flows governs: more specific ones take theirs away.
+ * @throws TooComplex naming the flow
+ */
+export function pathsGovernedBy(flow: Flow, flows: readonly Flow[]): readonly FlowPath[] {
+  return selections(flows, flow.on).flatMap((selected) =>
+    selected.is === 'governed' && selected.flow === flow ? pathsOf(flow, selected.conditions) : [],
+  );
+}
+
 /** A guard's answer: asked at a stage, at a moment. */
 interface Answer {
   readonly stage: Stage;
