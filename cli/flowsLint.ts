@@ -32,7 +32,7 @@ export function registerFlowsLint(flows: Command): void {
         const others = tests.flatMap(({ parsed }) => (parsed.ok && parsed.flow === file.flow ? parsed.tests : []));
         return { ...file, tests: [...file.flow.tests, ...others] };
       });
-      const findings = analysed(() => lintFlows(linted, people));
+      const findings = analysed(() => lintFlows(linted, people, new Date().toISOString()));
       const errors = findings.filter(({ severity }) => severity === 'error').length;
       if (errors > 0) process.exitCode = exitCodes.checkFailed.code;
       if (options.sarif !== undefined) {

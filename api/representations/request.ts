@@ -64,6 +64,18 @@ export const RequestBody = z
     revision: z.int().meta({ description: 'Grows with each amendment; a decision is for one revision.' }),
     sequence: z.int().meta({ description: 'Grows with each event; `afterSequence` of the long-poll.' }),
     stage: z.string().nullable().meta({ description: 'The stage of the flow where it stands.' }),
+    waitsUntil: Instant.nullable().meta({ description: 'When the wait at its stage is over; a pause keeps it there.' }),
+    waived: z
+      .array(
+        z.object({
+          stage: z.string(),
+          exception: z
+            .string()
+            .meta({ description: 'The id of the exception in the flow, which says for whom and why.' }),
+          until: Instant,
+        }),
+      )
+      .meta({ description: 'Stages that an exception of the flow spared it.' }),
     flow: z.object({ name: z.string(), digest: z.string() }),
     trigger: z.enum(triggers),
     requester: z.string(),
@@ -132,6 +144,8 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
     revision: row.revision,
     sequence: row.sequence,
     stage: row.stage?.id ?? null,
+    waitsUntil: row.waitsUntil ?? null,
+    waived: row.waived.map((waiver) => ({ ...waiver })),
     flow: { name: row.flowName, digest: row.flowDigest },
     trigger: row.review.trigger,
     requester: row.requesterId,
@@ -203,6 +217,8 @@ export const requestExample: RequestBody = {
   revision: 1,
   sequence: 1,
   stage: 'security',
+  waitsUntil: null,
+  waived: [],
   flow: { name: 'production-service-account', digest: '9f2c66a1c1a2' },
   trigger: 'person',
   requester: 'requester@example.com',

@@ -2,10 +2,11 @@ import { isFinalRequestState, type RequestState } from '../states.ts';
 import type { Change } from './changes.ts';
 import { type AuditEntry, Draft, instant } from './draft.ts';
 import type { RequestEvent, Verdict } from './events.ts';
+import { exceptionFor, waive } from './exceptions.ts';
 import { cancelByFreeze } from './frozen.ts';
 import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } from './issuance.ts';
 import { type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
-import type { Flow } from './language.ts';
+import type { Flow, FlowException, Stage } from './language.ts';
 import type { EffectOrder, Plan } from './plan.ts';
 import { settleReview } from './review.ts';
 import {
@@ -15,7 +16,7 @@ import {
   settleRevocation,
   takeRevocationOutcome,
 } from './revocation.ts';
-import { applies, approvalDeadlineMs, approvalStanding, isVerified, requestDeadlineMs } from './stages.ts';
+import { applies, approvalDeadlineMs, approvalStanding, isVerified, requestDeadlineMs, waitEndsMs } from './stages.ts';
 import type { FlowState, LedgerFacts } from './state.ts';
 import { destroyOrders, isStuck, nextRetryMs } from './steps.ts';
 
@@ -114,9 +115,11 @@ function settle(draft: Draft): void {
       return draft.finish('expired', 'request-timeout');
     const isApplied = applies(draft, stage);
     if (isApplied === 'denied') return;
-    if (isApplied) {
+    const exception = isApplied ? exceptionFor(draft, stage) : undefined;
+    if (isApplied && exception === undefined) {
       if ('verify' in stage && !isVerified(draft, stage)) return;
       if ('approval' in stage && approvalStanding(draft, stage) !== 'passed') return;
+      if ('wait' in stage && draft.nowMs < waitEndsMs(draft.state, stage)) return;
       if ('effect' in stage && !settleEffect(draft)) {
         // A check at `begin` may have sent the request back to an approval, which then waits as any other.
         if (isFinalRequestState(draft.requestState) || draft.stage === stage) return;
@@ -124,12 +127,21 @@ function settle(draft: Draft): void {
       }
     }
     if (isPaused()) return;
-    if (isApplied && 'notify' in stage) {
-      draft.change({ change: 'notify', to: stage.notify.to, about: `stage:${stage.id}` });
-    }
-    draft.note(isApplied ? 'request.stage-passed' : 'request.stage-skipped', { stage: stage.id });
-    draft.enter(draft.state.stage + 1);
+    leave(draft, stage, isApplied, exception);
   }
+}
+
+/** On to the next stage, with what this one leaves behind. */
+function leave(draft: Draft, stage: Stage, isApplied: boolean, exception: FlowException | undefined): void {
+  if (exception !== undefined) waive(draft, stage, exception);
+  else {
+    if (isApplied && 'notify' in stage)
+      draft.change({ change: 'notify', to: stage.notify.to, about: `stage:${stage.id}` });
+    if (isApplied && 'wait' in stage)
+      draft.state = { ...draft.state, waited: [...(draft.state.waited ?? []), stage.id] };
+    draft.note(isApplied ? 'request.stage-passed' : 'request.stage-skipped', { stage: stage.id });
+  }
+  draft.enter(draft.state.stage + 1);
 }
 
 function settleEffect(draft: Draft): boolean {
@@ -218,6 +230,7 @@ function timerMs(draft: Draft, isFinal: boolean): number | undefined {
   if (!isFinal) {
     if (!hasBegun(draft)) candidates.push(requestDeadlineMs(draft));
     if (stage !== undefined && 'approval' in stage) candidates.push(approvalDeadlineMs(draft, stage));
+    if (stage !== undefined && 'wait' in stage) candidates.push(waitEndsMs(draft.state, stage));
     if (draft.flow.on === 'revocation') candidates.push(nextLeaseEndMs(draft));
     const { graceEndsAt } = draft.state.effect;
     const isRetiring = draft.facts.credentials.some(({ state }) => state === 'retiring');
@@ -245,7 +258,9 @@ function dueAtOf(timerId: string): string {
 }
 
 function summaryOf(draft: Draft, effects: readonly EffectOrder[]): string {
-  const where = draft.stage === undefined ? 'all stages passed' : `stage ${draft.stage.id}`;
+  const { stage } = draft;
+  const where = stage === undefined ? 'all stages passed' : `stage ${stage.id}`;
+  const until = stage !== undefined && 'wait' in stage ? `, until ${instant(waitEndsMs(draft.state, stage))}` : '';
   const doing = effects.length === 0 ? '' : `, ${effects.map(({ activity }) => activity).join(' and ')}`;
-  return `${draft.requestState}: ${where}${doing}`;
+  return `${draft.requestState}: ${where}${until}${doing}`;
 }

@@ -45,14 +45,18 @@ export class Coverage implements FlowTestWatch {
       if (stage === undefined) continue;
       if (kind === 'request.stage-skipped') this.seen.add(keyOf('guard', guardOutcome(`${stage.id} when`, false)));
       if (kind === 'request.stage-passed') this.worked(stage, true);
+      // Waived, it decided nothing; that it applied was seen.
+      if (kind === 'request.stage-waived' && stage.when !== undefined)
+        this.seen.add(keyOf('guard', guardOutcome(`${stage.id} when`, true)));
     }
     const here = this.flow.stages[state.stage];
     const isFinished = audit.some(({ kind }) => kind === 'request.finished');
     if (isFinished) this.seen.add(keyOf('end', endOf(next.state, reason)));
     if (here === undefined) return;
     if (isFinished) return this.endedAt(here, reason);
+    const isWaited = 'wait' in here && next.state === 'evaluating';
     const isAtWork = 'effect' in here ? next.effects.length > 0 : next.state === 'awaiting-approval';
-    if (isAtWork) this.worked(here, true);
+    if (isAtWork || isWaited) this.worked(here, true);
   }
 
   /** Everything there is to cover, in the order of the flow. */
@@ -103,12 +107,9 @@ const endOf = (state: string, reason: string | undefined): string =>
 function endsOf({ on, stages, limits }: Flow): readonly string[] {
   const approvals = stages.flatMap((stage) => ('approval' in stage ? [stage.approval] : []));
   const requestTtlMs = durationMs(limits.requestTtl);
-  // A freeze holds what would issue until its time is over; people's deadlines end everything else before that, unless
-  // one is as long.
-  const mayOutlive =
-    on === 'onboarding' ||
-    on === 'rotation' ||
-    approvals.some(({ timeout }) => durationMs(timeout.after) >= requestTtlMs);
+  // A freeze holds what would issue until its time is over; people's deadlines and waits end everything else before that,
+  // unless together they are as long.
+  const mayOutlive = on === 'onboarding' || on === 'rotation' || mayStandFor(stages, requestTtlMs);
   const ends = [
     'completed',
     ...stages.flatMap((stage) => ('verify' in stage ? [`denied: ${stage.verify.otherwise}`] : [])),
@@ -121,4 +122,17 @@ function endsOf({ on, stages, limits }: Flow): readonly string[] {
     ...(mayOutlive ? ['expired: request-timeout'] : []),
   ];
   return [...new Set(ends)];
+}
+
+/** Whether some stage may still stand so long after the beginning. */
+function mayStandFor(stages: readonly Stage[], lifeMs: number): boolean {
+  let latestMs = 0;
+  for (const stage of stages) {
+    if ('wait' in stage) latestMs += durationMs(stage.wait.for);
+    if ('approval' in stage) latestMs += durationMs(stage.approval.timeout.after);
+    if (latestMs >= lifeMs) return true;
+    // An approval that comes at the deadline comes too late.
+    if ('approval' in stage) latestMs -= 1;
+  }
+  return false;
 }

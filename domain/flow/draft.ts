@@ -53,9 +53,22 @@ export class Draft {
     this.state = { ...this.state, effect: Object.fromEntries(entries) as unknown as EffectState };
   }
 
+  /** Going back, what was waited for or waived from there on is asked for again. */
   enter(stage: number): void {
-    const entry = stage > this.state.stage ? 1 : this.state.entry + 1;
-    this.state = { ...this.state, stage, entry, enteredAt: instant(this.nowMs), escalated: false };
+    const isBack = stage <= this.state.stage;
+    const entry = isBack ? this.state.entry + 1 : 1;
+    const passed = isBack ? this.#passedBefore(stage) : this.state;
+    this.state = { ...passed, stage, entry, enteredAt: instant(this.nowMs), escalated: false };
+  }
+
+  #passedBefore(stage: number): FlowState {
+    const { waited, waived, ...rest } = this.state;
+    const before = this.flow.stages.slice(0, stage).map(({ id }) => id);
+    return {
+      ...rest,
+      ...(waited && { waited: waited.filter((id) => before.includes(id)) }),
+      ...(waived && { waived: waived.filter((waiver) => before.includes(waiver.stage)) }),
+    };
   }
 
   finish(state: 'completed' | 'denied' | 'cancelled' | 'expired' | 'failed', reason?: string): void {

@@ -1,6 +1,6 @@
 import { durationMs } from './duration.ts';
 import { compileGuard } from './guards.ts';
-import type { ApprovalStage, Flow, FlowTest, Stage } from './language.ts';
+import { type ApprovalStage, type Flow, type FlowException, type FlowTest, type Stage, stageKind } from './language.ts';
 import { nearestWord } from './nearestWord.ts';
 import { effectOf } from './schema.ts';
 import { testPeople, testRoles } from './testFacts.ts';
@@ -20,14 +20,15 @@ export interface FlowSketch {
   readonly on: Flow['on'] | undefined;
   readonly requestTtl: string | undefined;
   readonly stages: readonly (Stage | undefined)[];
+  readonly exceptions: readonly (FlowException | undefined)[];
   readonly tests: readonly (FlowTest | undefined)[];
 }
 
-/** Every rule that this flow breaks, in the order of the file's parts. */
+/** Every rule that this flow breaks, in the order of the file's parts; those of exceptions are in `exceptionRules.ts`. */
 export function brokenRules(flow: FlowSketch): readonly BrokenRule[] {
   return [
     ...stageRules(flow),
-    ...flow.stages.flatMap((stage, index) => approvalRules(flow, stage, index)),
+    ...flow.stages.flatMap((stage, index) => [...approvalRules(flow, stage, index), ...waitRules(flow, stage, index)]),
     ...testRules(flow),
   ];
 }
@@ -58,9 +59,8 @@ function stageRules({ on, stages }: FlowSketch): readonly BrokenRule[] {
         });
       }
     } else if (effectAt !== -1 && index > effectAt && !('notify' in stage)) {
-      const kind = 'verify' in stage ? 'verify' : 'approval';
       broken.push({
-        path: ['stages', index, kind],
+        path: ['stages', index, stageKind(stage)],
         reason: 'it stands after the effect, when nothing can be prevented any more',
       });
     }
@@ -74,7 +74,7 @@ function stageRules({ on, stages }: FlowSketch): readonly BrokenRule[] {
 
 function approvalRules({ requestTtl }: FlowSketch, stage: Stage | undefined, index: number): readonly BrokenRule[] {
   if (stage === undefined || !('approval' in stage)) return [];
-  const { require: sources, separation, escalate, timeout } = (stage as ApprovalStage).approval;
+  const { require: sources, separation, escalate, timeout, denials = 1 } = (stage as ApprovalStage).approval;
   const path = ['stages', index, 'approval'];
   const broken: BrokenRule[] = [
     ...duplicates(sources.map(({ from }) => from)).map((source) => ({
@@ -93,6 +93,9 @@ function approvalRules({ requestTtl }: FlowSketch, stage: Stage | undefined, ind
     if (separation.includes('owner'))
       broken.push({ path: [...at, 'from'], reason: 'separation keeps the owner from deciding, so this is never met' });
   }
+  if (denials > 1 && escalate === undefined && sources.every(({ from }) => from === 'owner')) {
+    broken.push({ path: [...path, 'denials'], reason: 'only the owner decides here: nobody else could deny as well' });
+  }
   if (escalate !== undefined && durationMs(escalate.after) >= durationMs(timeout.after)) {
     broken.push({
       path: [...path, 'escalate', 'after'],
@@ -106,6 +109,13 @@ function approvalRules({ requestTtl }: FlowSketch, stage: Stage | undefined, ind
     });
   }
   return broken;
+}
+
+function waitRules({ requestTtl }: FlowSketch, stage: Stage | undefined, index: number): readonly BrokenRule[] {
+  if (stage === undefined || !('wait' in stage) || requestTtl === undefined) return [];
+  if (durationMs(stage.wait.for) < durationMs(requestTtl)) return [];
+  const reason = `the request ends after ${requestTtl} (limits.requestTtl), before this wait is over`;
+  return [{ path: ['stages', index, 'wait', 'for'], reason }];
 }
 
 /** What tests may not say of the flow that these stages are of. */
@@ -152,11 +162,11 @@ export function testRules({ stages, tests }: Pick<FlowSketch, 'stages' | 'tests'
 }
 
 /** Indexes of entries that are the same as an earlier one. */
-function duplicates(entries: readonly (string | undefined)[]): number[] {
+export function duplicates(entries: readonly (string | undefined)[]): number[] {
   return [...entries.keys()].filter((index) => entries[index] !== undefined && entries.indexOf(entries[index]) < index);
 }
 
-function suggest(word: string, known: readonly string[]): { suggestion?: string } {
+export function suggest(word: string, known: readonly string[]): { suggestion?: string } {
   const suggestion = nearestWord(word, known);
   return suggestion === undefined ? {} : { suggestion };
 }

@@ -42,8 +42,24 @@ export interface Flow {
   readonly subject: { readonly kind?: IdentityKind; readonly where?: Guard };
   readonly limits: FlowLimits;
   readonly stages: readonly Stage[];
+  /** Reviewed, published and bound by the digest with the rest of the flow. Absent when there are none. */
+  readonly exceptions?: readonly FlowException[];
   readonly tests: readonly FlowTest[];
 }
+
+/** Stages that one subject need not pass, up to an instant. */
+export interface FlowException {
+  readonly id: string;
+  readonly subject: ExceptionSubject;
+  /** Ids of stages that people, guards or the clock decide; never the effect. */
+  readonly stages: readonly string[];
+  /** RFC 3339: from then on it waives nothing, by the ledger's clock. */
+  readonly until: string;
+  readonly because: string;
+}
+
+/** A name means the identity that is spelled exactly so: one that only looks like it is another. */
+export type ExceptionSubject = { readonly name: string; readonly environment: string } | { readonly id: string };
 
 export interface FlowLimits {
   /** How long an issued credential is accepted; never beyond the identity's own expiry. Default P90D. */
@@ -74,7 +90,14 @@ export interface ApprovalStage extends StageBase {
     readonly proof: 'session';
     readonly escalate?: { readonly after: IsoDuration; readonly to: string };
     readonly timeout: { readonly after: IsoDuration; readonly result: 'deny' | 'expire' };
+    /** How many different people's denials end the request. 1 when left out. */
+    readonly denials?: number;
   };
+}
+
+/** A cooling-off: the request stands there until that long after it came there. */
+export interface WaitStage extends StageBase {
+  readonly wait: { readonly for: IsoDuration };
 }
 
 export interface EffectStage extends StageBase {
@@ -86,7 +109,15 @@ export interface NotifyStage extends StageBase {
   readonly notify: { readonly to: readonly string[] };
 }
 
-export type Stage = VerifyStage | ApprovalStage | EffectStage | NotifyStage;
+export type Stage = VerifyStage | ApprovalStage | WaitStage | EffectStage | NotifyStage;
+
+/** The key that only stages of this kind have. */
+export function stageKind(stage: Stage): 'verify' | 'approval' | 'wait' | 'effect' | 'notify' {
+  if ('verify' in stage) return 'verify';
+  if ('approval' in stage) return 'approval';
+  if ('wait' in stage) return 'wait';
+  return 'effect' in stage ? 'effect' : 'notify';
+}
 
 /** A test of a flow: facts given, events in order, what must come out. Run by `tenure flows test`. */
 export interface FlowTest {
@@ -118,7 +149,7 @@ export type FlowTestEvent =
 
 export interface FlowTestExpectation {
   /**
-   * `waiting`: an approval is open; `issuing`: an effect has begun; `not-covered`: the flow is not for this subject;
+   * `waiting`: an approval is open, or a wait is not over; `issuing`: an effect has begun; `not-covered`: the flow is not for this subject;
    * otherwise the request's final state.
    */
   readonly outcome: 'waiting' | 'issuing' | 'held' | 'denied' | 'expired' | 'cancelled' | 'completed' | 'not-covered';

@@ -1,9 +1,18 @@
 import type { z } from 'zod';
 import { flowDigest } from './digest.ts';
+import { exceptionRules } from './exceptionRules.ts';
 import { type BrokenRule, brokenRules, type FlowSketch, guardRules, testRules } from './flowRules.ts';
 import { type Flow, type FlowTest, type RequestKind, readableVersions } from './language.ts';
 import { nearestWord } from './nearestWord.ts';
-import { effectOf, flowSchema, flowTestsSchema, limitsSchema, stageSchema, testSchema } from './schema.ts';
+import {
+  effectOf,
+  exceptionSchema,
+  flowSchema,
+  flowTestsSchema,
+  limitsSchema,
+  stageSchema,
+  testSchema,
+} from './schema.ts';
 import { type Mistake, mistakesOf } from './schemaMistakes.ts';
 import { positionOf, readYaml, valueAt, type YamlPath, type YamlTree } from './yamlPositions.ts';
 
@@ -43,7 +52,8 @@ export function parseFlow(source: string, file: string): ParsedFlow {
   if ('errors' in read) return { ok: false, errors: read.errors };
   const { tree } = read;
   const parsed = flowSchema.safeParse(tree.value);
-  const rules = [...guardMistakes(tree), ...brokenRules(sketchOf(tree.value))];
+  const sketch = sketchOf(tree.value);
+  const rules = [...guardMistakes(tree), ...brokenRules(sketch), ...exceptionRules(sketch)];
   const errors = mistakesIn(read, file, { issues: parsed.error?.issues ?? [], rules });
   if (!parsed.success || errors.length > 0) return { ok: false, errors };
   return { ok: true, flow: parsed.data, digest: flowDigest(parsed.data) };
@@ -177,6 +187,7 @@ function sketchOf(value: unknown): FlowSketch {
     on: Object.keys(effectOf).includes(String(on)) ? (on as RequestKind) : undefined,
     requestTtl: limitsSchema.safeParse(valueAt(value, ['limits'])).data?.requestTtl,
     stages: listAt(value, 'stages').map((stage) => stageSchema.safeParse(stage).data),
+    exceptions: listAt(value, 'exceptions').map((exception) => exceptionSchema.safeParse(exception).data),
     tests: listAt(value, 'tests').map((flowTest) => testSchema.safeParse(flowTest).data),
   };
 }

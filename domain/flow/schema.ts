@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { parseName } from '../names.ts';
 import { durationMs, durationPattern, InvalidDuration } from './duration.ts';
 import type { Facts } from './facts.ts';
 import { type FactType, factTypes, isInstant } from './guardFacts.ts';
 import {
   type Effect,
+  type ExceptionSubject,
   effects,
   type Flow,
   type FlowTest,
@@ -60,7 +62,8 @@ const groupOr = (...words: [string, ...string[]]) =>
     )
     .meta({ pattern: `^(?:${words.join('|')})$|${groupPattern}` });
 
-const duration = (leastMs = 1) =>
+/** @param leastMs the shortest that makes sense there, in milliseconds */
+export const duration = (leastMs = 1) =>
   z
     .string()
     .superRefine((written, context) => {
@@ -130,6 +133,15 @@ const approval = closed({
     .exactOptional(closed({ after: duration(), to: group }))
     .describe('After a while, another group may decide too.'),
   timeout: closed({ after: duration(), result: z.enum(['deny', 'expire']) }),
+  // Left out, it stays out: a default filled in would give every flow from before it another digest.
+  denials: z
+    .exactOptional(
+      z
+        .int('must be a whole number')
+        .min(1, 'must be at least 1: an approval that nobody can deny is none')
+        .max(20, 'must be at most 20'),
+    )
+    .describe('How many people must deny to end the request; one when left out.'),
 });
 
 export const stageSchema = byKey<Stage>('a stage', {
@@ -141,12 +153,39 @@ export const stageSchema = byKey<Stage>('a stage', {
     ),
   }),
   approval: closed({ ...stageId, ...when, approval }),
+  wait: closed({ ...stageId, ...when, wait: closed({ for: duration() }).describe('A cooling-off, by the clock.') }),
   effect: closed({ ...stageId, effect: z.enum(effects) }),
   notify: closed({
     ...stageId,
     ...when,
     notify: closed({ to: z.array(groupOr('owner', 'requester', 'approvers')).min(1, 'must name somebody') }),
   }),
+});
+
+const instant = z
+  .string()
+  .refine(isInstant, 'write an RFC 3339 instant, such as 2026-01-01T00:00:00Z')
+  .meta({ format: 'date-time' });
+
+const identityName = text(200).superRefine((written, context) => {
+  const parsed = parseName(written);
+  if (!parsed.ok) context.addIssue(`no identity has this name: it ${parsed.reason}`);
+  else if (parsed.name !== written) context.addIssue('write it with composed characters (NFC), as names are kept');
+});
+
+export const exceptionSchema = closed({
+  id: kebabCase('an exception id'),
+  subject: byKey<ExceptionSubject>('the subject of an exception', {
+    name: closed({ name: identityName, environment: text(200) }),
+    id: closed({ id: text(26) }),
+  }),
+  stages: z
+    .array(kebabCase('a stage id'))
+    .min(1, 'must name a stage')
+    .max(30, 'has at most 30 stages')
+    .describe('What this subject need not pass.'),
+  until: instant.describe('From then on it waives nothing.'),
+  because: text(1_000),
 });
 
 const person = text(200);
@@ -162,7 +201,7 @@ const event = byKey<FlowTestEvent>('an event', {
 
 const factShape: Readonly<Record<FactType, z.ZodType>> = {
   string: z.string(),
-  instant: z.string().refine(isInstant, 'write an RFC 3339 instant, such as 2026-01-01T00:00:00Z'),
+  instant,
   bool: z.boolean(),
   int: z.int('must be a whole number'),
   'list<string>': z.array(z.string()),
@@ -221,6 +260,9 @@ export const flowSchema: z.ZodType<Flow> = closed({
   subject: closed({ kind: z.exactOptional(z.enum(identityKinds)), where: z.exactOptional(guard) }).prefault({}),
   limits: limitsSchema,
   stages: z.array(stageSchema).min(1, 'must have at least one stage').max(30, 'has at most 30 stages'),
+  exceptions: z.exactOptional(
+    z.array(exceptionSchema).min(1, 'leave it out when there are none').max(100, 'has at most 100 exceptions'),
+  ),
   tests: z.array(testSchema).max(200, 'has at most 200 tests').default([]),
 });
 

@@ -85,6 +85,8 @@ interface Played {
   /** Of the stages that decide. */
   readonly passed: ReadonlySet<string>;
   readonly skipped: ReadonlySet<string>;
+  /** By an exception. */
+  readonly waived: ReadonlySet<string>;
   /** Of each decision, in the order of the record. */
   readonly decisions: readonly {
     readonly by: string;
@@ -103,11 +105,12 @@ const isUncovered = ({ ending }: Played): boolean => ending.outcome === 'not-cov
 function play(flow: Flow, record: RecordedRequest): Played {
   const passed = new Set<string>();
   const skipped = new Set<string>();
+  const waived = new Set<string>();
   const decisions: { by: string; what: string; at: string; verdict: Verdict }[] = [];
   const selection = selectFlow([{ flow }], record.facts);
   if (!('found' in selection)) {
     const outcome = 'none' in selection && selection.none === 'guard-error' ? 'guard-error' : 'not-covered';
-    return { ending: { outcome }, passed, skipped, decisions, begunAtMs: undefined, lacking: undefined };
+    return { ending: { outcome }, passed, skipped, waived, decisions, begunAtMs: undefined, lacking: undefined };
   }
   let begunAtMs: number | undefined;
   let isBegun = false;
@@ -115,9 +118,10 @@ function play(flow: Flow, record: RecordedRequest): Played {
     for (const { kind, data } of audit) {
       const stage = flow.stages.find(({ id }) => id === data['stage']);
       // Effects and notices follow from what was decided, and decide nothing.
-      if (stage === undefined || !('verify' in stage || 'approval' in stage)) continue;
+      if (stage === undefined || 'effect' in stage || 'notify' in stage) continue;
       if (kind === 'request.stage-passed') passed.add(stage.id);
       if (kind === 'request.stage-skipped') skipped.add(stage.id);
+      if (kind === 'request.stage-waived') waived.add(stage.id);
     }
     if (next.effects.length > 0 || next.state === 'completed') isBegun = true;
   };
@@ -130,17 +134,35 @@ function play(flow: Flow, record: RecordedRequest): Played {
     if (isBegun) begunAtMs ??= world.nowMs;
     complete(world);
   };
+  // A wait ends between two events: what begins then, begins at its own instant.
+  const waitOut = (untilMs: number): void => {
+    for (let endsMs = waitEndsMs(world); endsMs <= untilMs; endsMs = waitEndsMs(world)) {
+      world.passTo(endsMs);
+      goOn();
+    }
+  };
   goOn();
   for (const event of later) {
+    waitOut(Date.parse(event.at));
     world.passTo(Date.parse(event.at));
     const verdict = offer(world, event);
     if ('decision' in event && verdict !== undefined)
       decisions.push({ by: event.by.id, what: event.decision, at: event.at, verdict });
     goOn();
   }
+  waitOut(Date.parse(record.until));
   world.passTo(Date.parse(record.until));
   goOn();
-  return { ending: endingOf(world), passed, skipped, decisions, begunAtMs, lacking: lackingAt(world) };
+  // A wait is nobody's doing: what the record's end cut off of it would have gone by.
+  if (record.ended !== undefined) waitOut(Number.MAX_SAFE_INTEGER);
+  return { ending: endingOf(world), passed, skipped, waived, decisions, begunAtMs, lacking: lackingAt(world) };
+}
+
+/** Epoch ms at which the wait where the request stands is over, or its life; never, when it is at none. */
+function waitEndsMs({ flow, stage, requestState, plan: { timer } }: TestWorld): number {
+  const here = flow.stages.find(({ id }) => id === stage);
+  const isAtWait = here !== undefined && 'wait' in here && requestState === 'evaluating';
+  return isAtWait && timer !== undefined ? Date.parse(timer.dueAt) : Number.POSITIVE_INFINITY;
 }
 
 type FreezeEvent = Extract<RecordedEvent, { readonly freeze: string }>;
@@ -221,9 +243,10 @@ function pathsThatDiffer(old: Played, now: Played): readonly string[] {
   const newly = (ids: ReadonlySet<string>, others: ReadonlySet<string>) => [...ids].filter((id) => !others.has(id));
   return [
     ...newly(now.skipped, old.skipped).map((id) => `stage ${id} is newly skipped`),
+    ...newly(now.waived, old.waived).map((id) => `stage ${id} is newly waived`),
     ...newly(now.passed, old.passed).map((id) => `stage ${id} is newly passed`),
     ...newly(old.passed, now.passed)
-      .filter((id) => !now.skipped.has(id))
+      .filter((id) => !now.skipped.has(id) && !now.waived.has(id))
       .map((id) => `stage ${id} is passed no more`),
   ];
 }

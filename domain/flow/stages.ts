@@ -1,8 +1,10 @@
 import { isQuorum } from '../decisions.ts';
 import type { Draft } from './draft.ts';
 import { durationMs } from './duration.ts';
+import { isStillWaived } from './exceptions.ts';
 import { evaluateGuard } from './guards.ts';
-import type { ApprovalStage, Stage, VerifyStage } from './language.ts';
+import type { ApprovalStage, Stage, VerifyStage, WaitStage } from './language.ts';
+import type { FlowState } from './state.ts';
 
 /**
  * Whether a stage applies. A guard that errors denies the request (promise 6). After the effect nothing can be denied any
@@ -49,8 +51,9 @@ export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalSt
     }
   }
   const decisions = draft.facts.decisions.filter((decision) => decision.stage === stage.id);
-  const denial = decisions.find(({ verdict }) => verdict === 'deny');
-  if (denial !== undefined) {
+  // One denial each: a second decision of a person on this stage is refused.
+  const denials = decisions.filter(({ verdict }) => verdict === 'deny').length;
+  if (denials >= (approval.denials ?? 1)) {
     draft.finish('denied', 'denied-by-approver');
     return 'denied';
   }
@@ -77,6 +80,11 @@ export function approvalDeadlineMs(draft: Draft, stage: ApprovalStage): number {
   return Math.min(...deadlines);
 }
 
+/** When a wait is over, epoch ms. Its clock runs on under a hold, as the deadlines of people do. */
+export function waitEndsMs({ enteredAt }: Pick<FlowState, 'enteredAt'>, stage: WaitStage): number {
+  return Date.parse(enteredAt) + durationMs(stage.wait.for);
+}
+
 function isMet(draft: Draft, stage: ApprovalStage): boolean {
   const approvers = draft.facts.decisions
     .filter((decision) => decision.stage === stage.id && decision.verdict === 'approve')
@@ -86,8 +94,8 @@ function isMet(draft: Draft, stage: ApprovalStage): boolean {
 
 /**
  * What `begin` and `commit` ask again, however long ago it was answered: the identity may still issue and has not
- * expired, each `verify` guard holds, each approval still has its quorum. On false the request has been denied, or was
- * sent back to the approval that lost its quorum.
+ * expired, each `verify` guard holds, each approval still has its quorum, each wait was waited, unless an exception waives
+ * it still. On false the request has been denied, or was sent back to the approval that lost its quorum or the wait.
  */
 export function recheck(draft: Draft): boolean {
   const { identity, guardFacts } = draft.facts;
@@ -102,11 +110,16 @@ export function recheck(draft: Draft): boolean {
   for (const [index, stage] of draft.flow.stages.slice(0, draft.state.stage).entries()) {
     const isApplied = applies(draft, stage);
     if (isApplied === 'denied') return false;
-    if (!isApplied) continue;
+    if (!isApplied || isStillWaived(draft, stage)) continue;
     if ('verify' in stage && !isVerified(draft, stage)) return false;
     // Escalation may have let someone decide who otherwise could not: an earlier stage keeps what it counted.
     if ('approval' in stage && !isStillMet(draft, stage)) {
       draft.note('request.quorum-lost', { stage: stage.id });
+      draft.enter(index);
+      return false;
+    }
+    if ('wait' in stage && !draft.state.waited?.includes(stage.id)) {
+      draft.note('request.wait-owed', { stage: stage.id });
       draft.enter(index);
       return false;
     }

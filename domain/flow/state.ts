@@ -14,7 +14,19 @@ export interface FlowState {
   /** RFC 3339: when this stage was entered. */
   readonly enteredAt: string;
   readonly escalated: boolean;
+  /** `wait` stages behind it, by id, that were waited through. Absent when none was. */
+  readonly waited?: readonly string[];
+  /** Stages behind it that an exception waived. Absent when none was. */
+  readonly waived?: readonly Waiver[];
   readonly effect: EffectState;
+}
+
+export interface Waiver {
+  readonly stage: string;
+  /** The exception's id. */
+  readonly exception: string;
+  /** RFC 3339, as the flow has it. */
+  readonly until: string;
 }
 
 export interface EffectState {

@@ -109,6 +109,8 @@ export function outcomeOf({ requestState }: Pick<TestWorld, 'requestState'>): st
   switch (requestState) {
     case 'awaiting-approval':
     case 'awaiting-proof':
+    // Between two events a request is only ever at a wait in this state.
+    case 'evaluating':
       return 'waiting';
     case 'executing':
     case 'awaiting-consumers':

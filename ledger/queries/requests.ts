@@ -1,8 +1,10 @@
 import type { Parties, Review } from '../../domain/decisions.ts';
+import { instant } from '../../domain/flow/draft.ts';
 import { reviewOf } from '../../domain/flow/judge.ts';
 import type { Flow, RequestKind, Stage } from '../../domain/flow/language.ts';
-import type { FlowState } from '../../domain/flow/state.ts';
-import type { RequestState } from '../../domain/states.ts';
+import { waitEndsMs } from '../../domain/flow/stages.ts';
+import type { FlowState, Waiver } from '../../domain/flow/state.ts';
+import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
 import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
 import { flowVersion } from '../flows.ts';
@@ -24,6 +26,10 @@ export interface RequestSituation extends RequestRow {
   readonly stage: Stage | undefined;
   readonly flowState: Prisma.JsonValue;
   readonly escalated: boolean;
+  /** RFC 3339: when the wait at which it stands is over. */
+  readonly waitsUntil: string | undefined;
+  /** Stages behind it that an exception waived. */
+  readonly waived: readonly Waiver[];
   /** Steps of its effect that failed and are tried again. */
   readonly retries: FlowState['effect']['retries'];
   readonly graceEndsAt: string | undefined;
@@ -164,6 +170,8 @@ async function situationOf(
     flowName: flow.metadata.name,
     stage,
     escalated: state.escalated,
+    waitsUntil: waitsUntil(row, stage, state),
+    waived: state.waived ?? [],
     retries: state.effect.retries,
     graceEndsAt: state.effect.graceEndsAt,
     parties,
@@ -174,6 +182,11 @@ async function situationOf(
 
 function stageOf(flow: Flow, state: FlowState): Stage | undefined {
   return flow.stages[state.stage];
+}
+
+function waitsUntil({ state }: RequestRow, stage: Stage | undefined, flowState: FlowState): string | undefined {
+  if (stage === undefined || !('wait' in stage) || isFinalRequestState(state as RequestState)) return undefined;
+  return instant(waitEndsMs(flowState, stage));
 }
 
 /** The recorded answer to an event of the request, when it was applied or refused before. */

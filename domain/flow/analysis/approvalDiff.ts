@@ -42,6 +42,21 @@ export function approvalChanges(flow: string, path: string, was: ApprovalStage, 
       ),
     ),
   ];
+  const [blocked, blocks] = [before.denials ?? 1, after.denials ?? 1];
+  const isHarder = blocks > blocked;
+  const denials =
+    blocked === blocks
+      ? []
+      : [
+          changeOf(
+            flow,
+            `${path}.denials`,
+            `${blocked}`,
+            `${blocks}`,
+            isHarder ? 'WEAKENS' : 'STRENGTHENS',
+            isHarder ? 'fewer people can block it: more must deny together' : 'fewer denials end it',
+          ),
+        ];
   const result =
     before.timeout.result === after.timeout.result
       ? []
@@ -65,6 +80,7 @@ export function approvalChanges(flow: string, path: string, was: ApprovalStage, 
   return [
     ...counts,
     ...separation,
+    ...denials,
     ...escalationChange(flow, `${path}.escalate`, before.escalate, after.escalate),
     ...late,
     ...result,

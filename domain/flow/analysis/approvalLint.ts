@@ -26,6 +26,8 @@ export function approvalFindings(
     const message = `Stage ${stage.id} needs ${missing.needed} of ${missing.from.join(' and ')}; there are ${missing.there}, active ones counted.`;
     return [{ rule: 'approval-unsatisfiable', severity: 'error', path, message }];
   }
+  const unheard = denialFindings(stage, index, people);
+  if (unheard.length > 0) return unheard;
   const { separation } = stage.approval;
   const short = shortage(stage, people, keptAway(stage));
   if (short === undefined) return [];
@@ -33,6 +35,22 @@ export function approvalFindings(
   const message = `Stage ${stage.id} needs ${short.needed} of ${short.from.join(' and ')}; of ${short.there} active ones too few are left when ${apart} are among them.`;
   const suggestion = 'Add people to the group, or let the stage escalate to a wider one.';
   return [{ rule: 'approval-short-of-people', severity: 'warning', path, message, suggestion }];
+}
+
+/** Denials that the whole directory cannot bring together: nobody can end the request. */
+function denialFindings({ id, approval }: ApprovalStage, index: number, people: readonly Approver[]): readonly Found[] {
+  const { require: sources, escalate, denials = 1 } = approval;
+  const from = [...sources.map((source) => source.from), ...(escalate === undefined ? [] : [escalate.to])];
+  const members = people.filter(
+    ({ active, groups }) => active && groups.some((group) => from.includes(`group:${group}`)),
+  );
+  // The owner may be one of them, or one more.
+  const there = members.length + (from.includes('owner') ? 1 : 0);
+  if (there >= denials) return [];
+  const message = `Stage ${id} ends by ${denials} denials; only ${there} may decide there, so nobody can end it.`;
+  const suggestion = 'Lower denials, or ask more people.';
+  const path = ['stages', index, 'approval', 'denials'];
+  return [{ rule: 'denials-unreachable', severity: 'error', path, message, suggestion }];
 }
 
 /** The owner is asked where the owner cannot answer. */

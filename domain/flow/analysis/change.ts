@@ -27,6 +27,21 @@ export function worded(flow: string, path: string, was: string, is: string): rea
   return was === is ? [] : [changeOf(flow, path, was, is, 'NEUTRAL', 'wording decides nothing')];
 }
 
+/** A duration that is the stronger the longer it is, for the reason given for a shorter one. */
+export function shorterChange(
+  flow: string,
+  path: string,
+  was: IsoDuration,
+  is: IsoDuration,
+  shorter: string,
+): readonly Change[] {
+  const difference = durationMs(is) - durationMs(was);
+  if (difference === 0) return worded(flow, path, was, is);
+  const [label, because]: [Label, string] =
+    difference < 0 ? ['WEAKENS', shorter] : ['STRENGTHENS', `the opposite: ${shorter}`];
+  return [changeOf(flow, path, durationWords(was), durationWords(is), label, because)];
+}
+
 /** A duration that is the weaker the longer it is, for the reason given. */
 export function longerChange(
   flow: string,

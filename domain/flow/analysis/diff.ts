@@ -1,7 +1,8 @@
-import type { Flow, IsoDuration, Stage, VerifyStage } from '../language.ts';
+import { type Flow, type IsoDuration, type Stage, stageKind, type VerifyStage } from '../language.ts';
 import { defaultReviewEvery } from '../review.ts';
 import { approvalChanges } from './approvalDiff.ts';
-import { type Change, changeOf, longerChange, worded } from './change.ts';
+import { type Change, changeOf, longerChange, shorterChange, worded } from './change.ts';
+import { exceptionChanges } from './exceptionDiff.ts';
 import { never, not } from './formula.ts';
 import { guardFormula } from './guardFormula.ts';
 import { type PathChange, pathChanges } from './pathDiff.ts';
@@ -69,6 +70,7 @@ function fieldChanges(was: Flow, is: Flow): readonly Change[] {
     ...governs(was, is),
     ...limitChanges(was, is),
     ...stageChanges(was, is),
+    ...exceptionChanges(was, is),
     ...testChanges(was, is),
   ];
 }
@@ -102,15 +104,10 @@ function limitChanges(was: Flow, is: Flow): readonly Change[] {
   ];
 }
 
-const kindOf = (stage: Stage): string => {
-  if ('verify' in stage) return 'verify';
-  if ('approval' in stage) return 'approval';
-  return 'effect' in stage ? 'effect' : 'notify';
-};
-
 function stageChanges(was: Flow, is: Flow): readonly Change[] {
   const { name } = is.metadata;
-  const isSame = (one: Stage, another: Stage): boolean => one.id === another.id && kindOf(one) === kindOf(another);
+  const isSame = (one: Stage, another: Stage): boolean =>
+    one.id === another.id && stageKind(one) === stageKind(another);
   const removed = was.stages.filter((stage) => !is.stages.some((other) => isSame(stage, other)));
   const added = is.stages.filter((stage) => !was.stages.some((other) => isSame(stage, other)));
   const kept = was.stages.filter((stage) => !removed.includes(stage)).map(({ id }) => id);
@@ -131,21 +128,29 @@ function stageChanges(was: Flow, is: Flow): readonly Change[] {
 }
 
 function presence(flow: string, stage: Stage, isNew: boolean): Change {
-  const kind = kindOf(stage);
-  const denies = kind === 'verify' || kind === 'approval';
+  const kind = stageKind(stage);
+  const denies = keepsOut(stage);
   const [was, is] = isNew ? ['absent', kind] : [kind, 'absent'];
   const path = `stages.${stage.id}`;
   if (!denies) return changeOf(flow, path, was, is, 'NEUTRAL', 'it keeps nobody out');
-  if (isNew) return changeOf(flow, path, was, is, 'STRENGTHENS', 'one more stage that can deny');
-  return { ...changeOf(flow, path, was, is, 'WEAKENS', 'one stage fewer that can deny'), isOfPaths: true };
+  if (isNew) return changeOf(flow, path, was, is, 'STRENGTHENS', `one more stage that can ${power(stage)}`);
+  return { ...changeOf(flow, path, was, is, 'WEAKENS', `one stage fewer that can ${power(stage)}`), isOfPaths: true };
 }
+
+const keepsOut = (stage: Stage): boolean => !('effect' in stage || 'notify' in stage);
+
+const power = (stage: Stage): string => ('wait' in stage ? 'delay, so that somebody may object' : 'deny');
 
 function stageChange(flow: string, was: Stage, is: Stage): readonly Change[] {
   const path = `stages.${is.id}`;
-  const denies = 'verify' in is || 'approval' in is;
+  const denies = keepsOut(is);
   const when = was.when === is.when ? [] : [whenChange(flow, path, was, is, denies)];
   if ('verify' in was && 'verify' in is) return [...when, ...verifyChanges(flow, path, was, is)];
   if ('approval' in was && 'approval' in is) return [...when, ...approvalChanges(flow, `${path}.approval`, was, is)];
+  if ('wait' in was && 'wait' in is) {
+    const because = 'there is less time to object';
+    return [...when, ...shorterChange(flow, `${path}.wait.for`, was.wait.for, is.wait.for, because)];
+  }
   if ('notify' in was && 'notify' in is) {
     const [told, tells] = [was.notify.to.join(', '), is.notify.to.join(', ')];
     const because = 'who is told keeps nobody out';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { type BrokenRule, guardRules } from '../flowRules.ts';
-import { type Guard, type RequestKind, type Separation, separations } from '../language.ts';
+import { type Guard, type IsoDuration, type RequestKind, type Separation, separations } from '../language.ts';
 import { type FlowError, mistakesIn, readDocument } from '../parse.ts';
-import { effectOf } from '../schema.ts';
+import { duration, effectOf } from '../schema.ts';
 import { valueAt, type YamlPath, type YamlTree } from '../yamlPositions.ts';
 
 /** Statements about all paths of all flows on an operation: `flows/invariants.yaml`. */
@@ -15,6 +15,8 @@ export interface Invariant {
   /** For which requests; all of the operation when left out. */
   readonly where?: Guard;
   readonly require: readonly Requirement[];
+  /** It says nothing of requests that an exception spares a stage. Left out, an exception may break it. */
+  readonly mayBeWaived?: boolean;
 }
 
 export type Requirement =
@@ -30,6 +32,8 @@ export type Requirement =
         readonly separate: readonly Separation[];
       };
     }
+  /** The effect happens only after waits that last so long together. */
+  | { readonly waited: IsoDuration }
   /** No stage waits for people. */
   | { readonly asks: 'nobody' };
 
@@ -72,15 +76,17 @@ const approvals = closed({
 const requirement = closed({
   verified: z.exactOptional(z.string()),
   approvals: z.exactOptional(approvals),
+  waited: z.exactOptional(duration()),
   asks: z.exactOptional(z.literal('nobody')),
 }).transform((written, context): Requirement => {
-  const { verified, approvals: asked, asks } = written;
+  const { verified, approvals: asked, waited, asks } = written;
   if (Object.keys(written).length === 1) {
     if (verified !== undefined) return { verified };
     if (asked !== undefined) return { approvals: asked };
+    if (waited !== undefined) return { waited };
     if (asks !== undefined) return { asks };
   }
-  const message = 'a requirement has exactly one of verified, approvals, asks';
+  const message = 'a requirement has exactly one of verified, approvals, waited, asks';
   context.issues.push({ code: 'custom', message, input: written });
   return z.NEVER;
 });
@@ -99,6 +105,7 @@ const invariantsSchema = closed({
         on: z.enum(Object.keys(effectOf) as (keyof typeof effectOf)[]),
         where: z.exactOptional(z.string()),
         require: z.array(requirement).min(1, 'must require something').max(20, 'has at most 20 requirements'),
+        mayBeWaived: z.exactOptional(z.boolean()),
       }),
     )
     .min(1, 'must state something')

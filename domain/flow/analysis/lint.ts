@@ -3,7 +3,9 @@ import type { Flow, FlowTest, Stage } from '../language.ts';
 import { runFlowTest } from '../testing.ts';
 import { positionOf, readYaml, type YamlPath } from '../yamlPositions.ts';
 import { approvalFindings } from './approvalLint.ts';
+import { exceptionFindings } from './exceptionLint.ts';
 import type { FlowFinding } from './finding.ts';
+import { lifeFindings } from './lifeLint.ts';
 import type { FlowPath, StepOutcome } from './path.ts';
 import { pathsOf } from './paths.ts';
 import { type Selected, selections } from './selection.ts';
@@ -15,11 +17,16 @@ export const lintRules = {
   'ambiguous-flows': 'Two flows fit the same request equally well, so that neither governs it.',
   'approval-short-of-people': 'When separation keeps people of the group from deciding, too few may be left.',
   'approval-unsatisfiable': 'Nobody can bring this approval about.',
+  'denials-unreachable': 'Fewer people may decide than must deny to end the request.',
   'duplicate-flow-name': 'Two flows have one name, so that versions of one would replace the other.',
+  'exception-long': 'An exception ends more than 90 days from now.',
+  'exception-over': 'An exception has ended: it waives nothing any more.',
+  'exception-without-effect': 'An exception waives nothing: its subject never comes to its stages under this flow.',
   'flow-never-governs': 'Other flows are more specific wherever this one fits.',
   'guard-always-false': 'A guard that is never true: what it guards never happens.',
   'guard-always-true': 'A guard that is always true where it is asked: it checks nothing.',
   'guard-can-fail': 'A guard that cannot be evaluated for some facts, which are then denied.',
+  'life-too-short': 'Waits and time-outs on a path last longer together than the request lives.',
   'stage-without-denying-test': 'No test shows that this stage denies anything.',
   'unreachable-stage': 'No request ever comes to this stage.',
 } as const;
@@ -46,9 +53,14 @@ export interface Found {
 /**
  * Findings about flows that govern side by side, in the order of the files. Pure.
  * @param people the whole directory, when it is known; without it, approvals are judged by the flow alone
+ * @param now RFC 3339; without it, nothing is said of when exceptions end
  * @throws TooComplex naming the flow, when its guards are too entangled
  */
-export function lintFlows(flows: readonly LintedFlow[], people?: readonly Approver[]): readonly FlowFinding[] {
+export function lintFlows(
+  flows: readonly LintedFlow[],
+  people?: readonly Approver[],
+  now?: string,
+): readonly FlowFinding[] {
   const kinds = [...new Set(flows.map(({ flow }) => flow.on))];
   const all = flows.map(({ flow }) => flow);
   const selected = kinds.flatMap((on) => selections(all, on));
@@ -56,7 +68,7 @@ export function lintFlows(flows: readonly LintedFlow[], people?: readonly Approv
     const found = [
       ...nameFindings(linted, all.slice(0, index)),
       ...selectionFindings(linted.flow, selected),
-      ...stageFindings(linted, selected, people),
+      ...pathFindings(linted, selected, people, now),
       ...testFindings(linted),
     ];
     return placed(linted, found);
@@ -117,14 +129,23 @@ function canFail(path: YamlPath, what: string): Found {
   };
 }
 
-function stageFindings(
+function pathFindings(
   { flow }: LintedFlow,
   selected: readonly Selected[],
   people: readonly Approver[] | undefined,
+  now: string | undefined,
 ): readonly Found[] {
   const governed = selected.find((one) => one.is === 'governed' && one.flow === flow);
   if (governed === undefined) return [];
   const paths = pathsOf(flow, governed.conditions);
+  return [...stageFindings(flow, paths, people), ...lifeFindings(flow, paths), ...exceptionFindings(flow, paths, now)];
+}
+
+function stageFindings(
+  flow: Flow,
+  paths: readonly FlowPath[],
+  people: readonly Approver[] | undefined,
+): readonly Found[] {
   const found: Found[] = [];
   let isReached = true;
   for (const [index, stage] of flow.stages.entries()) {
@@ -169,13 +190,14 @@ function guardFindings(stage: Stage, index: number, outcomes: readonly StepOutco
     else if (applied.length === outcomes.length)
       found.push(constant(path, what, true, 'warning', 'the stage always applies: leave it out'));
   }
-  if ('verify' in stage && applied.length > 0) {
+  const asked = applied.filter(({ is }) => is !== 'waived');
+  if ('verify' in stage && asked.length > 0) {
     const path: YamlPath = ['stages', index, 'verify', 'that'];
     const what = `What stage ${stage.id} verifies`;
     if (failsAt('that')) found.push(canFail(path, what));
-    if (!applied.some(({ is }) => is === 'verified'))
+    if (!asked.some(({ is }) => is === 'verified'))
       found.push(constant(path, what, false, 'error', 'the stage denies every request'));
-    else if (applied.every(({ is }) => is === 'verified'))
+    else if (asked.every(({ is }) => is === 'verified'))
       found.push(constant(path, what, true, 'warning', 'the stage denies nothing'));
   }
   return found;

@@ -1,4 +1,4 @@
-import type { Flow, RequestKind, Stage } from '../language.ts';
+import type { Flow, FlowException, RequestKind, Stage } from '../language.ts';
 import type { Formula } from './formula.ts';
 
 /** One way that a request can go: what `paths.ts` enumerates. */
@@ -7,6 +7,8 @@ export type StepOutcome =
   | { readonly is: 'skipped' }
   /** A responder's revocation does not wait for this stage. */
   | { readonly is: 'passed-over' }
+  /** By one of these exceptions. */
+  | { readonly is: 'waived'; readonly by: readonly FlowException[] }
   | { readonly is: 'verified' }
   | { readonly is: 'refused'; readonly reason: string }
   /** `when` or `that` cannot be evaluated: denied (promise 6). */
@@ -14,7 +16,8 @@ export type StepOutcome =
   | { readonly is: 'approved'; readonly escalated: boolean }
   | { readonly is: 'denied-by-approver' }
   | { readonly is: 'timed-out'; readonly result: 'deny' | 'expire' }
-  /** The life of the request ends before the stage's own time-out. */
+  | { readonly is: 'waited' }
+  /** The life of the request ends before the stage's own time-out, or before its wait is over. */
   | { readonly is: 'request-timed-out' }
   | { readonly is: 'begun' }
   /** The identity has expired: nothing is issued for it any more. */

@@ -7,9 +7,10 @@ import type { Formula } from './formula.ts';
 import { afterwards } from './moments.ts';
 import type { FlowPath } from './path.ts';
 import { pathsOfFlows } from './paths.ts';
-import { approverWords, endWords } from './pathWords.ts';
-import { keepsAway } from './prove.ts';
+import { approverWords, denierWords, endWords } from './pathWords.ts';
+import { keepsAway, waitedMs } from './prove.ts';
 import { canBe, TooComplex } from './theory.ts';
+import { spanWords } from './words.ts';
 
 /** Requests that two sets of flows treat differently, for the same facts. */
 
@@ -32,9 +33,15 @@ interface Route {
   readonly on: RequestKind;
   readonly conditions: readonly Formula[];
   readonly flow: Flow | undefined;
-  /** Undefined when the request is denied whatever people say. */
-  readonly approvals: readonly ApprovalStage[] | undefined;
+  /** What stands before the effect; undefined when the request is denied whatever people say. */
+  readonly demands: Demands | undefined;
   readonly words: string;
+}
+
+interface Demands {
+  readonly approvals: readonly ApprovalStage[];
+  /** How long its waits last together. */
+  readonly waitMs: number;
 }
 
 /**
@@ -71,14 +78,15 @@ function routesOf(flows: readonly Flow[]): readonly Route[] {
     const approvals = path.steps.flatMap(({ stage, outcome }) =>
       'approval' in stage && outcome.is === 'approved' ? [stage] : [],
     );
-    const words = begun === undefined ? endWords(path.end) : `${begun.stage.id}${approvedWords(approvals)}`;
+    const demands = { approvals, waitMs: waitedMs(path) };
+    const words = begun === undefined ? endWords(path.end) : `${begun.stage.id}${demandWords(demands)}`;
     const flow = path.flow === undefined ? 'no flow' : path.flow.metadata.name;
     return [
       {
         on: path.on,
         conditions,
         flow: path.flow,
-        approvals: begun === undefined ? undefined : approvals,
+        demands: begun === undefined ? undefined : demands,
         words: `${words} (${flow})`,
       },
     ];
@@ -95,7 +103,9 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
     case 'approved':
       return !outcome.escalated;
     case 'skipped':
+    case 'waived':
     case 'verified':
+    case 'waited':
     case 'refused':
     case 'not-evaluated':
     case 'begun':
@@ -107,31 +117,61 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
   }
 }
 
-function approvedWords(approvals: readonly ApprovalStage[]): string {
-  if (approvals.length === 0) return ' without any approval';
-  return ` after ${approvals.map((stage) => approverWords(stage, false)).join(', then ')}`;
+function demandWords({ approvals, waitMs }: Demands): string {
+  const waited = waitMs === 0 ? '' : `, and ${spanWords(BigInt(waitMs))} of waiting`;
+  if (approvals.length === 0) return ` without any approval${waited}`;
+  const approved = approvals.map((stage) => {
+    const { denials = 1 } = stage.approval;
+    return `${approverWords(stage, false)}${denials === 1 ? '' : `, denied only by ${denierWords(stage)}`}`;
+  });
+  return ` after ${approved.join(', then ')}${waited}`;
 }
 
 function comparison(was: Route, is: Route): Pick<PathChange, 'label' | 'because'> | undefined {
-  if (was.approvals === undefined && is.approvals === undefined) return undefined;
-  if (was.approvals === undefined) return { label: 'WEAKENS', because: 'it is let through now' };
-  if (is.approvals === undefined) return { label: 'STRENGTHENS', because: 'it is denied now' };
-  const [asStrict, wasAsStrict] = [covers(is.approvals, was.approvals), covers(was.approvals, is.approvals)];
-  if (asStrict && wasAsStrict) return undefined;
-  if (asStrict) return { label: 'STRENGTHENS', because: 'more people must agree, and can block' };
-  if (wasAsStrict) return { label: 'WEAKENS', because: 'fewer people must agree, or more may' };
-  return { label: 'WEAKENS', because: 'other people agree than before, and some of those could block' };
+  if (was.demands === undefined && is.demands === undefined) return undefined;
+  if (was.demands === undefined) return { label: 'WEAKENS', because: 'it is let through now' };
+  if (is.demands === undefined) return { label: 'STRENGTHENS', because: 'it is denied now' };
+  const [fewer, more] = [demandedLess(is.demands, was.demands), demandedLess(was.demands, is.demands)];
+  if (fewer.length === 0 && more.length === 0) return undefined;
+  if (fewer.length === 0)
+    return { label: 'STRENGTHENS', because: more.map((less) => opposites.get(less) ?? less).join('; ') };
+  const isOther = fewer[0] === lessAgreement && more[0] === lessAgreement;
+  const agreement = 'other people agree than before, and some of those could block';
+  return { label: 'WEAKENS', because: [...(isOther ? [agreement] : []), ...fewer.slice(isOther ? 1 : 0)].join('; ') };
+}
+
+const lessAgreement = 'fewer people must agree, or more may';
+const fewerBlock = 'fewer people can block it';
+const lessWaiting = 'it waits for less long';
+/** What is said of the same, seen from the other side. */
+const opposites: ReadonlyMap<string, string> = new Map([
+  [lessAgreement, 'more people must agree, and can block'],
+  [fewerBlock, 'more people can block it'],
+  [lessWaiting, 'it waits for longer'],
+]);
+
+/** In what `one` demands less than `another`: agreement first. */
+function demandedLess(one: Demands, another: Demands): readonly string[] {
+  const found: string[] = [];
+  if (!covers(one.approvals, another.approvals, asksAsMuch)) found.push(lessAgreement);
+  else if (!covers(one.approvals, another.approvals, isAsStrict)) found.push(fewerBlock);
+  if (one.waitMs < another.waitMs) found.push(lessWaiting);
+  return found;
 }
 
 /**
  * Whether each of these approvals has one among the others, for itself alone, that is at least as strict. Bipartite
  * matching by augmenting paths, so that many stages take no longer than they must.
  */
-function covers(stricter: readonly ApprovalStage[], approvals: readonly ApprovalStage[]): boolean {
+function covers(
+  stricter: readonly ApprovalStage[],
+  approvals: readonly ApprovalStage[],
+  isEnough: (one: ApprovalStage, another: ApprovalStage) => boolean,
+): boolean {
   const takenBy = new Map<ApprovalStage, ApprovalStage>();
   function seat(approval: ApprovalStage, visited: Set<ApprovalStage>): boolean {
     for (const place of stricter) {
-      if (visited.has(place) || !isAsStrict(place, approval)) continue;
+      if (visited.has(place) || !isEnough(place, approval)) continue;
       visited.add(place);
       const holder = takenBy.get(place);
       if (holder === undefined || seat(holder, visited)) {
@@ -145,6 +185,10 @@ function covers(stricter: readonly ApprovalStage[], approvals: readonly Approval
 }
 
 function isAsStrict(one: ApprovalStage, another: ApprovalStage): boolean {
+  return asksAsMuch(one, another) && (one.approval.denials ?? 1) <= (another.approval.denials ?? 1);
+}
+
+function asksAsMuch(one: ApprovalStage, another: ApprovalStage): boolean {
   const { approval } = one;
   const { escalate } = another.approval;
   const asksAsMany = another.approval.require.every(({ from, count }) =>

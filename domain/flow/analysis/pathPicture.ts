@@ -1,7 +1,7 @@
 import type { Flow, Stage } from '../language.ts';
 import { pathConditions } from './conditions.ts';
 import type { FlowPath, StepOutcome } from './path.ts';
-import { approverWords, durationWords, endWords, stepWords } from './pathWords.ts';
+import { approverWords, denierWords, durationWords, endWords, stepWords } from './pathWords.ts';
 
 /**
  * Flows as one SVG 1.1 picture: stages from top to bottom, what ends a request to the right. Drawn from the paths, so that
@@ -110,7 +110,9 @@ class Drawing {
     const top = this.#y;
     const lines = [
       { text: stage.id, isName: true },
-      ...whatWords(stage).flatMap((text) => wrapped(text, stageLetters).map((line) => ({ text: line, isName: false }))),
+      ...[...whatWords(stage), ...waiverWords(stage, outcomes)].flatMap((text) =>
+        wrapped(text, stageLetters).map((line) => ({ text: line, isName: false })),
+      ),
     ];
     const stageBottom = this.#box('effect' in stage ? 'effect' : 'stage', stageLeft, stageWidth, lines);
     const exits = exitsOf(stage, outcomes);
@@ -127,10 +129,11 @@ class Drawing {
     const bottom = Math.max(stageBottom, exitBottom - padding) + gap;
     const centre = stageLeft + stageWidth / 2;
     this.#way(`M${centre} ${stageBottom} V${bottom}`);
-    const isSkippable = outcomes.some(({ is }) => is === 'skipped' || is === 'passed-over' || is === 'not-told');
+    const around: readonly string[] = ['skipped', 'passed-over', 'not-told', 'waived'];
+    const isSkippable = outcomes.some(({ is }) => around.includes(is));
     if (isSkippable) {
-      const around = stageLeft - 24;
-      this.#way(`M${stageLeft} ${top + lineHeight} H${around} V${bottom - padding} H${centre - 6}`);
+      const beside = stageLeft - 24;
+      this.#way(`M${stageLeft} ${top + lineHeight} H${beside} V${bottom - padding} H${centre - 6}`);
     }
     this.#y = bottom;
   }
@@ -170,8 +173,10 @@ function exitWords(stage: Stage, outcome: StepOutcome): string | undefined {
   switch (outcome.is) {
     case 'skipped':
     case 'passed-over':
+    case 'waived':
     case 'verified':
     case 'approved':
+    case 'waited':
     case 'begun':
     case 'notified':
     case 'not-told':
@@ -194,12 +199,20 @@ function whatWords(stage: Stage): readonly string[] {
   const when = stage.when === undefined ? [] : [`when ${oneLine(stage.when)}`];
   if ('verify' in stage) return [...when, `verify ${oneLine(stage.verify.that)}`];
   if ('approval' in stage) {
-    const { escalate } = stage.approval;
+    const { escalate, denials = 1 } = stage.approval;
     const wider = escalate === undefined ? [] : [`after ${durationWords(escalate.after)} also ${escalate.to}`];
-    return [...when, `approval by ${approverWords(stage, false)}`, ...wider];
+    const blocked = denials === 1 ? [] : [`denied only by ${denierWords(stage)}`];
+    return [...when, `approval by ${approverWords(stage, false)}`, ...wider, ...blocked];
   }
+  if ('wait' in stage) return [...when, `wait ${durationWords(stage.wait.for)}`];
   if ('effect' in stage) return [stepWords({ stage, outcome: { is: 'begun' } })];
   return [...when, stepWords({ stage, outcome: { is: 'notified' } })];
+}
+
+/** For whom it is waived, each exception once. */
+function waiverWords(stage: Stage, outcomes: readonly StepOutcome[]): readonly string[] {
+  const by = outcomes.flatMap((outcome) => (outcome.is === 'waived' ? outcome.by : []));
+  return [...new Set(by)].map((exception) => stepWords({ stage, outcome: { is: 'waived', by: [exception] } }));
 }
 
 function governedWords({ subject: { kind, where } }: Flow): string {

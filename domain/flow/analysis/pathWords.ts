@@ -1,6 +1,7 @@
 import { durationMs } from '../duration.ts';
 import type { ApprovalStage, Effect, IsoDuration, Separation } from '../language.ts';
 import type { FlowPath, PathEnd, PathStep } from './path.ts';
+import { exceptionWords } from './waivers.ts';
 import { spanWords } from './words.ts';
 
 /** Steps and ends of a path, in the words of a security reviewer. */
@@ -21,6 +22,8 @@ export function stepWords({ stage, outcome }: PathStep): string {
       return 'not told: its condition cannot be evaluated';
     case 'passed-over':
       return 'not asked: a responder revokes at once';
+    case 'waived':
+      return `waived for ${listed(outcome.by.map(exceptionWords))}`;
     case 'verified':
       return 'verified';
     case 'refused':
@@ -30,11 +33,13 @@ export function stepWords({ stage, outcome }: PathStep): string {
     case 'approved':
       return 'approval' in stage ? `approved by ${approverWords(stage, outcome.escalated)}` : 'approved';
     case 'denied-by-approver':
-      return 'denied by one of those who may approve';
+      return `denied by ${'approval' in stage ? denierWords(stage) : 'one'} of those who may approve`;
     case 'timed-out':
       return 'approval' in stage ? `not approved within ${durationWords(stage.approval.timeout.after)}` : 'timed out';
+    case 'waited':
+      return 'wait' in stage ? `waited ${durationWords(stage.wait.for)}` : 'waited';
     case 'request-timed-out':
-      return 'not approved before the life of the request ends';
+      return `not ${'wait' in stage ? 'over' : 'approved'} before the life of the request ends`;
     case 'begun':
       return 'effect' in stage ? effectWords[stage.effect] : 'done';
     case 'identity-expired':
@@ -56,6 +61,11 @@ export function approverWords({ approval }: ApprovalStage, escalated: boolean): 
       : '';
   const apart = listed(separation.map((role) => separatedWords[role]));
   return `${who}${wider}${apart === '' ? '' : ` (not ${apart})`}`;
+}
+
+/** How many denials end it: `one`, `2`. */
+export function denierWords({ approval: { denials = 1 } }: ApprovalStage): string {
+  return denials === 1 ? 'one' : `${denials}`;
 }
 
 export const separatedWords: Readonly<Record<Separation, string>> = {

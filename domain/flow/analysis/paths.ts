@@ -1,5 +1,5 @@
 import { durationMs } from '../duration.ts';
-import type { ApprovalStage, Flow, Guard, Stage } from '../language.ts';
+import type { ApprovalStage, Flow, Guard, Stage, WaitStage } from '../language.ts';
 import { fact } from './atoms.ts';
 import { all, any, type Formula, fails, not } from './formula.ts';
 import { guardFormula } from './guardFormula.ts';
@@ -7,6 +7,7 @@ import { afterwards, beginning, opening } from './moments.ts';
 import type { FlowPath, PathEnd, PathStep, StepOutcome } from './path.ts';
 import { selections } from './selection.ts';
 import { canBe, TooComplex } from './theory.ts';
+import { exceptionsOf, waiverFormula } from './waivers.ts';
 
 /**
  * Every way that a request can go under a flow, as `advance` runs it. A path is told by the answers that counted: before
@@ -60,21 +61,24 @@ export function pathsGovernedBy(flow: Flow, flows: readonly Flow[]): readonly Fl
   );
 }
 
-/** A guard's answer: asked at a stage, at a moment. */
+/** What was found at a stage, at a moment. */
 interface Answer {
   readonly stage: Stage;
-  readonly guard: Guard;
   readonly moment: string;
-  readonly is: 'true' | 'false' | 'fails';
+  /** The same, found at any moment. */
+  readonly at: (moment: string) => Formula;
 }
+type GuardAnswer = 'true' | 'false' | 'fails';
 
 interface Walked {
   readonly steps: readonly PathStep[];
   readonly answers: readonly Answer[];
   /** Conditions that are no stage's guard. */
   readonly further: readonly Formula[];
-  /** How often people were waited for. */
+  /** How often people or the clock were waited for. */
   readonly waits: number;
+  /** The soonest that the stage is entered, counted from the beginning of the request. */
+  readonly soonestMs: number;
   /** The latest that the stage is entered, counted from the beginning of the request. */
   readonly latestMs: number;
   readonly hasBegun: boolean;
@@ -91,7 +95,7 @@ class Enumeration {
   }
 
   run(): readonly FlowPath[] {
-    const start: Walked = { steps: [], answers: [], further: [], waits: 0, latestMs: 0, hasBegun: false };
+    const start: Walked = { steps: [], answers: [], further: [], waits: 0, soonestMs: 0, latestMs: 0, hasBegun: false };
     this.#enter(0, start);
     if (this.#flow.on === 'revocation') this.#atOnce(start);
     return this.#found;
@@ -102,7 +106,7 @@ class Enumeration {
     if (stage === undefined) return this.#end(walked, { state: 'completed' });
     const { when } = stage;
     if (when === undefined) return this.#apply(index, stage, walked);
-    const answered = (is: Answer['is']) => this.#answered(walked, stage, when, is);
+    const answered = (is: GuardAnswer) => this.#answered(walked, stage, guardAt(when, is));
     const [skipped, failing, applied] = [answered('false'), answered('fails'), answered('true')];
     if (this.#canBe(skipped)) this.#enter(index + 1, stepped(skipped, stage, { is: 'skipped' }));
     if (this.#canBe(failing)) {
@@ -113,14 +117,26 @@ class Enumeration {
   }
 
   #apply(index: number, stage: Stage, walked: Walked): void {
+    const exceptions = exceptionsOf(this.#flow, stage);
+    if (exceptions.length === 0) return this.#demand(index, stage, walked);
+    const waivedBy = (some: typeof exceptions) =>
+      this.#answered(walked, stage, (moment) => waiverFormula(some, moment));
+    const by = exceptions.filter((exception) => this.#canBe(waivedBy([exception])));
+    if (by.length > 0) this.#enter(index + 1, stepped(waivedBy(by), stage, { is: 'waived', by }));
+    const asked = this.#answered(walked, stage, (moment) => not(waiverFormula(exceptions, moment)));
+    if (this.#canBe(asked)) this.#demand(index, stage, asked);
+  }
+
+  #demand(index: number, stage: Stage, walked: Walked): void {
     if ('verify' in stage) {
       const { that, otherwise } = stage.verify;
-      const answered = (is: Answer['is']) => this.#answered(walked, stage, that, is);
+      const answered = (is: GuardAnswer) => this.#answered(walked, stage, guardAt(that, is));
       const [refused, failing, verified] = [answered('false'), answered('fails'), answered('true')];
       if (this.#canBe(refused)) this.#denied(refused, stage, { is: 'refused', reason: otherwise }, otherwise);
       if (this.#canBe(failing)) this.#denied(failing, stage, { is: 'not-evaluated', guard: 'that' }, 'guard-error');
       if (this.#canBe(verified)) this.#enter(index + 1, stepped(verified, stage, { is: 'verified' }));
     } else if ('approval' in stage) this.#ask(index, stage, walked);
+    else if ('wait' in stage) this.#wait(index, stage, walked);
     else if ('effect' in stage) this.#begin(index, stage, walked);
     else {
       stage satisfies { readonly notify: object };
@@ -145,6 +161,17 @@ class Enumeration {
     const waited = { ...walked, waits: walked.waits + 1, latestMs };
     for (const escalated of escalate === undefined ? [false] : [false, true])
       this.#enter(index + 1, stepped(waited, stage, { is: 'approved', escalated }));
+  }
+
+  #wait(index: number, stage: WaitStage, walked: Walked): void {
+    const lifeMs = durationMs(this.#flow.limits.requestTtl);
+    const forMs = durationMs(stage.wait.for);
+    const [soonestMs, latestMs] = [walked.soonestMs + forMs, walked.latestMs + forMs];
+    if (latestMs >= lifeMs)
+      this.#end(stepped(walked, stage, { is: 'request-timed-out' }), { state: 'expired', reason: 'request-timeout' });
+    if (soonestMs >= lifeMs) return;
+    const waited = { ...walked, waits: walked.waits + 1, soonestMs, latestMs: Math.min(latestMs, lifeMs - 1) };
+    this.#enter(index + 1, stepped(waited, stage, { is: 'waited' }));
   }
 
   #begin(index: number, stage: Stage, walked: Walked): void {
@@ -192,8 +219,8 @@ class Enumeration {
     });
   }
 
-  #answered(walked: Walked, stage: Stage, guard: Guard, is: Answer['is']): Walked {
-    return { ...walked, answers: [...walked.answers, { stage, guard, moment: this.#momentOf(walked), is }] };
+  #answered(walked: Walked, stage: Stage, at: Answer['at']): Walked {
+    return { ...walked, answers: [...walked.answers, { stage, moment: this.#momentOf(walked), at }] };
   }
 
   /** Guards asked in one step of `advance` see the same facts; a revocation may be held between any two. */
@@ -208,7 +235,7 @@ class Enumeration {
   }
 
   #conditionsOf({ answers, further }: Walked): readonly Formula[] {
-    return [...this.#selection, ...answers.map(answerFormula), ...further];
+    return [...this.#selection, ...answers.map(({ at, moment }) => at(moment)), ...further];
   }
 }
 
@@ -226,17 +253,21 @@ const incident: Formula = {
   atom: { kind: 'text', fact: fact('request.trigger', opening), values: ['incident'] },
 };
 
-function answerFormula({ guard, moment, is }: Answer): Formula {
-  const formula = guardFormula(guard, moment);
-  if (is === 'true') return formula;
-  return is === 'false' ? not(formula) : fails(formula);
+function guardAt(guard: Guard, is: GuardAnswer): Answer['at'] {
+  return (moment) => {
+    const formula = guardFormula(guard, moment);
+    if (is === 'true') return formula;
+    return is === 'false' ? not(formula) : fails(formula);
+  };
 }
 
 /** Whom a notice went to is not asked again, only that the guard still has an answer. */
 function askedAgain(walked: Walked): Walked {
   const repeated = walked.answers.filter(({ stage }) => !('notify' in stage));
   const notices = walked.answers.filter(({ stage }) => 'notify' in stage);
-  const answerable = notices.map(({ guard }) => not(fails(guardFormula(guard, beginning))));
+  const answerable = notices.flatMap(({ stage: { when } }) =>
+    when === undefined ? [] : [not(fails(guardFormula(when, beginning)))],
+  );
   return {
     ...walked,
     answers: [...repeated.map((answer) => ({ ...answer, moment: beginning })), ...notices],

@@ -1,3 +1,4 @@
+import { durationMs } from '../duration.ts';
 import type { ApprovalStage, Flow, Separation } from '../language.ts';
 import { pathConditions } from './conditions.ts';
 import { type Formula, notTrue } from './formula.ts';
@@ -6,7 +7,7 @@ import type { Invariant, Requirement } from './invariants.ts';
 import { beginning, opening } from './moments.ts';
 import type { FlowPath, PathStep } from './path.ts';
 import { pathsOfFlows } from './paths.ts';
-import { listed, pathInWords, separatedWords } from './pathWords.ts';
+import { durationWords, listed, pathInWords, separatedWords } from './pathWords.ts';
 import { canBe } from './theory.ts';
 import { conditionWords } from './words.ts';
 
@@ -46,7 +47,8 @@ export function proveInvariants(flows: readonly Flow[], invariants: readonly Inv
 }
 
 function proofOf(invariant: Invariant, paths: readonly FlowPath[]): Proof {
-  const meant = paths.filter((path) => canBe([...path.conditions, ...whereOn(invariant, path)]));
+  const spokenOf = invariant.mayBeWaived === true ? paths.filter((path) => !isWaived(path)) : paths;
+  const meant = spokenOf.filter((path) => canBe([...path.conditions, ...whereOn(invariant, path)]));
   const shortestFirst = [...meant].sort((one, another) => lengthOf(one) - lengthOf(another));
   const violations = invariant.require.flatMap((requirement): readonly Violation[] => {
     for (const path of shortestFirst) {
@@ -60,6 +62,8 @@ function proofOf(invariant: Invariant, paths: readonly FlowPath[]): Proof {
 }
 
 const hasBegun = ({ steps }: FlowPath): boolean => steps.some(({ outcome }) => outcome.is === 'begun');
+
+const isWaived = ({ steps }: FlowPath): boolean => steps.some(({ outcome }) => outcome.is === 'waived');
 
 /** Stages that did something, then conditions. */
 const lengthOf = (path: FlowPath): number =>
@@ -87,11 +91,22 @@ function violationOn(
     if (path.steps.some((step) => givesApprovals(step, requirement.approvals))) return undefined;
     return { conditions, missing: `no stage of it has the approval of ${approvalWords(requirement.approvals)}` };
   }
+  if ('waited' in requirement) {
+    if (waitedMs(path) >= durationMs(requirement.waited)) return undefined;
+    return { conditions, missing: `its waits do not last ${durationWords(requirement.waited)}` };
+  }
   const verified = guardFormula(requirement.verified, momentOn(path));
   const isBroken = canBe([...path.conditions, ...where, notTrue(verified)]);
   if (!isBroken) return undefined;
   const words = conditionWords(verified).join(' and ');
   return { conditions, missing: `it is open also when it is not the case that ${words}` };
+}
+
+/** How long the waits on this path last together. */
+export function waitedMs({ steps }: Pick<FlowPath, 'steps'>): number {
+  return steps
+    .flatMap(({ stage, outcome }) => ('wait' in stage && outcome.is === 'waited' ? [durationMs(stage.wait.for)] : []))
+    .reduce((sum, ms) => sum + ms, 0);
 }
 
 function isAsked({ is }: PathStep['outcome']): boolean {

@@ -146,6 +146,7 @@ function atomWords(atom: Atom, isSo: boolean): string {
 
 function numberWords({ of, comparison, bound }: Extract<Atom, { kind: 'number' }>, isSo: boolean): string {
   if (of.path === timeToLive) return lifeWords(comparison, bound, isSo);
+  if (of.path === 'now') return clockWords(comparison, bound, isSo);
   const noun = nounOf(of);
   const number = isInstantPath(of.path) ? new Date(Number(bound)).toISOString() : String(bound);
   switch (comparison) {
@@ -155,6 +156,18 @@ function numberWords({ of, comparison, bound }: Extract<Atom, { kind: 'number' }
       return `${noun} is ${isSo ? 'at most' : 'more than'} ${number}`;
     case '<':
       return `${noun} is ${isSo ? 'less than' : 'at least'} ${number}`;
+  }
+}
+
+function clockWords(comparison: '<' | '<=' | '==', bound: bigint, isSo: boolean): string {
+  const at = new Date(Number(bound)).toISOString();
+  switch (comparison) {
+    case '==':
+      return `it is ${isSo ? '' : 'not '}${at}`;
+    case '<=':
+      return isSo ? `it is ${at} or earlier` : `it is after ${at}`;
+    case '<':
+      return isSo ? `it is before ${at}` : `it is ${at} or later`;
   }
 }
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import type { Command } from '../../../domain/flow/events.ts';
-import type { Flow, Stage } from '../../../domain/flow/language.ts';
+import type { Flow, FlowException, Stage } from '../../../domain/flow/language.ts';
 import { isFinalRequestState } from '../../../domain/states.ts';
+import { exampleFacts } from './exampleFacts.ts';
 import {
   dayMs,
   everybody,
@@ -38,8 +39,9 @@ const approvalStage = fc
     hasEscalation: fc.boolean(),
     after: fc.constantFrom('PT6H', 'P1D', 'P3D'),
     result: fc.constantFrom('deny' as const, 'expire' as const),
+    denials: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
   })
-  .map(({ require: sources, separation, hasEscalation, after, result }) => ({
+  .map(({ require: sources, separation, hasEscalation, after, result, denials }) => ({
     approval: {
       // What could never be met is no flow of the language: one owner, and one who may decide.
       require: sources.map(({ from, count }) => ({ from, count: from === 'owner' ? 1 : count })),
@@ -47,13 +49,34 @@ const approvalStage = fc
       proof: 'session' as const,
       ...(hasEscalation ? { escalate: { after: 'PT4H', to: 'group:lead' } } : {}),
       timeout: { after, result },
+      ...(denials === undefined || (!hasEscalation && sources.every(({ from }) => from === 'owner'))
+        ? {}
+        : { denials }),
     },
   }));
+const waitStage = fc.constantFrom('PT1H', 'PT31S', 'P1D').map((span) => ({ wait: { for: span } }));
 const notifyStage = fc.constant({ notify: { to: ['owner'] } });
 const stage = fc.tuple(
-  fc.oneof(verifyStage, approvalStage, approvalStage, notifyStage),
+  fc.oneof(verifyStage, approvalStage, approvalStage, notifyStage, waitStage),
   fc.option(condition, { nil: undefined, freq: 3 }),
 );
+
+/** Of these stages, for the subject of every story or another, until some instant of it. */
+const exception = (waivable: readonly string[]): fc.Arbitrary<FlowException> =>
+  fc
+    .record({
+      subject: fc.constantFrom(
+        { name: exampleFacts.subject.name, environment: exampleFacts.subject.environment },
+        { id: exampleFacts.subject.id },
+        { name: 'another', environment: exampleFacts.subject.environment },
+      ),
+      stages: fc.subarray([...waivable], { minLength: 1 }),
+      afterMs: fc.constantFrom(0, secondMs, 61 * secondMs, 5 * hourMs, 30 * dayMs),
+    })
+    .map(({ subject, stages, afterMs }) => {
+      const until = new Date(Date.parse(exampleFacts.now) + afterMs).toISOString();
+      return { id: 'spared', subject, stages, until, because: 'a test' };
+    });
 
 const effects = { onboarding: issue, rotation: rotate, revocation: revoke, review } as const;
 export const anyFlow: fc.Arbitrary<Flow> = fc
@@ -63,12 +86,17 @@ export const anyFlow: fc.Arbitrary<Flow> = fc
     before: fc.oneof(fc.array(stage, { maxLength: 0 }), fc.array(stage, { maxLength: 3, size: 'max' })),
     hasNotice: fc.boolean(),
   })
-  .map(({ on, before, hasNotice }) => {
+  .chain(({ on, before, hasNotice }) => {
     const stages = before.map(
       ([what, when], index): Stage => ({ id: `s${index}`, ...what, ...(when === undefined ? {} : { when }) }),
     );
     const notice: Stage[] = hasNotice ? [{ id: 'tell', notify: { to: ['owner'] } }] : [];
-    return flowOf(on, [...stages, effects[on], ...notice]);
+    const flow = flowOf(on, [...stages, effects[on], ...notice]);
+    const waivable = stages.filter((candidate) => !('notify' in candidate)).map(({ id }) => id);
+    if (waivable.length === 0) return fc.constant(flow);
+    return fc.option(exception(waivable), { nil: undefined }).map((spared) => {
+      return spared === undefined ? flow : { ...flow, exceptions: [spared] };
+    });
   });
 
 export type Move = (played: PlayedRequest) => void;
@@ -105,7 +133,7 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
       .map(([by, verdict]) => move(`${by}: ${verdict}`, (played) => void played.decide(by, verdict))),
   ),
   often(
-    1,
+    2,
     person.map((by) => move(`${by}: deny`, (played) => void played.decide(by, 'deny'))),
   ),
   often(

@@ -100,6 +100,28 @@ test('tests that reach every end and both sides of every guard cover all of it',
   expect(coveredPercent(items)).toBe(100);
 });
 
+test('a wait is covered by a request that stands at it, and a waived stage is not', () => {
+  const waiting: Flow = {
+    ...sound(),
+    stages: [{ id: 'cool-off', wait: { for: 'PT1H' } }, ...sound().stages],
+    exceptions: [
+      {
+        id: 'spared',
+        subject: { name: 'spared', environment: 'production' },
+        stages: ['review', 'cool-off'],
+        until: '2027-01-01T00:00:00Z',
+        because: 'a test',
+      },
+    ],
+  };
+  const standing = covering([{ given: risky, events: [], expect: { outcome: 'waiting', stage: 'cool-off' } }], waiting);
+  expect(shown(standing)).toContain('stage cool-off');
+  const given = { ...risky, subject: { name: 'spared', environment: 'production' } };
+  const waived = shown(covering([{ given, events: [], expect: { outcome: 'completed' } }], waiting));
+  expect(waived).toContain('guard review when: true');
+  for (const stage of ['cool-off', 'review']) expect(waived).not.toContain(`stage ${stage}`);
+});
+
 test('the end of the request’s own time counts only where something can last that long', () => {
   const flow = sound();
   const revocation = { ...flow, on: 'revocation', stages: flow.stages.slice(1) } as Flow;

@@ -24,6 +24,112 @@ test('one denial denies, whatever was approved before', () => {
   expect(played.decide('sid', 'approve')).toMatchObject({ slug: 'request-closed' });
 });
 
+const denying = (denials: number, count = 2) =>
+  new PlayedRequest(
+    flowOf('onboarding', [
+      { ...security, approval: { ...security.approval, require: [{ from: 'group:security', count }], denials } },
+      issue,
+    ]),
+  );
+
+test('where two denials end a request, one does not, and whoever denied cannot approve as well', () => {
+  const played = denying(2);
+  expect(played.decide('sam', 'deny')).toEqual({ accepted: true });
+  expect(played.plan.state).toBe('awaiting-approval');
+  expect(played.decide('sam', 'approve')).toMatchObject({ slug: 'already-decided' });
+  expect(played.decide('sam', 'deny')).toMatchObject({ slug: 'already-decided' });
+  played.decide('sue', 'approve');
+  expect(played.plan.state).toBe('awaiting-approval');
+  played.decide('ann', 'deny');
+  expect(played.facts.request).toMatchObject({ state: 'denied', reason: 'denied-by-approver' });
+});
+
+test('below the threshold a denial stands beside a quorum of others, and does not stop it', () => {
+  const played = denying(2);
+  for (const [by, verdict] of [
+    ['sam', 'deny'],
+    ['sue', 'approve'],
+    ['sid', 'approve'],
+  ] as const)
+    played.decide(by, verdict);
+  expect(played.ordered).toEqual(['create-v1']);
+});
+
+test('a denial that was withdrawn counts towards no threshold, and its author may approve', () => {
+  const played = denying(2);
+  played.decide('sam', 'deny');
+  played.decide('sam', 'withdraw');
+  played.decide('sue', 'deny');
+  expect(played.plan.state).toBe('awaiting-approval');
+  expect(played.decide('sam', 'approve')).toEqual({ accepted: true });
+  played.decide('sid', 'approve');
+  expect(played.ordered).toEqual(['create-v1']);
+});
+
+test('who may not approve may not deny either, whatever the threshold', () => {
+  const played = denying(1);
+  expect(played.decide('rui', 'deny')).toMatchObject({ slug: 'self-approval' });
+  expect(played.decide('tom', 'deny')).toMatchObject({ slug: 'not-eligible' });
+  expect(played.plan.state).toBe('awaiting-approval');
+});
+
+test('groups of one stage are asked at the same time, in any order, and one person counts for one of them', () => {
+  const stage = {
+    ...security,
+    approval: {
+      ...security.approval,
+      require: [
+        { from: 'group:security', count: 1 },
+        { from: 'group:lead', count: 1 },
+      ],
+    },
+  };
+  for (const order of [
+    ['sam', 'lea'],
+    ['lea', 'sam'],
+  ]) {
+    const played = new PlayedRequest(flowOf('onboarding', [stage, issue]));
+    for (const by of order) {
+      expect(played.ordered).toEqual([]);
+      expect(played.decide(by, 'approve')).toEqual({ accepted: true });
+    }
+    expect(played.ordered).toEqual(['create-v1']);
+  }
+  const both = new PlayedRequest(flowOf('onboarding', [stage, issue]));
+  both.person('sam', { groups: ['security', 'lead'] });
+  both.decide('sam', 'approve');
+  expect(both.plan.state).toBe('awaiting-approval');
+  // Whichever place is left, another of either group fills it.
+  both.decide('sue', 'approve');
+  expect(both.ordered).toEqual(['create-v1']);
+});
+
+test('stages are asked in their order: nobody decides on the second before the first has its quorum', () => {
+  const lead = {
+    ...security,
+    id: 'lead',
+    approval: { ...security.approval, require: [{ from: 'group:lead', count: 1 }] },
+  };
+  const played = new PlayedRequest(flowOf('onboarding', [security, lead, issue]));
+  expect(played.decide('lea', 'approve', { stage: 'lead' })).toMatchObject({ slug: 'not-awaiting-approval' });
+  played.decide('sam', 'approve');
+  expect(played.decide('lea', 'approve', { stage: 'lead' })).toMatchObject({ slug: 'not-awaiting-approval' });
+  played.decide('sue', 'approve');
+  expect(played.decide('sid', 'approve', { stage: 'security' })).toMatchObject({ slug: 'not-awaiting-approval' });
+  expect(played.ordered).toEqual([]);
+  expect(played.decide('lea', 'approve')).toEqual({ accepted: true });
+  expect(played.ordered).toEqual(['create-v1']);
+});
+
+test('each stage counts its people anew: one person may agree at two stages, and must at each', () => {
+  const once = { ...security, approval: { ...security.approval, require: [{ from: 'group:security', count: 1 }] } };
+  const played = new PlayedRequest(flowOf('onboarding', [once, { ...once, id: 'second' }, issue]));
+  played.decide('sam', 'approve');
+  expect(played.plan.state).toBe('awaiting-approval');
+  expect(played.decide('sam', 'approve')).toEqual({ accepted: true });
+  expect(played.ordered).toEqual(['create-v1']);
+});
+
 test('a decision that was withdrawn counts no more, and its author may decide again', () => {
   const played = waiting();
   expect(played.decide('sam', 'withdraw')).toMatchObject({ slug: 'nothing-to-withdraw' });

@@ -85,6 +85,38 @@ test('a stage that applies to fewer is newly skipped, and its decisions are not 
   ]);
 });
 
+test('a wait that is new goes by, and is told as the time that it takes', () => {
+  const after = soundWith('  - {id: issue', '  - {id: cool-off, wait: {for: PT1H}}\n  - {id: issue');
+  expect(changeOf(after, twoApprovals)).toMatchObject({
+    after: { outcome: 'completed' },
+    why: ['the effect begins 3600 s later', 'stage cool-off is newly passed'],
+  });
+  expect(changeOf(after, oneApproval)).toBeUndefined();
+});
+
+test('an exception that is new lets its subject pass earlier, and says so; another’s changes nothing', () => {
+  const { name, environment } = exampleFacts.subject;
+  const excepting = (of: string): Flow => ({
+    ...sound,
+    exceptions: [
+      {
+        id: 'spared',
+        subject: { name: of, environment },
+        stages: ['review'],
+        until: '2027-01-01T00:00:00Z',
+        because: 'a test',
+      },
+    ],
+  });
+  expect(changeOf(excepting(name), oneApproval)?.why).toEqual(
+    expect.arrayContaining([
+      'denied (approval-timeout) at review before, completed now',
+      'stage review is newly waived',
+    ]),
+  );
+  expect(changeOf(excepting('another'), oneApproval)).toBeUndefined();
+});
+
 test('a separation that the old flow lacked refuses the decision of whom it separates', () => {
   const byAuthor = recordOf('author', [approvedBy('ann', 1), approvedBy('sue', 2)]);
   const change = changeOf(soundWith('[requester, owner]', '[requester, owner, flowAuthor]'), byAuthor);

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { advance } from '../../../domain/flow/advance.ts';
 import { durationMs } from '../../../domain/flow/duration.ts';
 import { evaluateGuard } from '../../../domain/flow/guards.ts';
-import type { ApprovalStage, Flow } from '../../../domain/flow/language.ts';
+import type { ApprovalStage, Flow, Stage } from '../../../domain/flow/language.ts';
 import type { EffectOrder } from '../../../domain/flow/plan.ts';
 import type { LedgerFacts } from '../../../domain/flow/state.ts';
 import { isFinalRequestState } from '../../../domain/states.ts';
@@ -19,6 +19,8 @@ export function checkStep(played: PlayedRequest, step: Step): void {
   stagesWerePassed(played, step);
   nothingBeginsAfterTheEnd(step);
   onlyWhoMayIsCounted(played, step);
+  denialsEndIt(played, step);
+  waiversAreTrue(played.flow, step);
   planIsReproducible(played.flow, step);
 }
 
@@ -167,6 +169,11 @@ function stagesWerePassed(played: PlayedRequest, step: Step): void {
   for (const { kind, data } of result.audit) {
     if (kind !== 'request.stage-passed') continue;
     const stage = flow.stages.find(({ id }) => id === data['stage']);
+    if (stage !== undefined && 'wait' in stage) {
+      // Passed by the step that found the request there, and only when it was over.
+      expect(flow.stages[state.stage]?.id).toBe(stage.id);
+      expect(nowOf(after)).toBeGreaterThanOrEqual(Date.parse(state.enteredAt) + durationMs(stage.wait.for));
+    }
     if (stage === undefined || !('approval' in stage) || flow.stages[state.stage]?.id !== stage.id) continue;
     const timeoutMs = Date.parse(state.enteredAt) + durationMs(stage.approval.timeout.after);
     expect(nowOf(after)).toBeLessThan(timeoutMs);
@@ -183,9 +190,65 @@ function stagesWerePassed(played: PlayedRequest, step: Step): void {
     const applies = stage.when === undefined ? { value: true } : evaluateGuard(stage.when, guardFacts);
     expect(applies).not.toHaveProperty('error');
     if (!('value' in applies) || !applies.value) continue;
+    if (isWaived(flow, stage, after)) continue;
     if ('verify' in stage) expect(evaluateGuard(stage.verify.that, guardFacts)).toEqual({ value: true });
     if ('approval' in stage) expect(hasQuorum(stage, after)).toBe(true);
+    // A revocation asks its conditions once: a wait that did not apply then is not owed.
+    if ('wait' in stage && flow.on !== 'revocation') expect(wasWaited(played, step, stage)).toBe(true);
   }
+}
+
+/** Since the request was last sent back to it, or to what stands before it. */
+function wasWaited({ flow, steps }: PlayedRequest, step: Step, stage: Stage): boolean {
+  let isWaited = false;
+  for (const { event, result } of steps.slice(0, steps.indexOf(step) + 1)) {
+    if (event.kind === 'command' && event.command.do === 'amend' && result.verdict.accepted) isWaited = false;
+    for (const { kind, data } of result.audit) {
+      const at = flow.stages.findIndex(({ id }) => id === data['stage']);
+      const isSentBack = kind === 'request.quorum-lost' || kind === 'request.wait-owed';
+      if (isSentBack && at <= flow.stages.indexOf(stage)) isWaited = false;
+      if (kind === 'request.stage-passed' && data['stage'] === stage.id) isWaited = true;
+    }
+  }
+  return isWaited;
+}
+
+/** By the flow's own words: for this subject, before this instant. */
+function isWaived({ exceptions = [] }: Flow, { id }: Pick<Stage, 'id'>, facts: LedgerFacts): boolean {
+  const { subject } = facts.guardFacts;
+  return exceptions.some(({ subject: meant, stages, until }) => {
+    const isMeant =
+      'id' in meant
+        ? meant.id === subject.id
+        : meant.name === subject.name && meant.environment === subject.environment;
+    return isMeant && stages.includes(id) && nowOf(facts) < Date.parse(until);
+  });
+}
+
+/** Nothing is told as waived but what an exception waives at that instant. */
+function waiversAreTrue(flow: Flow, { after, result }: Step): void {
+  for (const { kind, data } of result.audit) {
+    if (kind !== 'request.stage-waived') continue;
+    const stage = flow.stages.find(({ id }) => id === data['stage']);
+    expect(stage !== undefined && isWaived(flow, stage, after)).toBe(true);
+  }
+}
+
+/** As many different people as the stage says, no fewer and never more: a request does not outlive them. */
+function denialsEndIt(played: PlayedRequest, { event, after, result }: Step): void {
+  const stage = played.flow.stages[result.state.stage];
+  if (stage === undefined || !('approval' in stage)) return;
+  const { denials = 1 } = stage.approval;
+  const against = new Set(
+    after.decisions
+      .filter((one) => one.stage === stage.id && one.verdict === 'deny')
+      .map(({ approver }) => approver.id),
+  );
+  const ended = result.audit.find(({ kind }) => kind === 'request.finished');
+  if (ended?.data['reason'] === 'denied-by-approver') expect(against.size).toBe(denials);
+  const isAmended = event.kind === 'command' && event.command.do === 'amend';
+  if (isAmended || isFinalRequestState(result.next.state) || isWaived(played.flow, stage, after)) return;
+  if (result.next.state === 'awaiting-approval') expect(against.size).toBeLessThan(denials);
 }
 
 /** Everybody whom the stage keeps from deciding, whatever their groups. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { diffFlows } from '../../../../domain/flow/analysis/diff.ts';
-import type { ApprovalStage, Flow } from '../../../../domain/flow/language.ts';
+import type { ApprovalStage, Flow, FlowException } from '../../../../domain/flow/language.ts';
 import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
 import { anyGuard } from './arbitraryGuards.ts';
 
@@ -58,6 +58,7 @@ test.each<[string, Flow, string]>([
     { ...flow, limits: { ...flow.limits, credentialTtl: 'P60D' } },
     'limits.credentialTtl',
   ],
+  ['an approval that one person cannot block', approving({ denials: 2 }), 'stages.security.approval.denials'],
 ])('%s weakens, and the opposite strengthens', (_what, weaker, path) => {
   expect(labels([flow], [weaker])).toContain(`WEAKENS ${path}`);
   expect(diffFlows([flow], [weaker]).weakens).toBe(true);
@@ -84,6 +85,79 @@ test.each<[string, Flow]>([
   expect(diffFlows([flow], [changed])).toMatchObject({ weakens: false });
   expect(labels([flow], [changed]).length).toBeGreaterThan(0);
   expect(labels([flow], [changed]).every((label) => label.startsWith('NEUTRAL'))).toBe(true);
+});
+
+const coolingOff = (wait: string, when?: string): Flow =>
+  flowOf('onboarding', [
+    ownership,
+    security,
+    { id: 'cool-off', wait: { for: wait }, ...(when === undefined ? {} : { when }) },
+    issue,
+  ]);
+
+test.each<[string, Flow, Flow, string]>([
+  ['a shorter wait', coolingOff('PT2H'), coolingOff('PT1H'), 'stages.cool-off.wait.for'],
+  ['a wait left out', coolingOff('PT2H'), flow, 'stages.cool-off'],
+  [
+    'a wait that does not always apply',
+    coolingOff('PT2H'),
+    coolingOff('PT2H', 'risk.score > 1'),
+    'stages.cool-off.when',
+  ],
+])('%s weakens, and the opposite strengthens', (_what, stronger, weaker, path) => {
+  expect(labels([stronger], [weaker])).toContain(`WEAKENS ${path}`);
+  expect(pathLabels([stronger], [weaker])).toContain('WEAKENS it waits for less long');
+  expect(labels([weaker], [stronger])).toContain(`STRENGTHENS ${path}`);
+  expect(pathLabels([weaker], [stronger])).toContain('STRENGTHENS it waits for longer');
+});
+
+test('two waits in the place of one that lasted as long weaken nothing: the paths prove it', () => {
+  const split = flowOf('onboarding', [
+    ownership,
+    security,
+    { id: 'first', wait: { for: 'PT1H' } },
+    { id: 'second', wait: { for: 'PT1H' } },
+    issue,
+  ]);
+  expect(diffFlows([coolingOff('PT2H')], [split])).toMatchObject({ weakens: false, paths: [] });
+});
+
+const excepting = (change: Partial<FlowException> = {}): Flow => ({
+  ...flow,
+  exceptions: [
+    {
+      id: 'migration',
+      subject: { name: 'payments-bot', environment: 'production' },
+      stages: ['security'],
+      until: '2027-01-31T00:00:00Z',
+      because: 'a test',
+      ...change,
+    },
+  ],
+});
+
+test.each<[string, Flow, Flow, RegExp]>([
+  ['an exception', flow, excepting(), /^exceptions.migration$/],
+  ['an exception that lasts longer', excepting(), excepting({ until: '2027-02-28T00:00:00Z' }), /until$/],
+  ['an exception from more', excepting(), excepting({ stages: ['security', 'ownership'] }), /stages$/],
+])('%s weakens and names its subject and end, and the opposite strengthens', (_what, before, after, path) => {
+  const [weaker] = diffFlows([before], [after]).changes;
+  expect(weaker).toMatchObject({ label: 'WEAKENS', path: expect.stringMatching(path) });
+  expect(`${weaker?.is} ${weaker?.because}`).toContain('payments-bot in production');
+  expect(pathLabels([before], [after])).toContainEqual(expect.stringContaining('WEAKENS'));
+  expect(diffFlows([after], [before])).toMatchObject({
+    changes: [{ label: 'STRENGTHENS' }],
+    weakens: false,
+  });
+});
+
+test('an exception for another subject weakens, in whichever direction it is changed; its wording does not', () => {
+  const other = excepting({ subject: { id: 'qsch47vxnzj47kmpqx6qtfacpi' } });
+  expect(labels([excepting()], [other])).toEqual(['WEAKENS exceptions.migration.subject']);
+  expect(labels([other], [excepting()])).toEqual(['WEAKENS exceptions.migration.subject']);
+  expect(labels([excepting()], [excepting({ because: 'another word' })])).toEqual([
+    'NEUTRAL exceptions.migration.because',
+  ]);
 });
 
 test('a check that another makes as well may go: the paths prove that nothing is easier', () => {

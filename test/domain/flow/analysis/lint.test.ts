@@ -62,6 +62,71 @@ test.each([
   expect(rulesOf(flowOf(stages))).toContain(finding);
 });
 
+const approvalOf = (rest: string, after = 'P1D'): string =>
+  `  - {id: ask-${after.toLowerCase()}, approval: {require: [{from: 'group:security', count: 1}], separation: [], timeout: {after: ${after}, result: deny}${rest}}}`;
+
+test('waits and time-outs that together outlast the request are an error, where the limit is passed', () => {
+  const stages = [approvalOf('', 'P2D'), '  - {id: cool-off, wait: {for: P1D}}', '  - {id: more, wait: {for: PT1S}}'];
+  expect(rulesOf(flowOf(stages.slice(0, 2).join('\n')))).toEqual([]);
+  expect(rulesOf(flowOf(stages.join('\n')))).toEqual(['life-too-short stages[2].wait.for line 9']);
+  expect(rulesOf(flowOf([stages[0], approvalOf('', 'PT25H')].join('\n')))).toEqual([
+    'life-too-short stages[1].approval.timeout.after line 8',
+  ]);
+});
+
+test('waits that nothing outlasts leave what follows unreachable', () => {
+  const waits = ['P1D', 'P1D', 'P1D'].map((long, index) => `  - {id: w${index}, wait: {for: ${long}}}`);
+  expect(rulesOf(flowOf(waits.join('\n')))).toEqual(['unreachable-stage stages[3].id line 10']);
+});
+
+test('denials that the whole directory cannot bring together are an error', () => {
+  const flow = flowOf(approvalOf(', denials: 3'));
+  const directory = ['sam', 'sue'].map((id) => ({ id, active: true, groups: ['security'] }));
+  const found = (people: typeof directory) =>
+    lintFlows([flow], people).flatMap(({ rule, path }) => (rule.startsWith('denials') ? [path] : []));
+  expect(found(directory)).toEqual(['stages[0].approval.denials']);
+  expect(found([...directory, { id: 'sid', active: true, groups: ['security'] }])).toEqual([]);
+  expect(found([...directory, { id: 'sid', active: false, groups: ['security'] }])).toHaveLength(1);
+});
+
+test('an exception that is over, that lasts long, or that waives nothing is a warning, each by its clock or paths', () => {
+  const exception = (id: string, environment: string, until: string): string =>
+    `  - {id: ${id}, subject: {name: bot, environment: ${environment}}, stages: [ask-p1d], until: ${until}, because: a test}`;
+  const flow = linted(`apiVersion: tenure/v1
+kind: Flow
+metadata: {name: sound, owner: security, description: for a test}
+on: onboarding
+subject: {where: 'subject.environment == "production"'}
+stages:
+${approvalOf('')}
+  - {id: issue, effect: issue}
+exceptions:
+${exception('over', 'production', '2026-01-01T00:00:00Z')}
+${exception('near', 'production', '2026-04-01T00:00:00Z')}
+${exception('far', 'production', '2026-04-01T00:00:01Z')}
+${exception('nowhere', 'staging', '2026-02-01T00:00:00Z')}
+`);
+  const found = (now?: string) =>
+    lintFlows([flow], undefined, now).flatMap(({ rule, path, severity }) =>
+      rule.startsWith('exception') ? [`${severity} ${rule} ${path}`] : [],
+    );
+  const nowhere = 'warning exception-without-effect exceptions[3].subject';
+  expect(found()).toEqual([nowhere]);
+  expect(found('2026-01-01T00:00:00Z')).toEqual([
+    'warning exception-over exceptions[0].until',
+    'warning exception-long exceptions[2].until',
+    nowhere,
+  ]);
+});
+
+test('a check is not called idle because some are spared it', () => {
+  const flow = flowOf(verify('owned', 'owner.active'));
+  const exceptions = [
+    { id: 'spared', subject: { id: 'b' }, stages: ['owned'], until: '2027-01-01T00:00:00Z', because: 'a test' },
+  ];
+  expect(rulesOf({ ...flow, flow: { ...flow.flow, exceptions } })).toEqual([]);
+});
+
 test('a guard is not called constant where only other facts make it so', () => {
   const stages = `${verify('low', 'risk.score < 50')}\n${verify('lower', 'risk.score < 40')}\n${verify('team', '!has(subject.labels.team) || subject.labels.team == "payments"')}`;
   expect(rulesOf(flowOf(stages))).toEqual([]);

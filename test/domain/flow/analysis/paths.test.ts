@@ -1,12 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { pathConditions } from '../../../../domain/flow/analysis/conditions.ts';
 import type { FlowPath } from '../../../../domain/flow/analysis/path.ts';
 import { pathLimit, pathsOfFlows } from '../../../../domain/flow/analysis/paths.ts';
+import { stepWords } from '../../../../domain/flow/analysis/pathWords.ts';
 import { TooComplex } from '../../../../domain/flow/analysis/theory.ts';
 import type { Facts } from '../../../../domain/flow/facts.ts';
 import type { Flow, Stage } from '../../../../domain/flow/language.ts';
 import { selectFlow } from '../../../../domain/flow/select.ts';
 import { TestWorld } from '../../../../domain/flow/testWorld.ts';
+import { exampleFacts } from '../exampleFacts.ts';
 import { flowOf, issue, ownership, revoke, rotate, security } from '../playedRequest.ts';
 import { anyFacts, anyGuard } from './arbitraryGuards.ts';
 import { outcomeOn } from './formulaOnFacts.ts';
@@ -21,6 +24,7 @@ const anyStage: fc.Arbitrary<Stage> = fc
         approval: { ...security.approval, timeout: { after: 'P1D', result } },
       })),
       fc.constant({ notify: { to: ['owner'] } }),
+      fc.constant({ wait: { for: 'PT1H' } }),
     ),
     fc.option(anyGuard, { nil: undefined }),
   )
@@ -31,11 +35,18 @@ const anyFlow: fc.Arbitrary<Flow> = fc
     on: fc.constantFrom('onboarding' as const, 'rotation' as const, 'revocation' as const),
     before: fc.array(anyStage, { maxLength: 3 }),
     notice: fc.option(anyGuard, { nil: undefined }),
+    // Long over, or far off: hours do not matter.
+    until: fc.constantFrom(undefined, '2020-01-01T00:00:00Z', '2035-01-01T00:00:00Z'),
+    environment: fc.constantFrom('production', 'staging'),
   })
-  .map(({ on, before, notice }) => {
+  .map(({ on, before, notice, until, environment }) => {
     const named = before.map((stage, index) => ({ ...stage, id: `s${index}` }));
     const tell: Stage[] = notice === undefined ? [] : [{ id: 'tell', when: notice, notify: { to: ['owner'] } }];
-    return flowOf(on, [...named, effects[on], ...tell]);
+    const flow = flowOf(on, [...named, effects[on], ...tell]);
+    const waivable = named.filter((stage) => !('notify' in stage)).map(({ id }) => id);
+    if (until === undefined || waivable.length === 0) return flow;
+    const subject = { name: exampleFacts.subject.name, environment };
+    return { ...flow, exceptions: [{ id: 'spared', subject, stages: waivable.slice(0, 2), until, because: 'a test' }] };
   });
 
 type Human = 'approve' | 'approve late' | 'deny' | 'wait';
@@ -172,6 +183,62 @@ test('a request can end before its approval does only where its life is that sho
     new Set(['security: approval-timeout', 'second: approval-timeout', 'second: request-timeout']),
   );
   expect(new Set(ends('P1D'))).toEqual(new Set(['security: request-timeout', 'second: request-timeout']));
+});
+
+test('a wait takes its time: what it leaves too little for expires, and what it leaves none for is not reached', () => {
+  const ends = (...waits: readonly string[]) => {
+    const stages = waits.map((long, index): Stage => ({ id: `w${index}`, wait: { for: long } }));
+    return pathsOfFlows([flowOf('onboarding', [...stages, { ...security, when: 'risk.score > 1' }, issue])]).map(
+      ({ steps, end }) => `${steps.at(-1)?.stage.id}: ${end.reason ?? end.state}`,
+    );
+  };
+  expect(ends('P1D')).not.toContain('security: request-timeout');
+  expect(ends('P2D', 'PT1H')).toContain('security: request-timeout');
+  expect(ends('P2D', 'PT1H')).toContain('issue: completed');
+  expect(ends('P2D', 'P1D').filter((end) => !end.startsWith('undefined'))).toEqual(['w1: request-timeout']);
+});
+
+test('an exception is one more branch: for its subject, before its end, and everybody else is asked', () => {
+  const flow: Flow = {
+    ...flowOf('onboarding', [security, issue]),
+    exceptions: ['one', 'two'].map((id) => ({
+      id,
+      subject: { name: `bot-${id}`, environment: 'production' },
+      stages: ['security'],
+      until: '2027-01-31T00:00:00Z',
+      because: 'a test',
+    })),
+  };
+  const told = pathsOfFlows([flow])
+    .filter(({ end }) => end.state === 'completed')
+    .map((path) => [path.steps.map(stepWords), pathConditions(path)]);
+  expect(told[0]).toEqual([
+    [
+      'waived for bot-one in production until 2027-01-31T00:00:00Z or bot-two in production until 2027-01-31T00:00:00Z',
+      'the credential is issued',
+    ],
+    expect.arrayContaining(['the identity has not expired']),
+  ]);
+  expect(String(told[0]?.[1])).toContain('the name is bot-one');
+  expect(String(told[1]?.[0])).toContain('approved by 2 of group:security');
+});
+
+test('a hundred exceptions are told in no more paths than one', () => {
+  const flow = flowOf('onboarding', [ownership, security, issue]);
+  const count = (exceptions: number): number =>
+    pathsOfFlows([
+      {
+        ...flow,
+        exceptions: Array.from({ length: exceptions }, (_, index) => ({
+          id: `e${index}`,
+          subject: { name: `bot ${index}`, environment: index % 2 === 0 ? 'production' : 'staging' },
+          stages: ['ownership', 'security'],
+          until: new Date(Date.UTC(2027, 0, 1 + index)).toISOString(),
+          because: 'a test',
+        })),
+      },
+    ]).length;
+  expect(count(100)).toBe(count(1));
 });
 
 test('a flow with more paths than anybody reads is refused by name', () => {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Invariant, parseInvariants } from '../../../../domain/flow/analysis/invariants.ts';
 import { proveInvariants, violationInWords } from '../../../../domain/flow/analysis/prove.ts';
-import type { ApprovalStage, Flow, Stage } from '../../../../domain/flow/language.ts';
+import type { ApprovalStage, Flow, FlowException, Stage } from '../../../../domain/flow/language.ts';
 import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
 import { shippedDirectory, shippedFlows } from '../shippedFlowFiles.ts';
 
@@ -145,6 +145,64 @@ test('two approvals are two people only within one stage', () => {
   expect(broken([flowOf('onboarding', [together, issue])], stating(require))).toEqual([]);
 });
 
+const coolOff: Stage = { id: 'cool-off', wait: { for: 'PT1H' } };
+
+test('waits are proved to last so long together, on every path', () => {
+  const invariants = invariantsOf(`apiVersion: tenure/v1
+kind: Invariants
+invariants:
+  - {id: cooled, title: every issue can be objected to for two hours, on: onboarding, require: [{waited: PT2H}]}
+`);
+  const again: Stage = { ...coolOff, id: 'again' };
+  expect(broken([flowOf('onboarding', [coolOff, security, again, issue])], invariants)).toEqual([]);
+  const sometimes: Stage = { ...again, when: 'risk.score > 5' };
+  const [proof] = proveInvariants([flowOf('onboarding', [coolOff, sometimes, issue])], invariants);
+  expect(proof?.violations.map(({ missing }) => missing)).toEqual(['its waits do not last 2 hours']);
+});
+
+describe('an exception', () => {
+  const exception: FlowException = {
+    id: 'migration',
+    subject: { name: 'payments-bot', environment: 'production' },
+    stages: ['ownership', 'security', 'cool-off'],
+    until: '2027-01-31T00:00:00Z',
+    because: 'for a month',
+  };
+  const excepting = { ...flowOf('onboarding', [ownership, security, coolOff, issue]), exceptions: [exception] };
+  const require = ['verified: owner.active', 'approvals: {from: group:security, atLeast: 2}', 'waited: PT1H'];
+  const invariants = (rest = '') =>
+    invariantsOf(`apiVersion: tenure/v1
+kind: Invariants
+invariants:
+${require.map((one, index) => `  - {id: i${index}, title: t, on: onboarding, require: [{${one.replace('group:security', "'group:security', 'group:lead'").replace('from: ', 'from: [').replace(', atLeast', '], atLeast')}}]${rest}}`).join('\n')}
+`);
+
+  test('breaks every invariant that its stages kept, and is named with its subject and end', () => {
+    const proofs = proveInvariants([excepting], invariants());
+    expect(proofs.map(({ violations }) => violations.length)).toEqual([1, 1, 1]);
+    for (const { violations } of proofs) {
+      const words = violations.flatMap(violationInWords).join('\n');
+      expect(words).toContain('waived for payments-bot in production until 2027-01-31T00:00:00Z');
+      expect(words).toContain('it is before 2027-01-31T00:00:00.000Z');
+    }
+  });
+
+  test('leaves them to everybody else, and to those that may be waived', () => {
+    expect(broken([{ ...excepting, exceptions: [] }], invariants())).toEqual([]);
+    const proofs = proveInvariants([excepting], invariants(', mayBeWaived: true'));
+    expect(proofs.map(({ violations }) => violations.length)).toEqual([0, 0, 0]);
+    for (const { paths } of proofs) expect(paths).toBeGreaterThan(0);
+  });
+
+  test('breaks nothing where the invariant speaks of others', () => {
+    const [first] = invariants();
+    if (first === undefined) throw new Error('there are invariants');
+    const elsewhere = { ...first, where: 'subject.environment == "staging"' };
+    expect(broken([excepting], [elsewhere])).toEqual([]);
+    expect(broken([excepting], [{ ...first, where: 'subject.name == "payments-bot"' }])).toEqual(['i0']);
+  });
+});
+
 test('a violation shows the shortest path that breaks it, in words', () => {
   const weakened = changed(usual, 'security', (stage) => approvalWith(stage, oneOfSecurity));
   const [violation] = proveInvariants(weakened, shipped).flatMap(({ violations }) => violations);
@@ -176,8 +234,8 @@ invariants:
     '4: must be one of onboarding, rotation, revocation, review',
     expect.stringMatching(/^4: guard: owner has no field 'actve'/),
     "5: there is an invariant 'one' already",
-    "5: there is no 'requires' here; known are id, title, on, where, require",
-    '5: a requirement has exactly one of verified, approvals, asks',
+    "5: there is no 'requires' here; known are id, title, on, where, require, mayBeWaived",
+    '5: a requirement has exactly one of verified, approvals, waited, asks',
     '6: write owner or group:<name>, in lower-case ASCII, or a list of those',
     '6: must be at least 1',
   ]);
