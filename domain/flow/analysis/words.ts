@@ -148,7 +148,7 @@ function numberWords({ of, comparison, bound }: Extract<Atom, { kind: 'number' }
   if (of.path === timeToLive) return lifeWords(comparison, bound, isSo);
   if (of.path === 'now') return clockWords(comparison, bound, isSo);
   const noun = nounOf(of);
-  const number = isInstantPath(of.path) ? new Date(Number(bound)).toISOString() : String(bound);
+  const number = of.path === 'subject.expiresAt' ? new Date(Number(bound)).toISOString() : String(bound);
   switch (comparison) {
     case '==':
       return `${noun} ${isSo ? 'is' : 'is not'} ${number}`;
@@ -210,8 +210,6 @@ function sideWords(side: string): string | undefined {
   const label = /^subject\.labels\.(\w+)$/.exec(side)?.[1];
   return label === undefined ? nouns.get(side) : `the label ${label}`;
 }
-
-const isInstantPath = (path: string): boolean => path === 'now' || path === 'subject.expiresAt';
 
 function nounOf({ path }: Fact): string {
   if (path === 'now') return 'the time';
