@@ -95,6 +95,7 @@ export const FlowPathBody = z
           stage: z.string(),
           outcome: z.string(),
           escalated: z.exactOptional(z.boolean()),
+          exceptions: z.exactOptional(words).meta({ description: 'Of a waived stage: each of these waives it.' }),
           words: z.string(),
         }),
       )

@@ -15,6 +15,8 @@ export interface PathReport {
     readonly stage: string;
     readonly outcome: StepOutcome['is'];
     readonly escalated?: boolean;
+    /** Of a waived stage: the ids of the exceptions, each of which may waive it. */
+    readonly exceptions?: readonly string[];
     readonly words: string;
   }[];
   readonly end: PathEnd;
@@ -32,6 +34,7 @@ export function pathReport(path: FlowPath, index: number): PathReport {
       stage: step.stage.id,
       outcome: step.outcome.is,
       ...('escalated' in step.outcome && { escalated: step.outcome.escalated }),
+      ...('by' in step.outcome && { exceptions: step.outcome.by.map(({ id }) => id) }),
       words: stepWords(step),
     })),
     end: path.end,
