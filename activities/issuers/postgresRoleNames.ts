@@ -1,3 +1,5 @@
+import { partsOfHandle } from './handle.ts';
+
 /** How handles, role names and tags belong together. Role names are derived, never stored, and always fit in 63 bytes. */
 export interface RoleNames {
   readonly handle: string;
@@ -11,14 +13,13 @@ export interface RoleNames {
 
 // PostgreSQL cuts longer names at 63 bytes, which would make two roles one: these patterns cannot reach that.
 const identityPattern = /^[a-z2-7]{26}$/;
-const handlePattern = /^([a-z2-7]{26})-v([1-9][0-9]{0,8})$/;
 
 /** The names of a handle (`<identity id>-v<version>`), undefined when it is not one of this issuer's form. */
 export function namesOfHandle(handle: string): RoleNames | undefined {
-  const [, identityId, version] = handlePattern.exec(handle) ?? [];
-  if (identityId === undefined || version === undefined) return undefined;
-  const owner = `tenure_${identityId}`;
-  return { handle, identityId, version: Number(version), owner, login: `${owner}_v${version}` };
+  const parts = partsOfHandle(handle);
+  if (parts === undefined) return undefined;
+  const owner = `tenure_${parts.identityId}`;
+  return { handle, ...parts, owner, login: `${owner}_v${parts.version}` };
 }
 
 /** The owning role of an identity, undefined when the id is not 26 characters of lower-case base32 (RFC 4648). */

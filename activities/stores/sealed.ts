@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import {
   discardStaged,
   findSealed,
@@ -11,6 +10,7 @@ import {
   sealedPlacesOf,
   writeLive,
 } from '../../ledger/sealedValues.ts';
+import { databaseFault, within } from '../ledgerDatabase.ts';
 import { type LiveState, orderOfWrite } from './epochOrder.ts';
 import { EnvelopeUnreadable, openEnvelope, sealValue } from './sealedEnvelope.ts';
 import type { SealedKeys } from './sealedKeys.ts';
@@ -29,17 +29,11 @@ export function createSealedStore(
 ): Store {
   /** Runs one call to the database, bounded in time; what came of it is unknown when it fails. */
   async function ask<T>(call: Promise<T>): Promise<T> {
-    const { promise: expired, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => reject(new NoAnswer(`the ledger's database did not answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
     try {
-      return await Promise.race([call, expired]);
+      return await within(timeoutMs, call);
     } catch (cause) {
-      throw databaseError(name, cause);
-    } finally {
-      clearTimeout(timer);
+      const { reason, isRefused } = databaseFault(cause);
+      throw isRefused ? new StoreRefused(name, reason, { cause }) : new StoreUnavailable(name, reason, { cause });
     }
   }
 
@@ -156,36 +150,4 @@ function stagedPath(version: number): string {
 
 function isSealed(row: SealedRow): row is SealedRow & { sealed: NonNullable<SealedRow['sealed']> } {
   return row.sealed !== null;
-}
-
-/** What Prisma's errors tell of the database: in `meta`, since one of raw SQL carries the same code whatever happened. */
-const DriverError = z.object({
-  meta: z.object({
-    driverAdapterError: z.object({
-      cause: z.object({
-        kind: z.string(),
-        originalCode: z.string().optional(),
-        originalMessage: z.string().optional(),
-      }),
-    }),
-  }),
-});
-
-/** Classes of SQLSTATE of a database that will answer the same again: login, database, rights, missing table or column. */
-const refusalClasses: readonly string[] = ['28', '3D', '42'];
-
-function databaseError(store: string, cause: unknown): Error {
-  const driver = DriverError.safeParse(cause).data?.meta.driverAdapterError.cause;
-  if (driver === undefined) {
-    const reason = cause instanceof NoAnswer ? cause.message : "the call to the ledger's database failed";
-    return new StoreUnavailable(store, reason, { cause });
-  }
-  const reason = `the ledger's database says ${driver.originalMessage ?? driver.kind}`;
-  return refusalClasses.includes(driver.originalCode?.slice(0, 2) ?? '')
-    ? new StoreRefused(store, reason, { cause })
-    : new StoreUnavailable(store, reason, { cause });
-}
-
-class NoAnswer extends Error {
-  override readonly name = 'NoAnswer';
 }
