@@ -1,9 +1,11 @@
 import type { Configuration, IssuerConfiguration, StoreConfiguration } from '../configuration/configurationSchema.ts';
+import { readHashKey } from '../configuration/hashKey.ts';
 import { readSecret } from '../configuration/secretReference.ts';
 import type { Ledger } from '../ledger/client.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import { createPostgresRoleIssuer } from './issuers/postgresRole.ts';
 import { namesOfHandle } from './issuers/postgresRoleNames.ts';
+import { createTenureKeyIssuer } from './issuers/tenureKey.ts';
 import { createSealedStore } from './stores/sealed.ts';
 import { loadSealedKeys } from './stores/sealedKeys.ts';
 import type { Store } from './stores/store.ts';
@@ -25,12 +27,11 @@ type Closable<T> = T & { close?(): Promise<void> };
 export function createIssuers({
   configuration,
   installationId,
-}: {
-  configuration: Configuration;
-  installationId: string;
-}): Adapters<Issuer> {
+  prisma,
+}: { configuration: Configuration; installationId: string } & Pick<Ledger, 'prisma'>): Adapters<Issuer> {
   const declared = Object.entries(configuration.issuers);
-  return adapters('issuer', new Map(declared.map(([name, each]) => [name, createIssuer(name, each, installationId)])));
+  const place = { installationId, prisma };
+  return adapters('issuer', new Map(declared.map(([name, each]) => [name, createIssuer(name, each, place)])));
 }
 
 /** The stores that tenure.yaml declares. @throws SecretUnreadable, SealedKeyUnusable naming what tenure.yaml points to */
@@ -50,6 +51,7 @@ export function loginNameOf({ issuers }: Configuration, issuer: string, handle: 
 
 const loginNames: Record<IssuerConfiguration['type'], (handle: string) => string | undefined> = {
   'postgres-role': (handle) => namesOfHandle(handle)?.login,
+  'tenure-key': () => undefined,
 };
 
 function adapters<T>(kind: 'issuer' | 'store', all: ReadonlyMap<string, Closable<T>>): Adapters<T> {
@@ -67,7 +69,21 @@ function adapters<T>(kind: 'issuer' | 'store', all: ReadonlyMap<string, Closable
   };
 }
 
-function createIssuer(name: string, declared: IssuerConfiguration, installationId: string): Closable<Issuer> {
+function createIssuer(
+  name: string,
+  declared: IssuerConfiguration,
+  { installationId, prisma }: { installationId: string } & Pick<Ledger, 'prisma'>,
+): Closable<Issuer> {
+  if (declared.type === 'tenure-key') {
+    const { scopes, prefix, hashKey } = declared;
+    return createTenureKeyIssuer(name, {
+      prisma,
+      installationId,
+      hashKey: readHashKey(name, hashKey, process.env),
+      prefix,
+      scopes,
+    });
+  }
   const { url, scopes, reassignTo } = declared;
   return createPostgresRoleIssuer(name, {
     url: readSecret(url, process.env),

@@ -1,7 +1,7 @@
 import type { RequestWorkflowType } from '../contracts/names.ts';
 import { findIdentity, type IdentityRow } from '../ledger/queries/identities.ts';
 import { findRequest, type RequestSituation } from '../ledger/queries/requests.ts';
-import { mayRotate } from './auth/pipelines.ts';
+import { mayDo } from './auth/pipelines.ts';
 import type { Principal } from './auth/principal.ts';
 import type { ApiDependencies } from './ports.ts';
 import { notFound, Problem } from './problem.ts';
@@ -25,7 +25,9 @@ function seesIdentity(
   identity: Pick<IdentityRow, 'integration' | 'name' | 'consumers'>,
 ): boolean {
   return (
-    principal.kind === 'person' || identity.consumers.includes(principal.id) || mayRotate(principal.may ?? [], identity)
+    principal.kind === 'person' ||
+    identity.consumers.includes(principal.id) ||
+    mayDo('rotate', principal.may ?? [], identity)
   );
 }
 

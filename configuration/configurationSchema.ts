@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { apiKeyPrefixPattern } from '../domain/apiKey.ts';
 import { defaultPace } from '../domain/massRevocation.ts';
 
 /**
  * What `tenure.yaml` may say. Strict: an unknown key is an error, never ignored, since a misspelt `separation` or `roles`
- * must not silently mean "the default". `schema.json` beside this file is generated from here (`npm run config:schema`).
+ * must not silently mean "the default". `schema.json` beside this file is generated from here (`node configuration/writeSchema.ts`).
  */
 
 const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use 1 to 63 lower-case letters, digits and hyphens');
@@ -143,7 +144,7 @@ const roles = z.strictObject({
   admin: roleMembers.default([]),
 });
 
-const rotatePattern = z
+const identityPattern = z
   .string()
   .regex(/^[^/]+\/.+$/, 'write <integration>/<name>; * stands for any characters within one segment')
   .max(400);
@@ -162,9 +163,14 @@ const pipeline = z.strictObject({
       'The claim that holds the e-mail address of the person the run acts for; a run without it acts for nobody known.',
   }),
   may: z
-    .array(z.strictObject({ rotate: rotatePattern }))
+    .array(
+      z
+        .strictObject({ rotate: identityPattern.optional(), verifyKeys: identityPattern.optional() })
+        .refine((permission) => Object.keys(permission).length > 0, 'name what it may do: rotate or verifyKeys'),
+    )
     .max(200)
-    .default([]),
+    .default([])
+    .meta({ description: 'What it may do with which identities: `{rotate: payments/*}`, `{verifyKeys: payments/*}`.' }),
 });
 
 /** Of every type of issuer. */
@@ -191,6 +197,23 @@ const postgresRole = z.strictObject({
   reassignTo: z.string().min(1).max(63).optional().meta({
     description:
       'The role that gets what a retired identity owned; without it, its owning role stays as long as it owns something.',
+  }),
+});
+
+const tenureKey = z.strictObject({
+  type: z.literal('tenure-key'),
+  revocations,
+  scopes: z
+    .array(z.string().min(1).max(200))
+    .min(1)
+    .max(1000)
+    .meta({ description: 'What its keys may be given; what a scope means is up to who verifies them.' }),
+  hashKey: secret.meta({
+    description:
+      '32 bytes in base64 (`openssl rand -base64 32`). With another one, every key that was issued before is refused.',
+  }),
+  prefix: z.string().regex(apiKeyPrefixPattern).default('tenure').meta({
+    description: 'How its keys begin, before an underscore: what a secret scanner looks for.',
   }),
 });
 
@@ -239,7 +262,7 @@ export const configurationSchema = z.strictObject({
   people: z.array(person).max(10_000).default([]),
   roles: roles.prefault({}),
   pipelines: z.record(word, pipeline).default({}),
-  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole])).default({}),
+  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey])).default({}),
   stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),
 });
 

@@ -128,7 +128,11 @@ function withAbsolutePaths(parsed: ParsedConfiguration, absolute: (file: string)
     keys: { directory: absolute(parsed.keys.directory) },
     evidence: parsed.evidence.anchorFile === undefined ? {} : { anchorFile: absolute(parsed.evidence.anchorFile) },
     ...(parsed.temporal === undefined ? {} : { temporal: absoluteTemporal(parsed.temporal, absolute) }),
-    issuers: mapValues(parsed.issuers, (issuer) => ({ ...issuer, url: withAbsoluteFile(issuer.url, absolute) })),
+    issuers: mapValues(parsed.issuers, (issuer) =>
+      issuer.type === 'postgres-role'
+        ? { ...issuer, url: withAbsoluteFile(issuer.url, absolute) }
+        : { ...issuer, hashKey: withAbsoluteFile(issuer.hashKey, absolute) },
+    ),
     stores: mapValues(parsed.stores, (store) =>
       store.type === 'sealed'
         ? {

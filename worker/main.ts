@@ -51,7 +51,7 @@ const drifted = await seedFlows(ledger, shippedFlows());
 if (drifted.length > 0)
   logger.warn({ flows: drifted }, 'flow files differ from the published versions, which rule; nothing was loaded');
 
-const issuers = createIssuers({ configuration, installationId: ledger.installation.id });
+const issuers = createIssuers({ configuration, installationId: ledger.installation.id, prisma: ledger.prisma });
 const stores = createStores({ configuration, prisma: ledger.prisma });
 const { namespace, connectionOptions } = temporalConnection(configuration, process.env);
 const version = deploymentVersion(configuration.deployment.name);

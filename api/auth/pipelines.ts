@@ -64,11 +64,16 @@ function personBehind(claims: JWTPayload, name: string, { personClaim }: Pipelin
 }
 
 /**
- * Whether a pipeline may rotate this identity: a pattern `<integration>/<name>` of its `may` list, where `*` stands for
- * any characters within one segment (between slashes).
+ * Whether a pipeline may do this with an identity: a pattern `<integration>/<name>` of its `may` list says so, where `*`
+ * stands for any characters within one segment (between slashes).
  */
-export function mayRotate(may: PipelineRule['may'], identity: { integration: string; name: string }): boolean {
-  return may.some(({ rotate }) => matches(rotate, `${identity.integration}/${identity.name}`));
+export function mayDo(
+  what: keyof PipelineRule['may'][number],
+  may: PipelineRule['may'],
+  identity: { integration: string; name: string },
+): boolean {
+  const path = `${identity.integration}/${identity.name}`;
+  return may.some(({ [what]: pattern }) => pattern !== undefined && matches(pattern, path));
 }
 
 function matches(pattern: string, path: string): boolean {

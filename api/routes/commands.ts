@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Role } from '../../configuration/configurationSchema.ts';
+import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import type { Command } from '../../contracts/events.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import type { ProblemSlug } from '../../domain/problems.ts';
@@ -205,8 +206,9 @@ function amendedSubject(
   { identity }: RequestSituation,
   { configuration, now }: ApiDependencies,
 ) {
-  const offered = configuration.issuers[identity.issuer]?.scopes ?? {};
-  const unsupported = asked?.find((scope) => !Object.hasOwn(offered, scope));
+  const issuer = configuration.issuers[identity.issuer];
+  const offered = issuer === undefined ? [] : offeredScopes(issuer);
+  const unsupported = asked?.find((scope) => !offered.includes(scope));
   if (unsupported !== undefined)
     throw new Problem('unsupported-scope', `Issuer "${identity.issuer}" does not offer scope "${unsupported}".`);
   if (expiresAt !== undefined && Date.parse(expiresAt) <= now().getTime())

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import { identityKinds } from '../../domain/flow/language.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
@@ -251,11 +252,12 @@ function requireConfigured(
       'unknown-store',
       `There is no store "${asked.store}". tenure.yaml has: ${listed(Object.keys(configuration.stores))}.`,
     );
-  const unsupported = asked.scopes.find((scope) => !Object.hasOwn(issuer.scopes, scope));
+  const offered = offeredScopes(issuer);
+  const unsupported = asked.scopes.find((scope) => !offered.includes(scope));
   if (unsupported !== undefined)
     throw new Problem(
       'unsupported-scope',
-      `Issuer "${asked.issuer}" does not offer scope "${unsupported}". It offers: ${listed(Object.keys(issuer.scopes))}.`,
+      `Issuer "${asked.issuer}" does not offer scope "${unsupported}". It offers: ${listed(offered)}.`,
     );
   const undeclared = asked.consumers.findIndex(
     (consumer) =>

@@ -4,7 +4,7 @@ import { acknowledge } from '../../ledger/acknowledge.ts';
 import { narrowIdentity } from '../../ledger/changes.ts';
 import type { IdentityRow } from '../../ledger/queries/identities.ts';
 import { revokeNow } from '../../ledger/revoke.ts';
-import { mayRotate } from '../auth/pipelines.ts';
+import { mayDo } from '../auth/pipelines.ts';
 import type { Principal } from '../auth/principal.ts';
 import { requireStanding } from '../auth/standing.ts';
 import { visibleIdentity, visibleRequest } from '../findVisible.ts';
@@ -227,7 +227,7 @@ function requireMayRotate(principal: Principal, identity: IdentityRow): void {
       roles: ['requester', 'responder'],
       principals: [identity.ownerId],
     });
-  if (!mayRotate(principal.may ?? [], identity))
+  if (!mayDo('rotate', principal.may ?? [], identity))
     throw new Problem(
       'forbidden',
       `${principal.id} may not rotate ${identity.integration}/${identity.name}. Add it to the pipeline's "may" in tenure.yaml.`,

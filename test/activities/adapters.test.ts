@@ -16,6 +16,7 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'tenure-adapters-'));
   prisma = openPrisma({ databaseUrl: inject('postgresUrl') });
   file('sealed.key', randomBytes(32).toString('base64'));
+  file('hash.key', randomBytes(32).toString('base64'));
   file('issuer-url', inject('postgresUrl'));
   file('secret-id', 'a secret id');
   file('ca.pem', 'not used for plain http');
@@ -38,7 +39,7 @@ function configurationOf(declared: string) {
 
 function adaptersOf(declared: string) {
   const configuration = configurationOf(declared);
-  const issuers = createIssuers({ configuration, installationId: 'an-installation' });
+  const issuers = createIssuers({ configuration, installationId: 'an-installation', prisma });
   opened.push(issuers);
   const stores = createStores({ configuration, prisma });
   opened.push(stores);
@@ -49,11 +50,13 @@ test('every declared issuer and store is found by its name, and works', async ()
   const adapters = adaptersOf(`
 issuers:
   main-db: {type: postgres-role, url: {file: issuer-url}, scopes: {}, reassignTo: heir}
+  keys: {type: tenure-key, scopes: [orders], hashKey: {file: hash.key}, prefix: acme}
 stores:
   local: {type: sealed, keyFile: sealed.key}
   remote: {type: vault, address: http://127.0.0.1:1, approle: {roleId: a, secretId: {file: secret-id}}, namespace: team, caFile: ca.pem}
 `);
   await adapters.issuer('main-db').controlLogin();
+  expect(await adapters.issuer('keys').generateSecret({ handle: 'a' })).toMatch(/^acme_[0-9A-Za-z]{46}$/);
   expect([adapters.issuer('main-db').type, adapters.store('local').type]).toEqual(['postgres-role', 'sealed']);
   expect((await rejectionOf(adapters.store('remote').read({ identityId: 'a' }))).name).toBe('StoreUnavailable');
 });
@@ -81,5 +84,8 @@ test('a secret or key that cannot be read stops the start, and is named', () => 
     /missing-url/,
   );
   expect(() => adaptersOf('stores: {local: {type: sealed, keyFile: missing.key}}')).toThrow(/missing\.key/);
+  const keys = (hashKey: string) => `issuers: {keys: {type: tenure-key, scopes: [a], hashKey: {file: ${hashKey}}}}`;
+  expect(() => adaptersOf(keys('missing.key'))).toThrow(/missing\.key/);
+  expect(() => adaptersOf(keys('secret-id'))).toThrow(/hashKey of issuer "keys"/);
   expect(() => adaptersOf(`stores: {remote: {${vault}, caFile: missing.pem}}`)).toThrow(/missing\.pem/);
 });

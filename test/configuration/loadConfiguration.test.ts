@@ -28,9 +28,10 @@ people:
 roles:
   responder: [group:responder, bo@example.com]
 pipelines:
-  deploy: {oidc: github, claims: {repository_id: "1", environment: production}, personClaim: actor_email, may: [{rotate: 'payments/*'}]}
+  deploy: {oidc: github, claims: {repository_id: "1", environment: production}, personClaim: actor_email, may: [{rotate: 'payments/*'}, {verifyKeys: 'payments/*'}]}
 issuers:
   main-db: {type: postgres-role, url: {file: secrets/issuer-url}, scopes: {read: app_read}}
+  keys: {type: tenure-key, hashKey: {file: secrets/hash.key}, scopes: [orders]}
 stores:
   sealed: {type: sealed, keyFile: keys/sealed.key}
   vault: {type: vault, address: https://vault.example.com, approle: {roleId: r, secretId: {env: VAULT_SECRET_ID}}}
@@ -64,7 +65,11 @@ test('a complete configuration loads, with paths absolute and addresses normal',
   expect(configuration.evidence.anchorFile).toBe(join(directory, 'anchors/checkpoints'));
   expect(configuration.temporal?.tls?.caFile).toBe(join(directory, 'tls/ca.pem'));
   expect(configuration.people).toEqual([{ id: 'ann@example.com', name: 'Ann', groups: ['security'], active: true }]);
-  expect(configuration.issuers['main-db']?.url).toEqual({ file: join(directory, 'secrets/issuer-url') });
+  expect(configuration.issuers['main-db']).toMatchObject({ url: { file: join(directory, 'secrets/issuer-url') } });
+  expect(configuration.issuers['keys']).toMatchObject({
+    hashKey: { file: join(directory, 'secrets/hash.key') },
+    prefix: 'tenure',
+  });
   expect(configuration.stores['sealed']).toMatchObject({ keyFile: join(directory, 'keys/sealed.key') });
 });
 
