@@ -11,6 +11,7 @@ import { startMetrics } from '../observability/metrics.ts';
 import { apiMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { flowAnalyst } from './analysis/analyst.ts';
+import { apiKeyLookup } from './apiKeyLookup.ts';
 import { createLogger } from './logging.ts';
 import { createApi } from './server.ts';
 import { temporalGateway } from './temporalGateway.ts';
@@ -64,6 +65,7 @@ const server = createServer(
       loginName: (issuer, handle) => loginNameOf(configuration, issuer, handle),
     },
     analyst,
+    findApiKey: apiKeyLookup({ configuration, ledger, env: process.env }),
     decisionSigning: keys.decisionSigning,
     logger,
     now: () => new Date(),

@@ -8,6 +8,7 @@ import type { OpenOrder, OpenResult } from '../contracts/open.ts';
 import type { Ledger } from '../ledger/client.ts';
 import type { FlowAnalyst } from './analysis/analyst.ts';
 import type { AnsweredCall } from './answeredCalls.ts';
+import type { ApiKeyLookup } from './apiKeyLookup.ts';
 import type { Directory } from './auth/authenticate.ts';
 import type { RateLimits } from './limits.ts';
 
@@ -20,6 +21,7 @@ export interface ApiDependencies {
   readonly gateway: RequestGateway;
   readonly secrets: SecretSource;
   readonly analyst: FlowAnalyst;
+  readonly findApiKey: ApiKeyLookup;
   readonly decisionSigning: { readonly keyId: string; readonly privateKey: KeyObject };
   readonly logger: Logger;
   /** For what callers may ask (an expiry in the future); what holds is decided by the ledger's clock. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { flowAnalyst } from '../api/analysis/analyst.ts';
+import { apiKeyLookup } from '../api/apiKeyLookup.ts';
 import { createLogger } from '../api/logging.ts';
 import { createApi } from '../api/server.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
@@ -33,6 +34,7 @@ export async function apiOverHttp({ ledger, gateway, keys, databaseUrl }: TestIn
     gateway,
     secrets: { readLive: async () => undefined, loginName: () => undefined },
     analyst,
+    findApiKey: apiKeyLookup({ configuration, ledger, env: {} }),
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: () => {} }),
     now: () => new Date(),

@@ -38,10 +38,22 @@ export function generatedConfiguration({
     pipelines: Object.fromEntries(
       embeddedPipelines.map(({ name, claims }) => [
         name,
-        { oidc: 'pipelines', claims, personClaim: 'triggered_by', may: [{ rotate: 'payments/*' }] },
+        {
+          oidc: 'pipelines',
+          claims,
+          personClaim: 'triggered_by',
+          may: [{ rotate: 'payments/*', verifyKeys: 'payments/*' }],
+        },
       ]),
     ),
-    issuers: { 'main-db': { type: 'postgres-role', url: { file: state.issuerUrl }, scopes: applicationScopes } },
+    issuers: {
+      'main-db': { type: 'postgres-role', url: { file: state.issuerUrl }, scopes: applicationScopes },
+      keys: {
+        type: 'tenure-key',
+        hashKey: { file: state.apiKeyHashKey },
+        scopes: Object.keys(applicationScopes),
+      },
+    },
     stores: { sealed: { type: 'sealed', keyFile: state.sealedStoreKey } },
   };
   return `# Made by \`tenure up\` at every start: changes here are lost.\n${stringify(configuration)}`;

@@ -96,7 +96,8 @@ async function startAll(
     return prepared;
   });
   loadKeys(state.keys, { create: true });
-  keptSecret(state.sealedStoreKey, () => `${randomBytes(32).toString('base64')}\n`);
+  for (const file of [state.sealedStoreKey, state.apiKeyHashKey])
+    keptSecret(file, () => `${randomBytes(32).toString('base64')}\n`);
   const configuration = generatedConfiguration({
     state,
     apiPort: ports.api,

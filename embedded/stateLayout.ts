@@ -20,6 +20,7 @@ export interface StateLayout {
   /** The installation's keys (configuration/keys.ts). */
   readonly keys: string;
   readonly sealedStoreKey: string;
+  readonly apiKeyHashKey: string;
   /** URLs with passwords, one a file. */
   readonly ledgerUrl: string;
   readonly issuerUrl: string;
@@ -42,6 +43,7 @@ export function openState(directory: string): StateLayout {
     logFile: (process) => below('logs', `${process.toLowerCase()}.log`),
     keys: below('keys'),
     sealedStoreKey: below('sealed-store.key'),
+    apiKeyHashKey: below('api-key-hash.key'),
     ledgerUrl: below('databases', 'ledger-url'),
     issuerUrl: below('databases', 'issuer-url'),
   };

@@ -1,3 +1,4 @@
+import type { IdentityKind } from '../domain/flow/language.ts';
 import type { Transaction } from './client.ts';
 import { holds } from './freezeSubjects.ts';
 
@@ -8,7 +9,7 @@ export interface KnownApiKey {
   readonly identityId: string;
   readonly version: number;
   readonly name: string;
-  readonly kind: string;
+  readonly kind: IdentityKind;
   readonly environment: string;
   readonly integration: string;
   /** Of the key, as far as the identity still has them: narrowed, they are gone at once. */

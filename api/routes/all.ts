@@ -1,5 +1,6 @@
 import type { ApiDependencies } from '../ports.ts';
 import type { Route } from '../route.ts';
+import { apiKeyRoutes } from './apiKeys.ts';
 import { commandRoutes } from './commands.ts';
 import { decisionRoutes } from './decisions.ts';
 import { evidenceRoutes } from './evidence.ts';
@@ -22,6 +23,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     lifecycleRoutes,
     reviewRoutes,
     secretRoutes,
+    apiKeyRoutes,
     requestRoutes,
     decisionRoutes,
     commandRoutes,

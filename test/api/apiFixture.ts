@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import type { z } from 'zod';
 import { type AnalystLimits, flowAnalyst } from '../../api/analysis/analyst.ts';
+import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
 import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { LiveSecret, RequestGateway } from '../../api/ports.ts';
@@ -191,6 +192,7 @@ export async function apiFixture({
       loginName: (_issuer, handle) => `login_${handle}`,
     },
     analyst,
+    findApiKey: apiKeyLookup({ configuration, ledger, env: {} }),
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: (line) => void logLines.push(line) }),
     now: () => new Date(),

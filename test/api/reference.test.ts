@@ -73,6 +73,7 @@ const resources = [
   'POST /v1/identities/{identityId}/reviews',
   'POST /v1/identities/{identityId}/revocation',
   'POST /v1/identities/{identityId}/rotations',
+  'POST /v1/keys/verify',
   'POST /v1/reconciliations',
   'POST /v1/reconciliations/findings/{findingId}/accept',
   'POST /v1/reconciliations/resume',

@@ -91,7 +91,7 @@ test('an unknown key is an error with file, line, column and the key that was pr
     'tenure.yaml:4:3: roles.respnoder is not a known key. Did you mean "responder"?',
   ]);
   expect(problemsOf(complete.replace('keyFile: keys', 'keyfile: keys'))).toContain(
-    'tenure.yaml:20:26: stores.sealed.keyfile is not a known key. Did you mean "keyFile"?',
+    'tenure.yaml:21:26: stores.sealed.keyfile is not a known key. Did you mean "keyFile"?',
   );
   expect(problemsOf(`${least}zzzzzz: 1\n`)).toEqual(['tenure.yaml:3:1: zzzzzz is not a known key. Remove it.']);
 });

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { flowAnalyst } from '../../api/analysis/analyst.ts';
+import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { RequestGateway } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
@@ -49,6 +50,7 @@ export async function installationApi(
       loginName: () => undefined,
     },
     analyst,
+    findApiKey: apiKeyLookup({ configuration, ledger, env: {} }),
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: () => undefined }),
     now: () => new Date(),
