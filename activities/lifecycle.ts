@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IssuanceActivities, LifecycleActivities } from '../contracts/activities.ts';
-import type { OpenOrder, OpenResult } from '../contracts/open.ts';
+import type { OpenOrder, OpenResult, RequestTarget } from '../contracts/open.ts';
 import { idFromKey } from '../domain/ids.ts';
 import type { Ledger } from '../ledger/client.ts';
 import {
@@ -20,7 +20,7 @@ export interface WorkflowStarts {
   /** Update-with-start `open`. Throws when the outcome is unknown. */
   open(order: OpenOrder): Promise<OpenResult>;
   /** Signal-with-start `nudge`. */
-  nudge(target: { kind: OpenOrder['kind']; identityId: string }, requestId: string): Promise<void>;
+  nudge(target: RequestTarget, requestId: string): Promise<void>;
 }
 
 export interface LifecycleParts {
@@ -125,7 +125,7 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       const sleeping = restore === undefined ? await claimSleepingRequests(ledger, batchSize) : [];
       for (const request of sleeping) {
         await starts
-          .nudge(request, request.id)
+          .nudge(request.target, request.id)
           .catch((error: unknown) => parts.onError(error, `nudge of request ${request.id}`));
       }
       const departed = restore === undefined ? await freezeWhatWasLeft() : 0;

@@ -1,4 +1,4 @@
-import type { RequestWorkflowType } from '../contracts/names.ts';
+import type { RequestTarget } from '../contracts/open.ts';
 import { findIdentity, type IdentityRow } from '../ledger/queries/identities.ts';
 import { findRequest, type RequestSituation } from '../ledger/queries/requests.ts';
 import { mayDo } from './auth/pipelines.ts';
@@ -45,17 +45,15 @@ function seesRequest(principal: Principal, request: RequestSituation): boolean {
   return (
     principal.kind === 'person' ||
     request.parties.requesters.includes(principal.id) ||
-    seesIdentity(principal, request.identity)
+    (request.identity !== null && seesIdentity(principal, request.identity))
   );
 }
 
 /** Requests of other kinds have no workflow yet; meeting one here is a fault of ours. */
-export function workflowOf({ id, review, identityId }: RequestSituation): {
-  kind: RequestWorkflowType;
-  identityId: string;
-} {
+export function workflowOf({ id, review, identityId }: RequestSituation): RequestTarget {
   const { kind } = review;
-  if (kind === 'onboarding' || kind === 'rotation' || kind === 'revocation' || kind === 'review')
-    return { kind, identityId };
+  if (kind === 'publication') return { kind, requestId: id };
+  const isDriven = kind === 'onboarding' || kind === 'rotation' || kind === 'revocation' || kind === 'review';
+  if (isDriven && identityId !== null) return { kind, identityId };
   throw new Problem('internal', `Request ${id} is of kind ${kind}, which no workflow drives.`);
 }

@@ -11,10 +11,17 @@ type Ask = Omit<
   'requestId' | 'principal' | 'principalKind' | 'onBehalfOf' | 'idempotencyKey' | 'bodyDigest'
 >;
 
-/** The order for a request of this principal; its id follows from the principal and the key alone. */
+/** The order for a request of this principal on an identity. */
 export function orderFor(call: KeyedCall, principal: Principal, ask: Ask): OpenOrder {
+  return { ...ask, ...askedBy(call, principal) };
+}
+
+/** Who asks, and by which key; the request's id follows from the principal and the key alone. */
+export function askedBy(
+  call: KeyedCall,
+  principal: Principal,
+): Pick<OpenOrder, 'requestId' | 'principal' | 'principalKind' | 'onBehalfOf' | 'idempotencyKey' | 'bodyDigest'> {
   return {
-    ...ask,
     requestId: idFromKey('request', call),
     principal: principal.id,
     principalKind: principal.kind,

@@ -3,8 +3,7 @@ import type { RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type { Configuration } from '../configuration/configurationSchema.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
-import type { RequestWorkflowType } from '../contracts/names.ts';
-import type { OpenOrder, OpenResult } from '../contracts/open.ts';
+import type { OpenResult, RequestOrder, RequestTarget } from '../contracts/open.ts';
 import type { Ledger } from '../ledger/client.ts';
 import type { FlowAnalyst } from './analysis/analyst.ts';
 import type { AnsweredCall } from './answeredCalls.ts';
@@ -33,17 +32,12 @@ export interface ApiDependencies {
   readonly traced?: RequestHandler;
 }
 
-export interface WorkflowTarget {
-  readonly kind: RequestWorkflowType;
-  readonly identityId: string;
-}
-
 /** The durable way: what a workflow opens and decides. Every call throws when its outcome is unknown. */
 export interface RequestGateway {
-  open(order: OpenOrder): Promise<OpenResult>;
-  decide(target: WorkflowTarget, decision: SignedDecision): Promise<AdvanceResult>;
+  open(order: RequestOrder): Promise<OpenResult>;
+  decide(target: RequestTarget, decision: SignedDecision): Promise<AdvanceResult>;
   /** Tells the request's workflow that its plan changed; the outbox does it too, so a failure here costs only time. */
-  nudge(target: WorkflowTarget, requestId: string): Promise<void>;
+  nudge(target: RequestTarget, requestId: string): Promise<void>;
   isReachable(): Promise<boolean>;
 }
 

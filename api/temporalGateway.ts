@@ -3,9 +3,9 @@ import { Client, type ClientInterceptors, Connection, WithStartWorkflowOperation
 import type { DataConverter } from '@temporalio/common';
 import type { TemporalConnection } from '../configuration/temporalConnection.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
-import { decideUpdate, nudgeSignal, openUpdate, taskQueue, workflowIdOf } from '../contracts/names.ts';
-import type { OpenOrder, OpenResult } from '../contracts/open.ts';
-import type { RequestGateway, WorkflowTarget } from './ports.ts';
+import { decideUpdate, nudgeSignal, openUpdate, taskQueue, workflowIdOfTarget } from '../contracts/names.ts';
+import type { OpenResult, RequestOrder, RequestTarget } from '../contracts/open.ts';
+import type { RequestGateway } from './ports.ts';
 
 /** After this the outcome is unknown and the caller is told so; the update may still commit, and the nudge then drives it. */
 const deadlineMs = 5_000;
@@ -52,9 +52,9 @@ export function temporalGateway({
     return client.withDeadline(Date.now() + milliseconds, call);
   }
 
-  function driver({ kind, identityId }: WorkflowTarget) {
+  function driver(target: RequestTarget) {
     return {
-      workflowId: workflowIdOf(kind, identityId),
+      workflowId: workflowIdOfTarget(target),
       taskQueue,
       args: [],
       workflowIdConflictPolicy: 'USE_EXISTING',
@@ -62,7 +62,7 @@ export function temporalGateway({
     } as const;
   }
 
-  function update<R>(target: WorkflowTarget, name: string, args: [unknown]): Promise<R> {
+  function update<R>(target: RequestTarget, name: string, args: [unknown]): Promise<R> {
     const startWorkflowOperation = new WithStartWorkflowOperation<RequestWorkflow>(target.kind, driver(target));
     return within(deadlineMs, () =>
       client.workflow.executeUpdateWithStart<RequestWorkflow, R, [unknown]>(name, {
@@ -74,10 +74,10 @@ export function temporalGateway({
   }
 
   return {
-    open: (order: OpenOrder) => update<OpenResult>(order, openUpdate, [order]),
-    decide: (target: WorkflowTarget, decision: SignedDecision) =>
+    open: (order: RequestOrder) => update<OpenResult>(order, openUpdate, [order]),
+    decide: (target: RequestTarget, decision: SignedDecision) =>
       update<AdvanceResult>(target, decideUpdate, [{ requestId: decision.requestId, decision }]),
-    async nudge(target: WorkflowTarget, requestId: string): Promise<void> {
+    async nudge(target: RequestTarget, requestId: string): Promise<void> {
       await within(deadlineMs, () =>
         client.workflow.signalWithStart<RequestWorkflow, [string]>(target.kind, {
           ...driver(target),

@@ -1,5 +1,5 @@
 import type { AdvanceResult, RequestEvent } from './events.ts';
-import type { OpenOrder, OpenResult } from './open.ts';
+import type { OpenResult, RequestOrder } from './open.ts';
 import type {
   CreateInput,
   CreateResult,
@@ -13,7 +13,7 @@ import type {
 /** Local activities: one ledger transaction each. */
 export interface LedgerActivities {
   /** Idempotency: (principal, Idempotency-Key). Stores the request, or says why not. */
-  open(order: OpenOrder): Promise<OpenResult>;
+  open(order: RequestOrder): Promise<OpenResult>;
   /** Idempotency: the event's id. */
   advance(input: { requestId: string; event: RequestEvent }): Promise<AdvanceResult>;
 }

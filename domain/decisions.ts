@@ -3,10 +3,13 @@ import canonicalize from 'canonicalize';
 import type { SignedDecision } from './flow/events.ts';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
 import type { ApprovalStage, RequestKind } from './flow/language.ts';
+import type { PublicationProposal } from './flow/publication.ts';
 import type { ReviewProposal } from './flow/review.ts';
 
 /** What an approver is shown, and nothing else: the decision binds its digest (promise 5). */
-export interface Review {
+export type Review = ReviewOfIdentity | ReviewOfPublication;
+
+interface ReviewedRequest {
   readonly requestId: string;
   readonly revision: number;
   readonly kind: RequestKind;
@@ -15,11 +18,18 @@ export interface Review {
   readonly stage: string;
   readonly requesterId: string;
   readonly onBehalfOf: string;
-  readonly ownerId: string;
   readonly justification: string;
+}
+
+export interface ReviewOfIdentity extends ReviewedRequest {
+  readonly ownerId: string;
   readonly subject: SubjectFacts;
   /** Of a review only: what becomes of the subject when it passes. */
   readonly proposal?: ReviewProposal;
+}
+
+export interface ReviewOfPublication extends ReviewedRequest {
+  readonly publication: PublicationProposal;
 }
 
 /** SHA-256 (hex) of the RFC 8785 form of the review. */
@@ -78,7 +88,8 @@ export interface Parties {
   readonly requesters: readonly string[];
   /** The people behind machine requesters: resolved first, they count as requesters too (promise 4). */
   readonly onBehalfOf: readonly string[];
-  readonly ownerId: string;
+  /** Absent of a publication: nobody owns the flows. */
+  readonly ownerId?: string;
   /** Who is to own it after a review: attests in the owner's place, and is kept from deciding wherever the owner is. */
   readonly newOwnerId?: string;
   readonly flowAuthor: string;

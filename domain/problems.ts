@@ -62,6 +62,10 @@ export const problems = {
   'observe-only': { status: 503, title: 'The ledger was restored and only observes' },
   'not-observe-only': { status: 409, title: 'The ledger acts already' },
   'finding-closed': { status: 409, title: 'The finding is closed' },
+  'flow-not-sound': { status: 422, title: 'The flows cannot be published as they are' },
+  'already-published': { status: 409, title: 'Exactly this is published already' },
+  'published-meanwhile': { status: 409, title: 'Other flows were published meanwhile' },
+  'never-published': { status: 422, title: 'This version was never published' },
   'owner-not-valid': { status: 422, title: 'The owner is not valid' },
 } as const satisfies Readonly<Record<string, { status: number; title: string }>>;
 

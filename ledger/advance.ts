@@ -4,7 +4,7 @@ import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events
 import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
-import { applyChange, endedByRevocation, evidenceOf } from './applyChange.ts';
+import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { appendEvidence, type EvidenceDraft } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
@@ -74,7 +74,11 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
     return gathered.sequence;
   }
   const sequence = gathered.sequence + 1;
-  const place = { requestId: request.id, identityId: identity.id, now: gathered.now };
+  const place = {
+    requestId: request.id,
+    ...(identity === undefined ? {} : { identityId: identity.id }),
+    now: gathered.now,
+  };
   const ended: string[] = [];
   for (const change of result.changes) ended.push(...(await applyChange(tx, place, change)));
   const isFinal = isFinalRequestState(result.next.state);
@@ -105,9 +109,10 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   }
   // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
   if (event.kind === 'command' && result.verdict.accepted) await enqueue(tx, { kind: 'nudge', requestId: request.id });
-  const kept = mayRelabel(step)
-    ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
-    : [];
+  const kept =
+    identity !== undefined && mayRelabel(step)
+      ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
+      : [];
   await appendEvidence(tx, ledger.evidence, [
     ...step.told,
     ...evidenceDrafts(step, place),
@@ -118,28 +123,21 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
 }
 
 /** The end of another request, on its own chain: a revocation ends all that are open beside it. */
-function endDraft(
-  { gathered, event }: Step,
-  { requestId, identityId, now }: { requestId: string; identityId: string; now: Date },
-): EvidenceDraft {
+function endDraft({ gathered, event }: Step, { now, ...about }: Place): EvidenceDraft {
   const actor = actorOf(event, gathered);
   return {
-    chain: `request/${requestId}`,
+    chain: `request/${about.requestId}`,
     kind: 'request.finished',
     actor,
-    requestId,
-    identityId,
+    ...about,
     at: now,
     data: endedByRevocation,
   };
 }
 
-function evidenceDrafts(
-  { gathered, event, result }: Step,
-  { requestId, identityId, now }: { requestId: string; identityId: string; now: Date },
-): readonly EvidenceDraft[] {
+function evidenceDrafts({ gathered, event, result }: Step, { now, ...about }: Place): readonly EvidenceDraft[] {
   const actor = actorOf(event, gathered);
-  const place = { chain: `request/${requestId}`, actor, requestId, identityId, at: now };
+  const place = { chain: `request/${about.requestId}`, actor, ...about, at: now };
   const entries = [...result.changes.map(evidenceOf), ...result.audit.map(({ kind, data }) => ({ kind, data }))];
   if (!result.verdict.accepted) {
     const kind = event.kind === 'decision' ? 'decision.refused' : 'request.command-refused';
@@ -161,7 +159,7 @@ function mayRelabel({ result }: Step): boolean {
 /** What a freeze's own chain tells of this step: whom it let go, and whom it keeps. */
 function freezeDrafts(
   { gathered, event, result }: Step,
-  { requestId, identityId, now }: { requestId: string; identityId: string; now: Date },
+  { now, ...about }: Place,
   kept: readonly string[],
 ): readonly EvidenceDraft[] {
   const thawed = result.changes.flatMap((change) => (change.change === 'complete-review' ? change.thaws : []));
@@ -169,8 +167,7 @@ function freezeDrafts(
     chain: `freeze/${freezeId}`,
     kind,
     actor: actorOf(event, gathered),
-    requestId,
-    identityId,
+    ...about,
     at: now,
     data: { freezeId },
   });

@@ -6,12 +6,20 @@ import type { Transaction } from './client.ts';
 import { completeReview, scheduleReview } from './completeReview.ts';
 import { setDue } from './dueWork.ts';
 import { enqueue } from './outbox.ts';
+import { publish } from './publications.ts';
 
 /** Where a change happens. */
 export interface Place {
   readonly requestId: string;
-  readonly identityId: string;
+  /** Absent of a publication. */
+  readonly identityId?: string;
   readonly now: Date;
+}
+
+/** @throws TypeError for a publication: nothing of an identity changes by one */
+export function identityAt({ identityId, requestId }: Place): string {
+  if (identityId === undefined) throw new TypeError(`Request ${requestId} is about no identity: a defect of Tenure.`);
+  return identityId;
 }
 
 /**
@@ -21,16 +29,56 @@ export interface Place {
  */
 export async function applyChange(tx: Transaction, place: Place, change: Change): Promise<readonly string[]> {
   if (change.change === 'begin-revocation') return beginRevocation(tx, place, change.epoch);
-  await applyToOwn(tx, place, change);
+  if (!(await applyToRequest(tx, place, change))) await applyToIdentity(tx, place, change);
   return [];
 }
 
-async function applyToOwn(
-  tx: Transaction,
-  place: Place,
-  change: Exclude<Change, { change: 'begin-revocation' }>,
-): Promise<void> {
-  const { requestId, identityId, now } = place;
+type OwnChange = Exclude<Change, { change: 'begin-revocation' }>;
+
+/** Changes of the request itself, and of the published flows. Returns false for one that is of its identity. */
+async function applyToRequest(tx: Transaction, { requestId, now }: Place, change: OwnChange): Promise<boolean> {
+  switch (change.change) {
+    case 'record-decision': {
+      const { decision } = change;
+      // The signed instant, so that the stored row can be verified again.
+      await tx.decision.create({ data: { ...decision, decidedAt: new Date(decision.decidedAt) } });
+      return true;
+    }
+    case 'withdraw-decision':
+      await tx.decision.update({ where: { id: change.decisionId }, data: { withdrawnAt: now } });
+      return true;
+    case 'pause':
+      await tx.pause.create({
+        data: { id: randomUUID(), requestId, principal: change.by, reason: change.reason, createdAt: now },
+      });
+      return true;
+    case 'resume':
+      await tx.pause.updateMany({
+        where: { requestId, liftedAt: null, ...(change.all ? {} : { principal: change.by }) },
+        data: { liftedAt: now, liftedBy: change.by },
+      });
+      return true;
+    case 'notify':
+      await enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
+      return true;
+    case 'stopped-by-freeze':
+      await tx.freezeStop.createMany({
+        data: change.freezeIds.map((freezeId) => ({ freezeId, requestId, what: change.what, at: now })),
+        skipDuplicates: true,
+      });
+      return true;
+    case 'publish-flow':
+    case 'retire-flow':
+      await publish(tx, { requestId, now }, change);
+      return true;
+    default:
+      return false;
+  }
+}
+
+async function applyToIdentity(tx: Transaction, place: Place, change: OwnChange): Promise<void> {
+  const { requestId, now } = place;
+  const identityId = identityAt(place);
   const credential = (version: number, data: Prisma.CredentialUpdateInput) =>
     tx.credential.update({ where: { identityId_version: { identityId, version } }, data });
   switch (change.change) {
@@ -98,26 +146,6 @@ async function applyToOwn(
     case 'finish-revocation':
       await tx.identity.update({ where: { id: identityId }, data: { state: 'revoked' } });
       return;
-    case 'record-decision': {
-      const { decision } = change;
-      // The signed instant, so that the stored row can be verified again.
-      await tx.decision.create({ data: { ...decision, decidedAt: new Date(decision.decidedAt) } });
-      return;
-    }
-    case 'withdraw-decision':
-      await tx.decision.update({ where: { id: change.decisionId }, data: { withdrawnAt: now } });
-      return;
-    case 'pause':
-      await tx.pause.create({
-        data: { id: randomUUID(), requestId, principal: change.by, reason: change.reason, createdAt: now },
-      });
-      return;
-    case 'resume':
-      await tx.pause.updateMany({
-        where: { requestId, liftedAt: null, ...(change.all ? {} : { principal: change.by }) },
-        data: { liftedAt: now, liftedBy: change.by },
-      });
-      return;
     case 'amend': {
       const { scopes, consumers, ...scalars } = change.subject;
       await tx.identity.update({
@@ -131,29 +159,19 @@ async function applyToOwn(
       await tx.request.update({ where: { id: requestId }, data: { revision: { increment: 1 } } });
       return;
     }
-    case 'notify':
-      await enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
-      return;
     case 'complete-review':
       await completeReview(tx, place, change);
       return;
-    case 'stopped-by-freeze':
-      await tx.freezeStop.createMany({
-        data: change.freezeIds.map((freezeId) => ({ freezeId, requestId, what: change.what, at: now })),
-        skipDuplicates: true,
-      });
-      return;
-    case 'record-quarantine':
+    default:
+      // A quarantine leaves its evidence and no row.
       return;
   }
 }
 
 /** The whole transaction of a revocation: nothing issued before it counts any more, whatever state it was in. */
-async function beginRevocation(
-  tx: Transaction,
-  { requestId, identityId, now }: Place,
-  epoch: number,
-): Promise<readonly string[]> {
+async function beginRevocation(tx: Transaction, place: Place, epoch: number): Promise<readonly string[]> {
+  const { requestId, now } = place;
+  const identityId = identityAt(place);
   const { state } = await tx.identity.findUniqueOrThrow({ where: { id: identityId }, select: { state: true } });
   await tx.identity.update({
     where: { id: identityId },
@@ -221,6 +239,8 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   amend: 'request.amended',
   notify: 'request.notified',
   'complete-review': 'identity.reviewed',
+  'publish-flow': 'flow.published',
+  'retire-flow': 'flow.retired',
   'stopped-by-freeze': 'request.frozen',
 };
 

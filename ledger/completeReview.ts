@@ -1,6 +1,6 @@
 import type { Change } from '../domain/flow/changes.ts';
 import { reviewOpensAt } from '../domain/flow/review.ts';
-import type { Place } from './applyChange.ts';
+import { identityAt, type Place } from './applyChange.ts';
 import type { Transaction } from './client.ts';
 import { setDue } from './dueWork.ts';
 import { enqueue } from './outbox.ts';
@@ -12,7 +12,8 @@ type CompleteReview = Extract<Change, { change: 'complete-review' }>;
  * was held, and the rotation that was asked for. Part of the caller's transaction, under the locks of `gatherFacts`.
  */
 export async function completeReview(tx: Transaction, place: Place, change: CompleteReview): Promise<void> {
-  const { requestId, identityId, now } = place;
+  const { requestId, now } = place;
+  const identityId = identityAt(place);
   const { scopes, newOwner, thaws, reissue } = change;
   await tx.identity.update({
     where: { id: identityId },

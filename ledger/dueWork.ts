@@ -1,5 +1,6 @@
-import type { OpenOrder } from '../domain/flow/open.ts';
+import type { RequestTarget } from '../domain/flow/open.ts';
 import type { Ledger, Transaction } from './client.ts';
+import { targetOf } from './requestTarget.ts';
 
 export interface DueRow {
   readonly kind: 'rotation' | 'expiry' | 'sweep' | 'review' | 'review-missed' | 'freeze-escalation' | 'reconcile';
@@ -48,17 +49,17 @@ export async function removeDueRow({ prisma }: Rows, { kind, subjectId }: DueRow
 
 export interface SleepingRequest {
   readonly id: string;
-  readonly kind: OpenOrder['kind'];
-  readonly identityId: string;
+  readonly target: RequestTarget;
 }
 
 /** Claims requests that should have moved by themselves and have not: their workflow may be lost. Each is looked at again 2 min later. */
 export async function claimSleepingRequests({ prisma }: Rows, limit: number): Promise<readonly SleepingRequest[]> {
-  return prisma.$queryRaw<SleepingRequest[]>`
+  const rows = await prisma.$queryRaw<{ id: string; kind: string; identityId: string | null }[]>`
     UPDATE "request" SET "wakeAt" = clock_timestamp() + interval '2 minutes'
     WHERE "id" IN (
       SELECT "id" FROM "request" WHERE "wakeAt" <= statement_timestamp() ORDER BY "wakeAt" LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     RETURNING "id", "kind", "identityId"`;
+  return rows.map((row) => ({ id: row.id, target: targetOf(row) }));
 }
 
 /** What scheduled work needs to open its request; undefined when the identity is not active any more. */

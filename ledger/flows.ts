@@ -1,8 +1,11 @@
 import type { Facts } from '../domain/flow/facts.ts';
 import type { Flow, RequestKind } from '../domain/flow/language.ts';
+import type { PolicyDocument } from '../domain/flow/publishing/document.ts';
 import { selectFlow } from '../domain/flow/select.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { appendEvidence } from './evidence.ts';
+import { publishDocument } from './publications.ts';
+import { lockPublishedSet } from './publishedSet.ts';
 
 export interface FlowSource {
   readonly flow: Flow;
@@ -50,42 +53,55 @@ export async function flowFor(
 }
 
 /**
- * Seeds an empty ledger with the shipped flows (evidence of the installation's beginning). A ledger that has any flow is
- * left alone: the published version rules.
- * @returns the names of files that differ from what is published: drift, reported and not loaded
+ * Seeds an empty ledger with the shipped flows and invariants (evidence of the installation's beginning). A ledger that has
+ * any flow is left alone: the published version rules. One from before flows could be published gets the shipped flows on
+ * publication, once: without any, nobody could ever publish one.
+ * @returns the names of documents that differ from what is published: drift, reported and not loaded
  */
-export async function seedFlows(ledger: Ledger, sources: readonly FlowSource[]): Promise<readonly string[]> {
+export async function seedFlows(
+  ledger: Ledger,
+  sources: readonly FlowSource[],
+  invariants?: PolicyDocument,
+): Promise<readonly string[]> {
+  const documents = [
+    ...sources.map(({ flow, digest, canonical, source }) => ({
+      name: flow.metadata.name,
+      operation: flow.on,
+      digest,
+      canonical,
+      source,
+    })),
+    ...(invariants === undefined ? [] : [invariants]),
+  ];
   return ledger.prisma.$transaction(async (tx) => {
-    await tx.$queryRaw`SELECT pg_advisory_xact_lock(${seedLock})::text`;
+    await lockPublishedSet(tx);
     const published = await tx.publishedFlow.findMany();
-    if (published.length > 0) {
-      const digestByName = new Map(published.map(({ name, digest }) => [name, digest]));
-      return sources
-        .filter(({ flow, digest }) => digestByName.get(flow.metadata.name) !== digest)
-        .map(({ flow }) => flow.metadata.name);
-    }
+    const isFromBefore =
+      published.length > 0 && (await tx.flowVersion.count({ where: { operation: 'publication' } })) === 0;
+    const seeded =
+      published.length === 0
+        ? documents
+        : documents.filter(({ operation }) => isFromBefore && operation === 'publication');
     const at = new Date();
-    for (const { flow, digest, canonical, source } of sources) {
-      const { name } = flow.metadata;
-      await tx.flowVersion.create({ data: { digest, name, operation: flow.on, canonical, source, author: seeder } });
-      await tx.publishedFlow.create({ data: { name, operation: flow.on, digest } });
+    for (const document of seeded) {
+      await publishDocument(tx, document, null, { requestId: null, publishedBy: seeder, at });
     }
     await appendEvidence(
       tx,
       ledger.evidence,
-      sources.map(({ flow, digest }) => ({
+      seeded.map(({ name, operation, digest }) => ({
         chain: 'installation',
         kind: 'flow.seeded',
         actor: seeder,
         at,
-        data: { name: flow.metadata.name, on: flow.on, digest },
+        data: { name, on: operation, digest },
       })),
     );
-    return [];
+    const digestByName = new Map([...published, ...seeded].map(({ name, digest }) => [name, digest]));
+    return documents.filter(({ name, digest }) => digestByName.get(name) !== digest).map(({ name }) => name);
   });
 }
 
-const seedLock = 7_305_808_869_231_003n;
 const seeder = 'system:seed';
 
 /** The ledger names a flow version that it does not hold. */

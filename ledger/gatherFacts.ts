@@ -1,5 +1,12 @@
-import type { Facts, RequesterFacts } from '../domain/flow/facts.ts';
+import type {
+  Facts,
+  IdentityRequestFacts,
+  PublicationRequestFacts,
+  RequesterFacts,
+  SharedFacts,
+} from '../domain/flow/facts.ts';
 import type { Flow, IdentityKind, RequestKind } from '../domain/flow/language.ts';
+import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
 import type { DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
 import { type Credential, type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
@@ -7,6 +14,7 @@ import type { Ledger, Transaction } from './client.ts';
 import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
+import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
 
 export interface Gathered {
   readonly flow: Flow;
@@ -35,22 +43,30 @@ interface Surroundings {
   observedSince: Date | null;
 }
 
+/** What a request is about, locked. */
+type About =
+  | { readonly identity: Identity; readonly request: Request }
+  | { readonly publication: PublicationProposal; readonly publishedSet: string; readonly request: Request };
+
 /**
- * Locks the identity, then the request, then its credentials (always in this order), and gathers all that `advance` may
- * read, by the database's clock. Call it after the freeze lock, in the same transaction.
+ * Locks the identity (of a publication: the published set), then the request, then its credentials (always in this order),
+ * and gathers all that `advance` may read, by the database's clock. Call it after the freeze lock, in the same transaction.
  * @returns undefined when there is no such request
+ * @throws PublicationDamaged when what a publication would publish is not what decisions are bound to
  */
 export async function gatherFacts(
   tx: Transaction,
   ledger: Ledger,
   asked: { requestId: string; eventId: string; approverId: string | undefined },
 ): Promise<Gathered | undefined> {
-  const [identity] = await tx.$queryRaw<Identity[]>`
-    SELECT * FROM "identity" WHERE "id" = (SELECT "identityId" FROM "request" WHERE "id" = ${asked.requestId}) FOR UPDATE`;
-  if (identity === undefined) return undefined;
-  const [request] = await tx.$queryRaw<Request[]>`SELECT * FROM "request" WHERE "id" = ${asked.requestId} FOR UPDATE`;
-  if (request === undefined) return undefined;
-  const credentials = await tx.$queryRaw<Credential[]>`
+  const about = await lockSubject(tx, asked.requestId);
+  if (about === undefined) return undefined;
+  const { request } = about;
+  const identity = 'identity' in about ? about.identity : undefined;
+  const credentials =
+    identity === undefined
+      ? []
+      : await tx.$queryRaw<Credential[]>`
     SELECT * FROM "credential" WHERE "identityId" = ${identity.id} AND "state" <> 'destroyed' ORDER BY "version" FOR UPDATE`;
   const around = await surroundings(tx, identity, request, asked);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
@@ -78,13 +94,18 @@ export async function gatherFacts(
         onBehalfOf: request.onBehalfOf ?? '',
         createdAt: request.createdAt.toISOString(),
         ...proposed(request),
+        ...('publication' in about ? { publication: about.publication } : {}),
       },
-      identity: {
-        id: identity.id,
-        state: identity.state as IdentityState,
-        epoch: identity.epoch,
-        highestVersion: identity.highestVersion,
-      },
+      ...('publication' in about
+        ? { publishedSet: about.publishedSet }
+        : {
+            identity: {
+              id: about.identity.id,
+              state: about.identity.state as IdentityState,
+              epoch: about.identity.epoch,
+              highestVersion: about.identity.highestVersion,
+            },
+          }),
       credentials: credentials.map((credential) => ({
         version: credential.version,
         state: credential.state as CredentialState,
@@ -94,11 +115,14 @@ export async function gatherFacts(
         ...(credential.promotedEpoch === null ? {} : { promotedEpoch: credential.promotedEpoch }),
         hasReceipt: credential.receipt !== null,
       })),
-      guardFacts: guardFactsOf(identity, request, person, around.now),
+      guardFacts:
+        'publication' in about
+          ? publicationGuardFacts(about.publication, request, person, around.now)
+          : guardFactsOf(about.identity, request, person, around.now),
       parties: {
         requesters: around.requesters.map(({ principal }) => principal),
         onBehalfOf: machines,
-        ...ownersOf(identity.ownerId, request),
+        ...(identity === undefined ? {} : ownersOf(identity.ownerId, request)),
         flowAuthor: author,
       },
       decisions: around.decisions,
@@ -110,14 +134,32 @@ export async function gatherFacts(
   };
 }
 
+async function lockSubject(tx: Transaction, requestId: string): Promise<About | undefined> {
+  const [identity] = await tx.$queryRaw<Identity[]>`
+    SELECT * FROM "identity" WHERE "id" = (SELECT "identityId" FROM "request" WHERE "id" = ${requestId}) FOR UPDATE`;
+  const lockRequest = async () =>
+    (await tx.$queryRaw<Request[]>`SELECT * FROM "request" WHERE "id" = ${requestId} FOR UPDATE`)[0];
+  if (identity !== undefined) {
+    const request = await lockRequest();
+    return request === undefined ? undefined : { identity, request };
+  }
+  const publishedSet = await lockedSetDigest(tx);
+  const request = await lockRequest();
+  if (request === undefined) return undefined;
+  const digest = request.publicationDigest ?? '';
+  const publication = await findProposal(tx, digest);
+  if (publication === undefined) throw new PublicationDamaged(digest);
+  return { publication, publishedSet, request };
+}
+
 async function surroundings(
   tx: Transaction,
-  identity: Identity,
+  identity: Identity | undefined,
   request: Request,
   asked: { eventId: string; approverId: string | undefined },
 ): Promise<Surroundings> {
   const people = [
-    identity.ownerId,
+    identity?.ownerId,
     proposalOf(request)?.newOwner,
     request.requesterId,
     request.onBehalfOf,
@@ -134,18 +176,26 @@ async function surroundings(
          WHERE d."requestId" = ${request.id} AND d."revision" = ${request.revision} AND d."withdrawnAt" IS NULL) AS "decisions",
       (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', "principal", 'since', "createdAt")), '[]')
          FROM "pause" WHERE "requestId" = ${request.id} AND "liftedAt" IS NULL) AS "pauses",
-      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
-           'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
-         FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id} WHERE ${holds}) AS "freezes",
-      ${endedHolds(identity, request)} AS "endedHolds",
-      (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
-         WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy",
+      ${ofIdentity(identity, request)},
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
          FROM "person" WHERE "id" = ANY(${people}::text[])) AS "people",
       (SELECT "verdict" FROM "request_event" WHERE "requestId" = ${request.id} AND "id" = ${asked.eventId}) AS "knownVerdict",
       (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince"`;
   if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
   return row;
+}
+
+/** Freezes hold identities, and consumers acknowledge what they are served: a publication has to do with neither. */
+function ofIdentity(identity: Identity | undefined, request: Request): Prisma.Sql {
+  if (identity === undefined)
+    return Prisma.sql`'[]'::json AS "freezes", '[]'::json AS "endedHolds", '[]'::json AS "acknowledgedBy"`;
+  return Prisma.sql`
+      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
+           'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
+         FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id} WHERE ${holds}) AS "freezes",
+      ${endedHolds(identity, request)} AS "endedHolds",
+      (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
+         WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy"`;
 }
 
 /** Only the clock of a rotation's grace window asks for them. */
@@ -160,15 +210,19 @@ function endedHolds(identity: Identity, request: Request): Prisma.Sql {
         WHERE ${endedAt} > ${request.createdAt} AND ${isSubject}) h)`;
 }
 
-/** The facts guards read, of a request that exists or is about to. */
+type AskedRequest = Pick<
+  Request,
+  'kind' | 'trigger' | 'justification' | 'requesterId' | 'requesterKind' | 'onBehalfOf'
+>;
+type PersonOf = (id: string) => { id: string; active: boolean; groups: readonly string[] };
+
+/** The facts guards read, of a request on an identity that exists or is about to. */
 export function guardFactsOf(
   identity: Omit<Identity, 'labels'> & { readonly labels: unknown },
-  request: Pick<Request, 'kind' | 'trigger' | 'justification' | 'requesterId' | 'requesterKind' | 'onBehalfOf'> &
-    Proposing,
-  person: (id: string) => { id: string; active: boolean; groups: readonly string[] },
+  request: AskedRequest & Proposing,
+  person: PersonOf,
   now: Date,
-): Facts {
-  const requester = request.requesterKind === 'person' ? person(request.requesterId) : undefined;
+): IdentityRequestFacts {
   return {
     subject: {
       id: identity.id,
@@ -186,6 +240,42 @@ export function guardFactsOf(
     },
     // Of a review that names a new owner, that is who must be fit to own it.
     owner: person(proposalOf(request)?.newOwner ?? identity.ownerId),
+    ...sharedFacts(request, person, now),
+  };
+}
+
+/** The same of a publication that exists or is about to. */
+export function publicationGuardFacts(
+  proposal: PublicationProposal,
+  request: AskedRequest,
+  person: PersonOf,
+  now: Date,
+): PublicationRequestFacts {
+  return { publication: publicationFactsOf(proposal), ...sharedFacts(request, person, now) };
+}
+
+/**
+ * The same of a stored request of either kind.
+ * @throws PublicationDamaged for a row that is about neither: PostgreSQL keeps it so that there is none
+ */
+export function requestFactsOf(
+  row: AskedRequest &
+    Proposing & {
+      readonly id: string;
+      readonly identity: Identity | null;
+      readonly publication: PublicationProposal | undefined;
+    },
+  person: PersonOf,
+  now: Date,
+): Facts {
+  if (row.identity !== null) return guardFactsOf(row.identity, row, person, now);
+  if (row.publication === undefined) throw new PublicationDamaged(row.id);
+  return publicationGuardFacts(row.publication, row, person, now);
+}
+
+function sharedFacts(request: AskedRequest, person: PersonOf, now: Date): SharedFacts {
+  const requester = request.requesterKind === 'person' ? person(request.requesterId) : undefined;
+  return {
     requester: {
       ...(requester ?? { id: request.requesterId, active: true, groups: [] }),
       kind: request.requesterKind as RequesterFacts['kind'],
@@ -193,7 +283,7 @@ export function guardFactsOf(
     onBehalfOf: request.onBehalfOf === null ? { id: '', active: false, groups: [] } : person(request.onBehalfOf),
     request: {
       kind: request.kind as RequestKind,
-      trigger: request.trigger as Facts['request']['trigger'],
+      trigger: request.trigger as SharedFacts['request']['trigger'],
       justification: request.justification,
     },
     // Risk weights come with step-up; until then every request is neutral.

@@ -50,7 +50,7 @@ export async function join(
     return {
       opened: false,
       slug: 'request-running',
-      detail: `Request ${running.id} (${running.kind}) is running on identity ${running.identityId}. Wait for it, or cancel it.`,
+      detail: `Request ${running.id} (${running.kind}) is running on identity ${order.identityId}. Wait for it, or cancel it.`,
       runningRequestId: running.id,
     };
   }
@@ -68,7 +68,7 @@ export async function join(
       kind: 'request.joined',
       actor: order.principal,
       requestId: running.id,
-      identityId: running.identityId,
+      identityId: order.identityId,
       at: await databaseClock(tx),
       data: { trigger: order.trigger, ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }) },
     },
@@ -95,5 +95,5 @@ export async function answer(
 ): Promise<OpenResult> {
   const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'nudge', id: 'nudge' });
   const { identityId } = await tx.request.findUniqueOrThrow({ where: { id: requestId }, select: { identityId: true } });
-  return { opened: true, requestId, identityId, created, ...advanced };
+  return { opened: true, requestId, ...(identityId === null ? {} : { identityId }), created, ...advanced };
 }

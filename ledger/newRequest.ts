@@ -1,4 +1,4 @@
-import type { OpenOrder, OpenResult } from '../domain/flow/open.ts';
+import type { OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
 import type { ReviewProposal } from '../domain/flow/review.ts';
 import { initialFlowState } from '../domain/flow/state.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
@@ -17,17 +17,19 @@ export function reviewed({ proposal = { reissue: false } }: OpenOrder): ReviewPr
 export async function createRequest(
   tx: Transaction,
   ledger: Ledger,
-  order: OpenOrder,
+  order: RequestOrder,
   flowDigest: string,
   atOnce: boolean,
 ): Promise<OpenResult> {
   const now = await databaseClock(tx);
-  const { requestId, identityId } = order;
+  const { requestId } = order;
+  const about = order.kind === 'publication' ? {} : { identityId: order.identityId };
   await tx.request.create({
     data: {
       id: requestId,
       kind: order.kind,
-      identityId,
+      ...about,
+      ...(order.kind === 'publication' ? { publicationDigest: order.publication } : {}),
       flowDigest,
       state: 'evaluating',
       trigger: order.trigger,
@@ -37,7 +39,7 @@ export async function createRequest(
       justification: order.justification,
       ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
       flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
-      workflowId: `${order.kind}/${identityId}`,
+      workflowId: `${order.kind}/${order.kind === 'publication' ? requestId : order.identityId}`,
       createdAt: now,
       updatedAt: now,
     },
@@ -53,7 +55,7 @@ export async function createRequest(
     kind: 'request.opened',
     actor: order.principal,
     requestId,
-    identityId,
+    ...about,
     at: now,
     data: {
       request: order.kind,
@@ -61,12 +63,13 @@ export async function createRequest(
       flow: flowDigest,
       justification: order.justification,
       ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
-      ...(order.subject === undefined ? {} : { subject: JSON.parse(JSON.stringify(order.subject)) }),
+      ...('subject' in order ? { subject: JSON.parse(JSON.stringify(order.subject)) } : {}),
+      ...(order.kind === 'publication' ? { publication: order.publication } : {}),
       ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
     },
   };
   const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce }, [opened]);
   // At once means past the workflow, which the outbox then starts.
   if (atOnce) await enqueue(tx, { kind: 'nudge', requestId });
-  return { opened: true, requestId, identityId, created: true, ...advanced };
+  return { opened: true, requestId, ...about, created: true, ...advanced };
 }

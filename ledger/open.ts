@@ -1,4 +1,4 @@
-import type { NewSubject, OpenOrder, OpenResult } from '../domain/flow/open.ts';
+import type { NewSubject, OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
 import { parseName } from '../domain/names.ts';
 import { type Identity, Prisma } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
@@ -6,6 +6,7 @@ import { flowFor } from './flows.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { answer, join, runningRequest } from './joinRequest.ts';
 import { createRequest, reviewed } from './newRequest.ts';
+import { openPublication } from './openPublication.ts';
 import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { LedgerRestored, restoreInForce } from './restore.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
@@ -21,7 +22,7 @@ export type Within = (tx: Transaction, open: () => Promise<OpenResult>) => Promi
  */
 export async function openRequest(
   ledger: Ledger,
-  order: OpenOrder,
+  order: RequestOrder,
   { atOnce = false, within = (_tx, open) => open() }: { atOnce?: boolean; within?: Within } = {},
 ): Promise<OpenResult> {
   try {
@@ -38,7 +39,7 @@ export async function openRequest(
   }
 }
 
-async function openWithin(tx: Transaction, ledger: Ledger, order: OpenOrder, atOnce: boolean): Promise<OpenResult> {
+async function openWithin(tx: Transaction, ledger: Ledger, order: RequestOrder, atOnce: boolean): Promise<OpenResult> {
   const { principal, idempotencyKey: key, bodyDigest, requestId } = order;
   const { count } = await tx.idempotentCall.createMany({
     data: [{ principal, key, operation: order.kind, bodyDigest, requestId }],
@@ -54,6 +55,7 @@ async function openWithin(tx: Transaction, ledger: Ledger, order: OpenOrder, atO
   if (order.kind !== 'revocation' && (await restoreInForce(tx)) !== undefined) {
     return refuse('observe-only', new LedgerRestored(`this ${order.kind}`).message);
   }
+  if (order.kind === 'publication') return openPublication(tx, ledger, order);
   if (order.kind === 'onboarding') return openOnboarding(tx, ledger, order);
   return openOnIdentity(tx, ledger, order, atOnce);
 }
@@ -161,13 +163,13 @@ function nameTaken(subject: NewSubject, identityId: string): Refusal {
 }
 
 /** Two transactions at once wanted the same place; the other has it. */
-function racedRefusal(order: OpenOrder): Refusal {
+function racedRefusal(order: RequestOrder): Refusal {
   if (order.kind === 'onboarding') {
     return refuse('name-taken', 'An identity of this name was requested at the same moment. Choose another name.');
   }
   return refuse(
     'request-running',
-    `Another request began on identity ${order.identityId} at the same moment. Retry to join it.`,
+    `Another request began on ${order.kind === 'publication' ? 'this publication' : `identity ${order.identityId}`} at the same moment. Retry to join it.`,
   );
 }
 

@@ -10,7 +10,8 @@ export async function recordRefusedDecision(
   { prisma, evidence }: Pick<Ledger, 'prisma' | 'evidence'>,
   refusal: {
     readonly requestId: string;
-    readonly identityId: string;
+    /** Null of a publication. */
+    readonly identityId: string | null;
     readonly approverId: string;
     readonly decisionId: string;
     readonly reason: ProblemSlug;
@@ -19,6 +20,7 @@ export async function recordRefusedDecision(
 ): Promise<void> {
   const { requestId, identityId, approverId, decisionId, reason, at } = refusal;
   const data = { event: `decision:${decisionId}`, reason };
-  const draft = { chain: `request/${requestId}`, kind: 'decision.refused', actor: approverId, requestId, identityId };
+  const about = identityId === null ? { requestId } : { requestId, identityId };
+  const draft = { chain: `request/${requestId}`, kind: 'decision.refused', actor: approverId, ...about };
   await prisma.$transaction((tx) => appendEvidence(tx, evidence, [{ ...draft, at, data }]));
 }

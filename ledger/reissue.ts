@@ -13,7 +13,7 @@ const principal = 'system:review';
  */
 export async function reissueOrder({ prisma }: Pick<Ledger, 'prisma'>, reviewRequestId: string): Promise<OpenOrder> {
   const review = await prisma.request.findUnique({ where: { id: reviewRequestId } });
-  if (review === null) throw new RequestMissing(reviewRequestId);
+  if (review === null || review.identityId === null) throw new RequestMissing(reviewRequestId);
   const asker = review.requesterKind === 'person' ? review.requesterId : review.onBehalfOf;
   const key = `reissue/${reviewRequestId}`;
   return {

@@ -59,7 +59,14 @@ test('the lockfile has every optional package of every platform, wherever it was
 });
 
 test('exactly the workflows that are meant to be started can be', () => {
-  expect(Object.keys(workflows).sort()).toEqual(['lifecycle', 'onboarding', 'review', 'revocation', 'rotation']);
+  expect(Object.keys(workflows).sort()).toEqual([
+    'lifecycle',
+    'onboarding',
+    'publication',
+    'review',
+    'revocation',
+    'rotation',
+  ]);
 });
 
 test('two workflows in one worker do not share the state of a module', async () => {

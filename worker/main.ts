@@ -18,6 +18,7 @@ import { temporalConnection } from '../configuration/temporalConnection.ts';
 import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
 import { formatFlowError } from '../domain/flow/explain.ts';
 import { parseFlow } from '../domain/flow/parse.ts';
+import { type PolicyDocument, readPolicyDocument } from '../domain/flow/publishing/document.ts';
 import { defaultPace } from '../domain/massRevocation.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
@@ -47,7 +48,7 @@ const ledger = await openLedger({
   poolSize: 20,
   keys,
 });
-const drifted = await seedFlows(ledger, shippedFlows());
+const drifted = await seedFlows(ledger, shippedFlows(), shippedInvariants());
 if (drifted.length > 0)
   logger.warn({ flows: drifted }, 'flow files differ from the published versions, which rule; nothing was loaded');
 
@@ -186,6 +187,14 @@ async function settled(): Promise<void> {
 /** Asks the worker to finish what it holds; the lines after `run` then close the rest. */
 function shutdown(): void {
   if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+/** @throws with line and column when it is broken */
+function shippedInvariants(): PolicyDocument {
+  const source = readFileSync(new URL('../flows/invariants.yaml', import.meta.url), 'utf8');
+  const read = readPolicyDocument(source, 'flows/invariants.yaml');
+  if (read.ok) return read.document;
+  throw new Error(read.errors.map((error) => formatFlowError(error, source)).join('\n'));
 }
 
 /** The flow files that seed an empty ledger. @throws with file, line and column when one is broken: nothing starts then */

@@ -12,12 +12,12 @@ import {
 } from '@temporalio/workflow';
 import type { AdvanceResult, RequestEvent, SignedDecision } from '../contracts/events.ts';
 import { decideUpdate, nudgeSignal, openUpdate } from '../contracts/names.ts';
-import type { OpenOrder, OpenResult } from '../contracts/open.ts';
+import type { OpenResult, RequestOrder } from '../contracts/open.ts';
 import type { Plan } from '../contracts/plan.ts';
 import { advance, judge, open } from './activityProxies.ts';
 import { DrivenRequest } from './drivenRequest.ts';
 
-export const openRequest = defineUpdate<OpenResult, [OpenOrder]>(openUpdate);
+export const openRequest = defineUpdate<OpenResult, [RequestOrder]>(openUpdate);
 export const decide = defineUpdate<AdvanceResult, [{ requestId: string; decision: SignedDecision }]>(decideUpdate);
 export const nudge = defineSignal<[string]>(nudgeSignal);
 
@@ -58,7 +58,7 @@ class Run {
     return [...open.map(({ requestId }) => requestId), ...this.#later];
   }
 
-  async open(order: OpenOrder): Promise<OpenResult> {
+  async open(order: RequestOrder): Promise<OpenResult> {
     return this.#handling(async () => {
       const result = await this.#inTurn(() => open(order));
       if (result.opened) this.#take(result.plan);

@@ -6,6 +6,9 @@ import { TooComplex } from '../../domain/flow/analysis/theory.ts';
 import { formatFlowError } from '../../domain/flow/explain.ts';
 import type { Flow } from '../../domain/flow/language.ts';
 import { type FlowError, parseFlow } from '../../domain/flow/parse.ts';
+import { type CheckedSubmission, type CheckInput, checkSubmission } from '../../domain/flow/publishing/check.ts';
+import type { PolicyDocument } from '../../domain/flow/publishing/document.ts';
+import { type ReadSubmission, readSubmission, type Submission } from '../../domain/flow/publishing/submission.ts';
 import type { RecordedRequest } from '../../domain/flow/recordedRequest.ts';
 import { type Simulation, simulate } from '../../domain/flow/simulate.ts';
 
@@ -19,6 +22,10 @@ export interface Analyses {
   picture: { asked: Governing; found: string };
   /** Flows that govern together, and what is to replace them. */
   diff: { asked: { before: readonly Flow[]; after: readonly Flow[] }; found: DiffReport };
+  /** Reads everything that is to be published; findings are part of the answer. */
+  submission: { asked: { submission: Submission; published: readonly PolicyDocument[] }; found: ReadSubmission };
+  /** Checks all of it together. */
+  publication: { asked: CheckInput; found: CheckedSubmission };
   simulation: { asked: { before: Flow; after: Flow; records: readonly RecordedRequest[] }; found: Simulation };
 }
 
@@ -60,6 +67,8 @@ const analyses: { readonly [A in keyof Analyses]: (asked: Analyses[A]['asked']) 
   paths: (asked) => ({ found: pathsOf(asked).map(pathReport) }),
   picture: (asked) => ({ found: pathPicture(pathsOf(asked)) }),
   diff: ({ before, after }) => ({ found: diffReport(diffFlows(before, after)) }),
+  submission: ({ submission, published }) => ({ found: readSubmission(submission, published) }),
+  publication: (asked) => ({ found: checkSubmission(asked) }),
   simulation: ({ before, after, records }) => ({ found: simulate(before, after, records) }),
 };
 

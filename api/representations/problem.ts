@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FindingBody } from './publication.ts';
 
 /** RFC 9457, as every error is answered. */
 export const ProblemDocument = z
@@ -26,6 +27,7 @@ export const ProblemDocument = z
       )
       .optional()
       .meta({ description: 'Every mistake of the flow, for `flow-invalid`.' }),
+    findings: z.array(FindingBody).optional().meta({ description: 'All of them, for `flow-not-sound`.' }),
     runningRequestId: z
       .string()
       .optional()

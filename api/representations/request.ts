@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { digestOfReview } from '../../domain/decisions.ts';
+import { digestOfReview, type Review } from '../../domain/decisions.ts';
 import { triggers } from '../../domain/flow/facts.ts';
 import { identityKinds, requestKinds } from '../../domain/flow/language.ts';
 import { requestStates } from '../../domain/states.ts';
@@ -7,20 +7,25 @@ import type { RequestSituation } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
 import { eligibilityOf } from '../eligibility.ts';
 import { Id, Instant } from './fields.ts';
+import { PublicationBody, PublicationReportBody } from './publication.ts';
+
+const reviewedRequest = {
+  requestId: Id,
+  revision: z.int(),
+  kind: z.enum(requestKinds),
+  trigger: z.enum(triggers),
+  flowDigest: z.string(),
+  stage: z.string(),
+  requesterId: z.string(),
+  onBehalfOf: z.string(),
+  justification: z.string(),
+};
 
 /** Exactly what an approver is shown, and what the digest is of. */
-const ReviewBody = z
+export const ReviewOfIdentityBody = z
   .object({
-    requestId: Id,
-    revision: z.int(),
-    kind: z.enum(requestKinds),
-    trigger: z.enum(triggers),
-    flowDigest: z.string(),
-    stage: z.string(),
-    requesterId: z.string(),
-    onBehalfOf: z.string(),
+    ...reviewedRequest,
     ownerId: z.string(),
-    justification: z.string(),
     subject: z.object({
       id: Id,
       kind: z.enum(identityKinds),
@@ -46,16 +51,22 @@ const ReviewBody = z
       )
       .meta({ description: 'Of a review: what becomes of the subject when it passes.' }),
   })
-  .meta({
-    id: 'Review',
-    description: 'Exactly what is decided on. Its RFC 8785 form has the SHA-256 `digest` that a decision names.',
-  });
+  .meta({ id: 'ReviewOfIdentity' });
+
+const ReviewOfPublicationBody = z
+  .object({ ...reviewedRequest, publication: PublicationBody })
+  .meta({ id: 'ReviewOfPublication' });
+
+const ReviewBody = z.union([ReviewOfIdentityBody, ReviewOfPublicationBody]).meta({
+  id: 'Review',
+  description: 'Exactly what is decided on. Its RFC 8785 form has the SHA-256 `digest` that a decision names.',
+});
 
 export const RequestBody = z
   .object({
     id: Id,
     kind: z.enum(requestKinds),
-    identityId: Id,
+    identityId: Id.nullable().meta({ description: 'Null of a publication: it is about no identity.' }),
     state: z.enum(requestStates),
     reason: z
       .string()
@@ -120,6 +131,9 @@ export const RequestBody = z
     ),
     review: ReviewBody,
     digest: z.string().meta({ description: 'SHA-256 (hex) of `review`: what a decision must name.' }),
+    report: z.exactOptional(PublicationReportBody).meta({
+      description: 'Of a publication that is read by its id: the whole report, whose digest is in `review`.',
+    }),
     forMe: z.object({
       mayDecide: z.boolean(),
       because: z.string().nullable().meta({ description: 'Why not: a problem slug.' }),
@@ -189,15 +203,7 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
         withdrawnAt: withdrawnAt?.toISOString() ?? null,
       }),
     ),
-    review: {
-      ...row.review,
-      subject: {
-        ...row.review.subject,
-        scopes: [...row.review.subject.scopes],
-        consumers: [...row.review.subject.consumers],
-        labels: { ...row.review.subject.labels },
-      },
-    },
+    review: reviewBody(row.review),
     digest: digestOfReview(row.review),
     forMe: eligibility.may
       ? { mayDecide: true, because: null, detail: null }
@@ -205,6 +211,23 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
     finishedAt: row.finishedAt?.toISOString() ?? null,
+  };
+}
+
+function reviewBody(review: Review): RequestBody['review'] {
+  if ('publication' in review) {
+    const { items, weakening } = review.publication;
+    return { ...review, publication: { ...review.publication, items: [...items], weakening: [...weakening] } };
+  }
+  const { subject } = review;
+  return {
+    ...review,
+    subject: {
+      ...subject,
+      scopes: [...subject.scopes],
+      consumers: [...subject.consumers],
+      labels: { ...subject.labels },
+    },
   };
 }
 

@@ -11,6 +11,7 @@ import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { massRevocationRoutes } from './massRevocations.ts';
+import { publicationRoutes } from './publications.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
 import { requestRoutes } from './requests.ts';
 import { reviewRoutes } from './reviews.ts';
@@ -31,6 +32,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     flowChangeRoutes,
     freezeRoutes,
     massRevocationRoutes,
+    publicationRoutes,
     reconciliationRoutes,
     evidenceRoutes,
     healthRoutes,

@@ -190,7 +190,9 @@ function concernedBy(
 ): readonly string[] {
   if (concerned === 'nobody') return [];
   const requesters = [...parties.requesters, ...parties.onBehalfOf];
-  return concerned === 'requesters' ? requesters : [...requesters, parties.ownerId];
+  return concerned === 'requesters'
+    ? requesters
+    : [...requesters, ...(parties.ownerId === undefined ? [] : [parties.ownerId])];
 }
 
 interface Amendment {
@@ -206,6 +208,8 @@ function amendedSubject(
   { identity }: RequestSituation,
   { configuration, now }: ApiDependencies,
 ) {
+  if (identity === null)
+    throw new Problem('not-amendable', 'A publication is bound to its content: ask for another one.');
   const issuer = configuration.issuers[identity.issuer];
   const offered = issuer === undefined ? [] : offeredScopes(issuer);
   const unsupported = asked?.find((scope) => !offered.includes(scope));

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { requestKinds } from '../../domain/flow/language.ts';
 import { requestStates } from '../../domain/states.ts';
+import { findReport } from '../../ledger/publications.ts';
 import { listRequests, type RequestSituation, scanRequests, sequenceOf } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
 import { pageBody, placeOf } from '../cursor.ts';
@@ -9,6 +10,7 @@ import { visibleRequest } from '../findVisible.ts';
 import { waitForChange } from '../longPoll.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { defaultPageLimit, Id, noParams, pageQuery, wholeNumber } from '../representations/fields.ts';
+import { PublicationReportBody } from '../representations/publication.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
@@ -84,12 +86,23 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
         const found = await visibleRequest(deps, principal, requestId);
         const after = afterSequence ?? found.sequence;
         if (waitSeconds === 0 || found.sequence > after || found.finishedAt !== null)
-          return { body: requestBody(found, principal) };
+          return { body: await wholeRequest(deps, found, principal) };
         await waitForChange(() => sequenceOf(ledger.prisma, requestId), { after, seconds: waitSeconds, signal });
-        return { body: requestBody(await visibleRequest(deps, principal, requestId), principal) };
+        return { body: await wholeRequest(deps, await visibleRequest(deps, principal, requestId), principal) };
       },
     }),
   ];
+}
+
+/** Of a publication with its report, which lists leave out for its size. */
+async function wholeRequest(
+  { ledger }: ApiDependencies,
+  request: RequestSituation,
+  principal: Principal,
+): Promise<RequestBody> {
+  const body = requestBody(request, principal);
+  if (request.publicationDigest === null) return body;
+  return { ...body, report: PublicationReportBody.parse(await findReport(ledger.prisma, request.publicationDigest)) };
 }
 
 function awaits(request: RequestSituation, principal: Principal): boolean {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FlowEvent } from '../../domain/flow/advance.ts';
 import { advance } from '../../domain/flow/advance.ts';
+import { identityIn } from '../../domain/flow/state.ts';
 import { issuingTransaction, type Ledger } from '../../ledger/client.ts';
 import { appendEvidence } from '../../ledger/evidence.ts';
 import { gatherFacts } from '../../ledger/gatherFacts.ts';
@@ -73,7 +74,7 @@ async function recordEvent(ledger: Ledger, requestId: string, withEvidence: bool
     });
     if (!withEvidence) return;
     const place = { chain: `request/${requestId}`, actor: 'system:workflow', requestId, at: now };
-    const identityId = facts.identity.id;
+    const identityId = identityIn(facts).id;
     await appendEvidence(tx, ledger.evidence, [
       { ...place, identityId, kind: 'credential.staged', data: { version: 1, fingerprint: 'a1b2c3d4' } },
       { ...place, identityId, kind: 'credential.current', data: { version: 1, epoch: 1 } },

@@ -8,6 +8,7 @@ import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } f
 import { type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
 import type { Flow, FlowException, Stage } from './language.ts';
 import type { EffectOrder, Plan } from './plan.ts';
+import { settlePublication } from './publication.ts';
 import { settleReview } from './review.ts';
 import {
   beginRevocation,
@@ -150,6 +151,8 @@ function settleEffect(draft: Draft): boolean {
       return settleRevocation(draft);
     case 'review':
       return settleReview(draft);
+    case 'publication':
+      return settlePublication(draft);
     default:
       return settleIssuance(draft);
   }
@@ -187,7 +190,7 @@ function ordersOf(draft: Draft): EffectOrder[] {
 
 /** Under a revocation the identity's destroys are that request's to carry out. */
 function isTakenOver(draft: Draft): boolean {
-  return draft.facts.identity.state === 'revoking' || draft.flow.on === 'revocation';
+  return draft.facts.identity?.state === 'revoking' || draft.flow.on === 'revocation';
 }
 
 /** The request's state as people see it. */
@@ -219,7 +222,7 @@ function isBlockedByHold(draft: Draft): boolean {
 
 function isPromoted(draft: Draft): boolean {
   const { credentials, identity } = draft.facts;
-  return credentials.some(({ state, promotedEpoch }) => state === 'current' && promotedEpoch === identity.epoch);
+  return credentials.some(({ state, promotedEpoch }) => state === 'current' && promotedEpoch === identity?.epoch);
 }
 
 /** The soonest instant at which something changes by itself; undefined when only events move the request. */

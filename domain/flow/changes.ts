@@ -1,9 +1,11 @@
 import type { Approver } from '../decisions.ts';
 import { credentialTransitions } from '../states.ts';
 import type { AmendedSubject, SignedDecision } from './events.ts';
+import { identityFactsOf } from './facts.ts';
 import { endHolds } from './heldTime.ts';
 import type { Receipt } from './plan.ts';
-import type { CredentialFacts, LedgerFacts } from './state.ts';
+import type { PublicationItem } from './publication.ts';
+import { type CredentialFacts, identityIn, type LedgerFacts } from './state.ts';
 
 /**
  * What a transaction does to the ledger besides the request's own row. `advance` lists them; `ledger/applyChange.ts`
@@ -41,6 +43,11 @@ export type Change =
       readonly reissue: boolean;
       readonly reviewBy: string;
     }
+  | ({ readonly change: 'publish-flow'; readonly digest: string } & Pick<
+      PublicationItem,
+      'name' | 'operation' | 'replaces'
+    >)
+  | ({ readonly change: 'retire-flow'; readonly replaces: string } & Pick<PublicationItem, 'name' | 'operation'>)
   | {
       readonly change: 'stopped-by-freeze';
       readonly freezeIds: readonly string[];
@@ -58,7 +65,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
     case 'mint':
       return {
         ...facts,
-        identity: { ...facts.identity, highestVersion: change.version },
+        identity: { ...identityIn(facts), highestVersion: change.version },
         credentials: [
           ...facts.credentials,
           {
@@ -81,7 +88,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
       return withState(facts, change.version, 'retiring');
     case 'make-current': {
       const current = withState(facts, change.version, 'current');
-      const epochTaken = { ...current, identity: { ...current.identity, epoch: change.epoch }, acknowledgedBy: [] };
+      const epochTaken = { ...current, identity: { ...identityIn(current), epoch: change.epoch }, acknowledgedBy: [] };
       return withCredential(epochTaken, change.version, (credential) => ({
         ...credential,
         expiresAt: change.expiresAt,
@@ -96,21 +103,21 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
     case 'destroyed':
       return { ...facts, credentials: facts.credentials.filter(({ version }) => version !== change.version) };
     case 'activate-identity':
-      return { ...facts, identity: { ...facts.identity, state: 'active' } };
+      return { ...facts, identity: { ...identityIn(facts), state: 'active' } };
     case 'reject-identity':
-      return { ...facts, identity: { ...facts.identity, state: 'rejected' } };
+      return { ...facts, identity: { ...identityIn(facts), state: 'rejected' } };
     case 'begin-revocation':
       return {
         ...facts,
         identity: {
-          ...facts.identity,
-          state: facts.identity.state === 'requested' ? 'rejected' : 'revoking',
+          ...identityIn(facts),
+          state: identityIn(facts).state === 'requested' ? 'rejected' : 'revoking',
           epoch: change.epoch,
         },
         credentials: facts.credentials.map((credential) => ({ ...credential, state: 'destroying' })),
       };
     case 'finish-revocation':
-      return { ...facts, identity: { ...facts.identity, state: 'revoked' } };
+      return { ...facts, identity: { ...identityIn(facts), state: 'revoked' } };
     case 'record-decision': {
       const { id, stage, verdict } = change.decision;
       if (verdict === 'withdraw') return facts;
@@ -127,17 +134,19 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
       };
     case 'amend': {
       const { ownerId, ...subject } = change.subject;
+      const guardFacts = identityFactsOf(facts.guardFacts);
       return {
         ...facts,
         request: { ...facts.request, revision: facts.request.revision + 1 },
         decisions: [],
-        guardFacts: { ...facts.guardFacts, subject: { ...facts.guardFacts.subject, ...subject } },
+        guardFacts: { ...guardFacts, subject: { ...guardFacts.subject, ...subject } },
         ...(ownerId === undefined ? {} : { parties: { ...facts.parties, ownerId } }),
       };
     }
     case 'complete-review': {
       const { scopes, newOwner, thaws } = change;
-      const { guardFacts, parties } = facts;
+      const { parties } = facts;
+      const guardFacts = identityFactsOf(facts.guardFacts);
       return {
         ...endHolds(facts, ({ id }) => thaws.includes(id)),
         ...(scopes === undefined ? {} : { guardFacts: { ...guardFacts, subject: { ...guardFacts.subject, scopes } } }),
@@ -145,6 +154,8 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
       };
     }
     case 'record-quarantine':
+    case 'publish-flow':
+    case 'retire-flow':
     case 'stopped-by-freeze':
     case 'notify':
       return facts;
@@ -154,7 +165,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
 function withState(facts: LedgerFacts, version: number, state: CredentialFacts['state']): LedgerFacts {
   return withCredential(facts, version, (credential) => {
     if (!credentialTransitions[credential.state].includes(state)) {
-      throw new TransitionRefused(facts.identity.id, version, credential.state, state);
+      throw new TransitionRefused(identityIn(facts).id, version, credential.state, state);
     }
     return { ...credential, state };
   });

@@ -34,7 +34,8 @@ export class Coverage implements FlowTestWatch {
   covered(facts: Facts, isCovered: boolean): void {
     const { on, subject } = this.flow;
     // A subject of another kind is turned away before the guard is asked.
-    const isAsked = facts.request.kind === on && (subject.kind ?? facts.subject.kind) === facts.subject.kind;
+    const kind = 'subject' in facts ? facts.subject.kind : undefined;
+    const isAsked = facts.request.kind === on && (subject.kind ?? kind) === kind;
     if (subject.where === undefined || !isAsked) return;
     this.seen.add(keyOf('guard', guardOutcome('subject where', isCovered)));
   }

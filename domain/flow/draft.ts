@@ -1,7 +1,7 @@
 import type { RequestState } from '../states.ts';
 import { applyChange, type Change } from './changes.ts';
 import type { Flow, Stage } from './language.ts';
-import type { EffectState, FlowState, LedgerFacts } from './state.ts';
+import { type EffectState, type FlowState, identityIn, type LedgerFacts, type LedgerIdentity } from './state.ts';
 
 /** What a step of the request leaves as evidence besides the changes themselves. */
 export interface AuditEntry {
@@ -32,6 +32,11 @@ export class Draft {
 
   get stage(): Stage | undefined {
     return this.flow.stages[this.state.stage];
+  }
+
+  /** The identity that the request is about. @throws TypeError for a publication, which has none */
+  get identity(): LedgerIdentity {
+    return identityIn(this.facts);
   }
 
   change(change: Change): void {
@@ -76,7 +81,7 @@ export class Draft {
     this.reason = reason;
     this.note('request.finished', { state, ...(reason === undefined ? {} : { reason }) });
     const { kind } = this.facts.request;
-    if (kind === 'onboarding' && state !== 'completed' && this.facts.identity.state === 'requested') {
+    if (kind === 'onboarding' && state !== 'completed' && this.identity.state === 'requested') {
       this.change({ change: 'reject-identity' });
     }
   }

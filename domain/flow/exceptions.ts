@@ -6,6 +6,8 @@ import type { ExceptionSubject, FlowException, Stage } from './language.ts';
 
 /** Of the exceptions that waive this stage now, for this subject, the first; undefined when the stage stands. */
 export function exceptionFor({ flow, facts, nowMs }: Draft, stage: Stage): FlowException | undefined {
+  // They are for identities: a publication has none, and waives nothing.
+  if (!('subject' in facts.guardFacts)) return undefined;
   const { subject } = facts.guardFacts;
   return flow.exceptions?.find(
     ({ stages, subject: meant, until }) =>

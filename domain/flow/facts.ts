@@ -1,9 +1,24 @@
 import type { IdentityKind, RequestKind } from './language.ts';
 
-/** What guards may read. Typed for CEL in `guards.ts`; every field is always present, so that no guard meets a missing fact by accident. */
-export interface Facts {
+/**
+ * What guards may read, by what the request is about. Typed for CEL in `guards.ts`; every field is always present, so that no
+ * guard meets a missing fact by accident.
+ */
+export type Facts = IdentityRequestFacts | PublicationRequestFacts;
+
+/** Of a request on an identity. */
+export interface IdentityRequestFacts extends SharedFacts {
   readonly subject: SubjectFacts;
   readonly owner: PersonFacts;
+}
+
+/** Of a request that changes the published flows: it has no identity, and nobody owns it. */
+export interface PublicationRequestFacts extends SharedFacts {
+  readonly publication: PublicationFacts;
+}
+
+/** Of every request. */
+export interface SharedFacts {
   readonly requester: RequesterFacts;
   /** The person a machine acts for; an empty id and `active: false` when nobody is known. */
   readonly onBehalfOf: PersonFacts;
@@ -30,6 +45,32 @@ export interface SubjectFacts {
   readonly expiresAt: string;
   readonly issuer: string;
   readonly store: string;
+}
+
+/** What a publication would change, as the check that it is bound to found it. */
+export interface PublicationFacts {
+  /** Of the flows, and `invariants` where those change. */
+  readonly names: readonly string[];
+  /** On which operations they are; `invariants` for those. */
+  readonly operations: readonly string[];
+  /** Everything in it was published before. */
+  readonly isRollback: boolean;
+  /** Flows that are published no more. */
+  readonly retires: number;
+  /** Changes that let more through (domain/flow/analysis/diff.ts), and those that let less through. */
+  readonly weakens: number;
+  readonly strengthens: number;
+  /** Recorded requests that would be decided otherwise, of those that were played. */
+  readonly changesDecisions: number;
+}
+
+/**
+ * The facts of a request on an identity.
+ * @throws TypeError for a publication, which has no subject: whoever asks has mistaken the kind of the request
+ */
+export function identityFactsOf(facts: Facts): IdentityRequestFacts {
+  if ('subject' in facts) return facts;
+  throw new TypeError(`A ${facts.request.kind} has no subject: a defect of Tenure, please report it.`);
 }
 
 export interface PersonFacts {

@@ -1,6 +1,15 @@
 import { durationMs } from './duration.ts';
+import { factTypes, factTypesOf } from './guardFacts.ts';
 import { compileGuard } from './guards.ts';
-import { type ApprovalStage, type Flow, type FlowException, type FlowTest, type Stage, stageKind } from './language.ts';
+import {
+  type ApprovalStage,
+  type Flow,
+  type FlowException,
+  type FlowTest,
+  type RequestKind,
+  type Stage,
+  stageKind,
+} from './language.ts';
 import { nearestWord } from './nearestWord.ts';
 import { effectOf } from './schema.ts';
 import { testPeople, testRoles } from './testFacts.ts';
@@ -18,6 +27,8 @@ export interface BrokenRule {
 /** A flow of which some parts may not have parsed: those are undefined, and rules about them wait for the next run. */
 export interface FlowSketch {
   readonly on: Flow['on'] | undefined;
+  /** `subject.kind`. */
+  readonly kind: Flow['subject']['kind'];
   readonly requestTtl: string | undefined;
   readonly stages: readonly (Stage | undefined)[];
   readonly exceptions: readonly (FlowException | undefined)[];
@@ -29,13 +40,21 @@ export function brokenRules(flow: FlowSketch): readonly BrokenRule[] {
   return [
     ...stageRules(flow),
     ...flow.stages.flatMap((stage, index) => [...approvalRules(flow, stage, index), ...waitRules(flow, stage, index)]),
+    ...(flow.on === 'publication' ? ownerlessRules(flow) : []),
     ...testRules(flow),
   ];
 }
 
-/** Compiles a guard; an error stands at its character of the text. */
-export function guardRules(guard: string, path: readonly (string | number)[]): readonly BrokenRule[] {
-  const compilation = compileGuard(guard);
+/**
+ * Compiles a guard; an error stands at its character of the text.
+ * @param on whose facts it may read; undefined where the operation itself could not be read
+ */
+export function guardRules(
+  guard: string,
+  path: readonly (string | number)[],
+  on: RequestKind | undefined,
+): readonly BrokenRule[] {
+  const compilation = compileGuard(guard, on);
   if (compilation.ok) return [];
   const { reason, offset, suggestion } = compilation.error;
   return [{ path, reason: `guard: ${reason}`, textOffset: offset, ...(suggestion !== undefined && { suggestion }) }];
@@ -118,8 +137,44 @@ function waitRules({ requestTtl }: FlowSketch, stage: Stage | undefined, index: 
   return [{ path: ['stages', index, 'wait', 'for'], reason }];
 }
 
+/** A publication has no identity: nobody owns it, and it is of no kind. */
+function ownerlessRules({ kind, stages, exceptions }: FlowSketch): readonly BrokenRule[] {
+  const reason = 'a publication is about no identity, so it has no owner';
+  const ofKind =
+    kind === undefined
+      ? []
+      : [{ path: ['subject', 'kind'], reason: 'a publication is about no identity: it has no kind' }];
+  const ofStages = stages.flatMap((stage, index): readonly BrokenRule[] => {
+    if (stage === undefined) return [];
+    const path = ['stages', index];
+    if ('notify' in stage)
+      return placesOf(stage.notify.to, 'owner').map((at) => ({ path: [...path, 'notify', 'to', at], reason }));
+    if (!('approval' in stage)) return [];
+    const { require: sources, separation } = stage.approval;
+    return [
+      ...placesOf(
+        sources.map(({ from }) => from),
+        'owner',
+      ).map((at) => ({
+        path: [...path, 'approval', 'require', at, 'from'],
+        reason,
+      })),
+      ...placesOf(separation, 'owner').map((at) => ({ path: [...path, 'approval', 'separation', at], reason })),
+    ];
+  });
+  const ofExceptions = exceptions.map((_exception, index) => ({
+    path: ['exceptions', index],
+    reason: 'an exception is for an identity, and a publication is about none',
+  }));
+  return [...ofKind, ...ofStages, ...ofExceptions];
+}
+
+function placesOf(words: readonly string[], word: string): readonly number[] {
+  return words.flatMap((one, at) => (one === word ? [at] : []));
+}
+
 /** What tests may not say of the flow that these stages are of. */
-export function testRules({ stages, tests }: Pick<FlowSketch, 'stages' | 'tests'>): readonly BrokenRule[] {
+export function testRules({ on, stages, tests }: Pick<FlowSketch, 'on' | 'stages' | 'tests'>): readonly BrokenRule[] {
   const broken: BrokenRule[] = duplicates(tests.map((given) => given?.name)).map((index) => ({
     path: ['tests', index, 'name'],
     reason: `there is a test '${tests[index]?.name}' already`,
@@ -128,6 +183,13 @@ export function testRules({ stages, tests }: Pick<FlowSketch, 'stages' | 'tests'
   for (const [index, flowTest] of tests.entries()) {
     if (flowTest === undefined) continue;
     const { expect, events, given } = flowTest;
+    const known = on === undefined ? factTypes : factTypesOf(on);
+    for (const root of Object.keys(given).filter((fact) => factTypes.has(fact) && !known.has(fact))) {
+      broken.push({
+        path: ['tests', index, 'given', root],
+        reason: `'${root}' is no fact of a ${on}; its facts are ${[...known.keys()].join(', ')}`,
+      });
+    }
     if (expect.stage !== undefined && !ids.includes(expect.stage) && !stages.includes(undefined)) {
       broken.push({
         path: ['tests', index, 'expect', 'stage'],

@@ -1,4 +1,5 @@
-import type { Facts } from './facts.ts';
+import type { Facts, IdentityRequestFacts, PublicationRequestFacts } from './facts.ts';
+import type { RequestKind } from './language.ts';
 
 /** Types a guard may read. An `instant` is text in CEL (RFC 3339), made to compare by `timestamp()`. */
 export type FactType = 'string' | 'instant' | 'bool' | 'int' | 'list<string>' | 'map<string, string>';
@@ -9,6 +10,7 @@ export type FactRoot = FactType | Readonly<Record<string, FactType>>;
 type TypesOf<T> = {
   readonly [Root in keyof T]: T[Root] extends string ? FactType : { readonly [Field in keyof T[Root]]: FactType };
 };
+type AllFacts = IdentityRequestFacts & PublicationRequestFacts;
 
 const person = { id: 'string', active: 'bool', groups: 'list<string>' } as const;
 
@@ -28,15 +30,39 @@ const declared = {
     store: 'string',
   },
   owner: person,
+  publication: {
+    names: 'list<string>',
+    operations: 'list<string>',
+    isRollback: 'bool',
+    retires: 'int',
+    weakens: 'int',
+    strengthens: 'int',
+    changesDecisions: 'int',
+  },
   requester: { ...person, kind: 'string' },
   onBehalfOf: person,
   request: { kind: 'string', trigger: 'string', justification: 'string' },
   risk: { score: 'int' },
   now: 'instant',
-} as const satisfies TypesOf<Facts>;
+} as const satisfies TypesOf<AllFacts>;
 
-/** Every fact a guard may read. The compiler holds it to `Facts`: a fact without a type, or a type without a fact, does not build. */
+/** Every fact that guards may read, whatever the operation. The compiler holds it to `Facts`: a fact without a type, or a type without a fact, does not build. */
 export const factTypes: ReadonlyMap<string, FactRoot> = new Map<string, FactRoot>(Object.entries(declared));
+
+const publicationOnly: readonly string[] = ['publication'] satisfies (keyof AllFacts)[];
+const identityOnly: readonly string[] = ['subject', 'owner'] satisfies (keyof AllFacts)[];
+
+const ofIdentities = without(publicationOnly);
+const ofPublications = without(identityOnly);
+
+/** The facts that guards on this operation may read. */
+export function factTypesOf(operation: RequestKind): ReadonlyMap<string, FactRoot> {
+  return operation === 'publication' ? ofPublications : ofIdentities;
+}
+
+function without(roots: readonly string[]): ReadonlyMap<string, FactRoot> {
+  return new Map([...factTypes].filter(([root]) => !roots.includes(root)));
+}
 
 /** The most entries a list or map fact may have: the API refuses more, and evaluation does too, so that a guard's cost is bounded. */
 export const factEntriesLimit = 200;

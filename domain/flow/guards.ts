@@ -6,10 +6,10 @@ import {
   TypeError as TypeMismatch,
 } from '@marcbachmann/cel-js';
 import type { Facts } from './facts.ts';
-import { factTypes, readFacts, UnusableFact } from './guardFacts.ts';
+import { type FactRoot, factTypes, factTypesOf, readFacts, UnusableFact } from './guardFacts.ts';
 import { guardFunctions, readGuard } from './guardLanguage.ts';
 import { GuardRefused } from './guardShapes.ts';
-import type { Guard } from './language.ts';
+import type { Guard, RequestKind } from './language.ts';
 import { nearestWord } from './nearestWord.ts';
 
 /** Characters of one guard: what does not fit is policy that nobody can review at a glance. */
@@ -39,17 +39,21 @@ export type Compilation =
 /**
  * Parses and checks a guard: CEL (cel.dev, the subset of `guardLanguage.ts`) over the facts of `guardFacts.ts`, yielding
  * true or false. Never throws. The same text always gives the same answer; answers are kept in a bounded cache.
+ * @param on the operation whose facts it may read: asked when a flow is read. Left out, it may read those of any, as once it
+ *   was read nothing depends on it any more: a fact that is not there is an error when the guard is evaluated
  */
-export function compileGuard(text: Guard): Compilation {
+export function compileGuard(text: Guard, on?: RequestKind): Compilation {
   if (text.length > guardLength) {
     return refused(
       `the guard has ${text.length} characters, more than ${guardLength}: split it into stages`,
       guardLength,
     );
   }
+  const roots = on === undefined ? factTypes : factTypesOf(on);
+  const { environment, cache } = languageOver(roots);
   const known = cache.get(text);
   if (known !== undefined) return known;
-  const compilation = compile(text);
+  const compilation = compile(text, environment, roots);
   const [oldest] = cache.keys();
   if (cache.size >= cacheLimit && oldest !== undefined) cache.delete(oldest);
   cache.set(text, compilation);
@@ -81,16 +85,28 @@ export function evaluateGuard(
 }
 
 const cacheLimit = 1_000;
-const cache = new Map<Guard, Compilation>();
 
-const environment = factEnvironment();
+/** The guard language over certain facts, with what it has compiled. One for each set of facts: there are few. */
+interface Language {
+  readonly environment: Environment;
+  readonly cache: Map<Guard, Compilation>;
+}
+const languages = new Map<ReadonlyMap<string, FactRoot>, Language>();
 
-function factEnvironment(): Environment {
+function languageOver(roots: ReadonlyMap<string, FactRoot>): Language {
+  const known = languages.get(roots);
+  if (known !== undefined) return known;
+  const language = { environment: factEnvironment(roots), cache: new Map<Guard, Compilation>() };
+  languages.set(roots, language);
+  return language;
+}
+
+function factEnvironment(roots: ReadonlyMap<string, FactRoot>): Environment {
   const declared = new Environment({
     limits: { maxDepth: 24, maxAstNodes: 400, maxListElements: 100, maxMapEntries: 1, maxCallArguments: 4 },
   });
   const celType = (type: string) => (type === 'instant' ? 'string' : type);
-  for (const [root, type] of factTypes) {
+  for (const [root, type] of roots) {
     if (typeof type === 'string') declared.registerVariable(root, celType(type));
     else {
       const schema = Object.fromEntries(Object.entries(type).map(([field, fieldType]) => [field, celType(fieldType)]));
@@ -100,7 +116,7 @@ function factEnvironment(): Environment {
   return declared;
 }
 
-function compile(text: Guard): Compilation {
+function compile(text: Guard, environment: Environment, roots: ReadonlyMap<string, FactRoot>): Compilation {
   // A look-alike letter in a text ("prоduction") would make a guard mean something else than what its reviewer reads.
   const foreign = /[^\t\n\r\x20-\x7e]/.exec(text);
   if (foreign !== null)
@@ -108,13 +124,13 @@ function compile(text: Guard): Compilation {
   try {
     const evaluate = environment.parse(text);
     const checked = evaluate.check();
-    if (!checked.valid) return celError(checked.error);
+    if (!checked.valid) return celError(checked.error, roots);
     const { reads, cost } = readGuard(evaluate.ast);
     if (checked.type !== 'bool') return refused(`the guard gives ${checked.type}, not true or false`, 0);
     return { ok: true, guard: { text, reads, cost, evaluate } };
   } catch (error) {
     if (error instanceof GuardRefused) return refused(error.message, error.offset);
-    return celError(error);
+    return celError(error, roots);
   }
 }
 
@@ -122,20 +138,22 @@ function refused(reason: string, offset: number, suggestion?: string): Compilati
   return { ok: false, error: { reason, offset, ...(suggestion !== undefined && { suggestion }) } };
 }
 
-function celError(error: unknown): Compilation {
+function celError(error: unknown, roots: ReadonlyMap<string, FactRoot>): Compilation {
   if (!(error instanceof ParseError || error instanceof TypeMismatch)) return refused('the guard cannot be read', 0);
   const offset = error.range?.start ?? 0;
   const word = /: (\w+)$/.exec(error.summary)?.[1] ?? '';
   switch (error.code) {
     case 'unknown_variable':
       return refused(
-        `there is no fact '${word}'; facts are ${[...factTypes.keys()].join(', ')}`,
+        factTypes.has(word)
+          ? `'${word}' is a fact of other operations; here facts are ${[...roots.keys()].join(', ')}`
+          : `there is no fact '${word}'; facts are ${[...roots.keys()].join(', ')}`,
         offset,
-        nearestWord(word, [...factTypes.keys()]),
+        factTypes.has(word) ? [...roots.keys()][0] : nearestWord(word, [...roots.keys()]),
       );
     case 'no_such_key': {
       const root = error.node?.input?.slice(error.node.start, error.range?.start).replace(/[\s.]+$/, '') ?? '';
-      const type = factTypes.get(root);
+      const type = roots.get(root);
       const fields = typeof type === 'object' ? Object.keys(type) : [];
       return refused(`${root} has no field '${word}'; it has ${fields.join(', ')}`, offset, nearestWord(word, fields));
     }

@@ -1,7 +1,7 @@
 import type { EndedHold, Hold, LedgerFacts } from './state.ts';
 
 /** The facts once some of the holds are over, from now on. */
-export function endHolds(facts: LedgerFacts, isOver: (hold: Hold) => boolean): LedgerFacts {
+export function endHolds<Held extends LedgerFacts>(facts: Held, isOver: (hold: Hold) => boolean): Held {
   const ended = facts.holds.filter(isOver).map(({ since }) => ({ since, until: facts.guardFacts.now }));
   return {
     ...facts,

@@ -1,5 +1,6 @@
 import { type Draft, instant } from './draft.ts';
 import { durationMs } from './duration.ts';
+import { identityFactsOf } from './facts.ts';
 import { noteRefusal } from './freezeStops.ts';
 import { heldSince } from './heldTime.ts';
 import type { CreateResult, DestroyResult, EffectOrder, EffectOutcome, PromoteResult } from './plan.ts';
@@ -28,7 +29,7 @@ export function settleIssuance(draft: Draft): boolean {
     return false;
   }
   const current = credentialOf(draft, 'current');
-  if (current === undefined || current.promotedEpoch !== draft.facts.identity.epoch) return false;
+  if (current === undefined || current.promotedEpoch !== draft.identity.epoch) return false;
   const retiring = credentialOf(draft, 'retiring');
   if (retiring !== undefined) settleGrace(draft, retiring);
   return draft.facts.credentials
@@ -50,7 +51,7 @@ function beginOrHold(draft: Draft): void {
   if (!recheck(draft)) return;
   draft.change({
     change: 'mint',
-    version: draft.facts.identity.highestVersion + 1,
+    version: draft.identity.highestVersion + 1,
     leaseEndsAt: instant(draft.nowMs + draft.facts.leaseMs),
   });
 }
@@ -70,7 +71,8 @@ function renewLeaseIfOver(draft: Draft, mint: CredentialFacts): void {
 /** The effects that are open now. */
 export function issuanceOrders(draft: Draft): EffectOrder[] {
   const orders = destroyOrders(draft, (version) => isMine(draft, version));
-  const { identity, leaseMs } = draft.facts;
+  const { identity } = draft;
+  const { leaseMs } = draft.facts;
   const mint = mintOf(draft);
   if (mint?.state === 'minting' && isDue(draft, `create-v${mint.version}`)) {
     orders.push({
@@ -128,10 +130,10 @@ function commit(draft: Draft, mint: CredentialFacts): void {
   draft.change({
     change: 'make-current',
     version: mint.version,
-    epoch: draft.facts.identity.epoch + 1,
+    epoch: draft.identity.epoch + 1,
     expiresAt: expiryOf(draft),
   });
-  if (draft.facts.identity.state === 'requested')
+  if (draft.identity.state === 'requested')
     draft.change({ change: 'activate-identity', reviewBy: reviewBy(draft.flow, draft.nowMs) });
   draft.setEffect({
     committedVersion: mint.version,
@@ -143,14 +145,14 @@ function commit(draft: Draft, mint: CredentialFacts): void {
 
 function expiryOf(draft: Draft): string {
   const ttlEndsMs = draft.nowMs + durationMs(draft.flow.limits.credentialTtl);
-  return instant(Math.min(ttlEndsMs, Date.parse(draft.facts.guardFacts.subject.expiresAt)));
+  return instant(Math.min(ttlEndsMs, Date.parse(identityFactsOf(draft.facts.guardFacts).subject.expiresAt)));
 }
 
 function takePromote(draft: Draft, step: string, epoch: number, outcome: EffectOutcome): void {
   if (!outcome.ok) return recordFailure(draft, step, outcome);
   const current = credentialOf(draft, 'current');
   // A rollback or revocation took the next epoch meanwhile: its own promote or quarantine is planned already.
-  if (current === undefined || epoch !== draft.facts.identity.epoch) return;
+  if (current === undefined || epoch !== draft.identity.epoch) return;
   if ((outcome.result as PromoteResult).outcome === 'superseded') {
     const message = `The store already carries an epoch above ${epoch}, which this ledger has not given out: was it restored from an older backup?`;
     return recordFailure(draft, step, { reason: 'EpochSuperseded', message });
@@ -183,7 +185,7 @@ export function recordDestroyed(draft: Draft, version: number, { receipt, afterL
 /** Retire: all consumers acknowledged this epoch, or the deadline passed with its clock never stopped by a hold. */
 function settleGrace(draft: Draft, retiring: CredentialFacts): void {
   const { holds, acknowledgedBy } = draft.facts;
-  const { consumers } = draft.facts.guardFacts.subject;
+  const { consumers } = identityFactsOf(draft.facts.guardFacts).subject;
   if (holds.length === 0) giveBackHeldTime(draft);
   if (holds.some(({ kind }) => kind === 'pause')) return;
   // Nobody registered means nobody can acknowledge: the old credential then lives to the deadline.
@@ -224,7 +226,7 @@ export function rollback(draft: Draft): string | undefined {
   draft.change({
     change: 'make-current',
     version: retiring.version,
-    epoch: draft.facts.identity.epoch + 1,
+    epoch: draft.identity.epoch + 1,
     expiresAt,
   });
   draft.clearEffect('graceEndsAt', 'graceCountedTo');

@@ -6,9 +6,9 @@ import {
   factEntriesLimit,
   factEntryLength,
   factTextLength,
-  factTypes,
+  factTypesOf,
 } from './guardFacts.ts';
-import { identityKinds } from './language.ts';
+import { identityKinds, type RequestKind } from './language.ts';
 import { choices, effectOf, flowSchema, flowTestsSchema } from './schema.ts';
 
 /**
@@ -33,16 +33,21 @@ export function flowTestsJsonSchema(): JsonSchema {
 /** Of the facts that guards read, for each operation: `flows/facts.schema.json`. */
 export function factsJsonSchema(): JsonSchema {
   const operations = Object.keys(effectOf);
-  const facts = closedObject(Object.fromEntries([...factTypes].map(([root, type]) => [root, rootSchema(root, type)])));
+  const factsOn = (operation: RequestKind) =>
+    closedObject(Object.fromEntries([...factTypesOf(operation)].map(([root, type]) => [root, rootSchema(root, type)])));
   const of = (operation: string) => ({
     allOf: [
-      { $ref: '#/$defs/facts' },
+      { $ref: operation === 'publication' ? '#/$defs/publicationFacts' : '#/$defs/facts' },
       { type: 'object', properties: { request: { type: 'object', properties: { kind: { const: operation } } } } },
     ],
   });
   return titled('Facts that the guards of a Tenure flow read', {
     oneOf: operations.map((operation) => ({ $ref: `#/$defs/${operation}` })),
-    $defs: { facts, ...Object.fromEntries(operations.map((operation) => [operation, of(operation)])) },
+    $defs: {
+      facts: factsOn('onboarding'),
+      publicationFacts: factsOn('publication'),
+      ...Object.fromEntries(operations.map((operation) => [operation, of(operation)])),
+    },
   });
 }
 

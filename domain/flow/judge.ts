@@ -3,6 +3,7 @@ import type { ProblemSlug } from '../problems.ts';
 import { isFinalRequestState } from '../states.ts';
 import { type Draft, instant } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
+import { identityFactsOf } from './facts.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
 import { type Receipt, resolvedByHand } from './plan.ts';
 import { approvalTimeoutMs, requestDeadlineMs } from './stages.ts';
@@ -21,14 +22,14 @@ export function refused(slug: ProblemSlug, detail: string): Verdict {
 export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
   readonly request: Pick<
     LedgerFacts['request'],
-    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf' | 'proposal'
+    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf' | 'proposal' | 'publication'
   >;
 };
 
 /** What an approver is shown at the stage where the request stands. */
 export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFacts }): Review {
   const { request, parties, guardFacts } = at.facts;
-  return {
+  const reviewed = {
     requestId: request.id,
     revision: request.revision,
     kind: request.kind,
@@ -37,9 +38,16 @@ export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFa
     stage: at.stage?.id ?? '',
     requesterId: request.requesterId,
     onBehalfOf: request.onBehalfOf,
-    ownerId: parties.ownerId,
     justification: guardFacts.request.justification,
-    subject: guardFacts.subject,
+  };
+  if (request.publication !== undefined) return { ...reviewed, publication: request.publication };
+  const { ownerId } = parties;
+  if (ownerId === undefined) throw new TypeError(`Request ${request.id} has no owner: a defect of Tenure.`);
+  const { subject } = identityFactsOf(guardFacts);
+  return {
+    ...reviewed,
+    ownerId,
+    subject,
     ...(request.proposal === undefined ? {} : { proposal: request.proposal }),
   };
 }

@@ -22,7 +22,7 @@ export const separations = ['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as
 export type Separation = (typeof separations)[number];
 
 /** What a flow does at its end, one word for each kind of request. */
-export const effects = ['issue', 'rotate', 'revoke', 'review'] as const;
+export const effects = ['issue', 'rotate', 'revoke', 'review', 'publish'] as const;
 export type Effect = (typeof effects)[number];
 
 /** Versions of the language that this release reads; a file of another one is refused by its name. */

@@ -4,10 +4,31 @@ import type { IdentityKind } from './language.ts';
 import type { ReviewProposal } from './review.ts';
 
 /** What `open` stores. Validated and authorised by the API (or made by the lifecycle) before it comes here. */
-export interface OpenOrder {
+export interface OpenOrder extends Asked {
   readonly kind: 'onboarding' | 'rotation' | 'revocation' | 'review';
-  readonly requestId: string;
   readonly identityId: string;
+  /** Onboarding only. */
+  readonly subject?: NewSubject;
+  /** Reviews only; left out, nothing but the attestation is asked for. */
+  readonly proposal?: ReviewProposal;
+}
+
+/**
+ * To publish what the ledger holds under this digest, and nothing else: the content never passes through Temporal, so that
+ * access to Temporal can neither change it nor vouch for it.
+ */
+export interface PublicationOrder extends Asked {
+  readonly kind: 'publication';
+  readonly publication: string;
+}
+
+export type RequestOrder = OpenOrder | PublicationOrder;
+
+/** By what the workflow that drives a request is found. */
+export type RequestTarget = Pick<OpenOrder, 'kind' | 'identityId'> | Pick<PublicationOrder, 'kind' | 'requestId'>;
+
+interface Asked {
+  readonly requestId: string;
   readonly principal: string;
   readonly principalKind: 'person' | 'pipeline' | 'system';
   readonly onBehalfOf?: string;
@@ -16,10 +37,6 @@ export interface OpenOrder {
   readonly bodyDigest: string;
   readonly trigger: Trigger;
   readonly justification: string;
-  /** Onboarding only. */
-  readonly subject?: NewSubject;
-  /** Reviews only; left out, nothing but the attestation is asked for. */
-  readonly proposal?: ReviewProposal;
 }
 
 export interface NewSubject {
@@ -42,7 +59,8 @@ export type OpenResult =
   | ({
       readonly opened: true;
       readonly requestId: string;
-      readonly identityId: string;
+      /** Absent of a publication. */
+      readonly identityId?: string;
       readonly created: boolean;
     } & AdvanceResult)
   /** Nothing was written. */

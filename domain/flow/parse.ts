@@ -2,7 +2,14 @@ import type { z } from 'zod';
 import { flowDigest } from './digest.ts';
 import { exceptionRules } from './exceptionRules.ts';
 import { type BrokenRule, brokenRules, type FlowSketch, guardRules, testRules } from './flowRules.ts';
-import { type Flow, type FlowTest, type RequestKind, readableVersions } from './language.ts';
+import {
+  type Flow,
+  type FlowTest,
+  identityKinds,
+  type RequestKind,
+  readableVersions,
+  requestKinds,
+} from './language.ts';
 import { nearestWord } from './nearestWord.ts';
 import {
   effectOf,
@@ -73,7 +80,7 @@ export function parseFlowTests(source: string, file: string, flows: readonly Flo
   const [flow, ...others] = flows.filter(({ metadata }) => metadata.name === named);
   const tests = listAt(tree.value, 'tests').map((flowTest) => testSchema.safeParse(flowTest).data);
   const rules = [
-    ...(flow === undefined ? noSuchFlow(named, flows) : testRules({ stages: flow.stages, tests })),
+    ...(flow === undefined ? noSuchFlow(named, flows) : testRules({ on: flow.on, stages: flow.stages, tests })),
     ...(others.length === 0
       ? []
       : [{ path: ['flow'], reason: 'several flows of this name were read: read one of them' }]),
@@ -169,6 +176,7 @@ function placed({ path, textOffset, reason, suggestion }: BrokenRule, tree: Yaml
 
 /** Every guard of the file, also when other parts of it have no valid shape. */
 function guardMistakes(tree: YamlTree): readonly BrokenRule[] {
+  const on = operationAt(tree.value, ['on']);
   const stages = valueAt(tree.value, ['stages']);
   const paths: YamlPath[] = [['subject', 'where']];
   for (const index of Array.isArray(stages) ? stages.keys() : []) {
@@ -176,20 +184,27 @@ function guardMistakes(tree: YamlTree): readonly BrokenRule[] {
   }
   return paths.flatMap((path) => {
     const guard = valueAt(tree.value, path);
-    return typeof guard === 'string' ? guardRules(guard, path) : [];
+    return typeof guard === 'string' ? guardRules(guard, path, on) : [];
   });
 }
 
 /** The parts that have a valid shape, so that rules about them are checked in the same run. */
 function sketchOf(value: unknown): FlowSketch {
-  const on = valueAt(value, ['on']);
+  const kind = valueAt(value, ['subject', 'kind']);
   return {
-    on: Object.keys(effectOf).includes(String(on)) ? (on as RequestKind) : undefined,
+    on: operationAt(value, ['on']),
+    kind: identityKinds.find((known) => known === kind),
     requestTtl: limitsSchema.safeParse(valueAt(value, ['limits'])).data?.requestTtl,
     stages: listAt(value, 'stages').map((stage) => stageSchema.safeParse(stage).data),
     exceptions: listAt(value, 'exceptions').map((exception) => exceptionSchema.safeParse(exception).data),
     tests: listAt(value, 'tests').map((flowTest) => testSchema.safeParse(flowTest).data),
   };
+}
+
+/** The operation that is written there; undefined for what is none. */
+export function operationAt(value: unknown, path: YamlPath): RequestKind | undefined {
+  const written = valueAt(value, path);
+  return requestKinds.find((kind) => kind === written && Object.hasOwn(effectOf, kind));
 }
 
 function listAt(value: unknown, key: string): readonly unknown[] {

@@ -1,5 +1,6 @@
 import { type Draft, instant } from './draft.ts';
 import { durationMs } from './duration.ts';
+import { identityFactsOf } from './facts.ts';
 import type { Flow, IsoDuration } from './language.ts';
 import { recheck } from './stages.ts';
 import type { Hold } from './state.ts';
@@ -40,7 +41,8 @@ export function reviewOpensAt(by: Date, now: Date): Date {
  */
 export function settleReview(draft: Draft): boolean {
   if (!recheck(draft)) return false;
-  const { guardFacts, request, holds } = draft.facts;
+  const { request, holds } = draft.facts;
+  const guardFacts = identityFactsOf(draft.facts.guardFacts);
   const { freezeId, scopes, newOwner, reissue } = request.proposal ?? { reissue: false };
   // Whatever the flow's own stages ask: nobody who has left becomes an owner.
   if (newOwner !== undefined && !guardFacts.owner.active) {

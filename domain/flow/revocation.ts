@@ -13,21 +13,22 @@ import { destroyOrders, effectId, forgetFailures, isDue, recordFailure, stepOfCu
 export function beginRevocation(draft: Draft): void {
   if (draft.state.effect.revoked) return;
   draft.setEffect({ revoked: true });
-  draft.change({ change: 'begin-revocation', epoch: draft.facts.identity.epoch + 1 });
+  draft.change({ change: 'begin-revocation', epoch: draft.identity.epoch + 1 });
 }
 
 /** Moves a `revoke` effect as far as facts allow. Returns true when the stage is passed. */
 export function settleRevocation(draft: Draft): boolean {
   beginRevocation(draft);
-  const isQuarantined = draft.state.effect.quarantinedEpoch === draft.facts.identity.epoch;
+  const isQuarantined = draft.state.effect.quarantinedEpoch === draft.identity.epoch;
   if (!isQuarantined || draft.facts.credentials.length > 0) return false;
-  if (draft.facts.identity.state === 'revoking') draft.change({ change: 'finish-revocation' });
+  if (draft.identity.state === 'revoking') draft.change({ change: 'finish-revocation' });
   return true;
 }
 
 /** The effects that are open now. */
 export function revocationOrders(draft: Draft): EffectOrder[] {
-  const { identity, credentials } = draft.facts;
+  const { identity } = draft;
+  const { credentials } = draft.facts;
   const orders = destroyOrders(draft, () => true);
   const quarantineStep = `quarantine-e${identity.epoch}`;
   if (draft.state.effect.quarantinedEpoch !== identity.epoch && isDue(draft, quarantineStep)) {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseName } from '../names.ts';
 import { durationMs, durationPattern, InvalidDuration } from './duration.ts';
 import type { Facts } from './facts.ts';
-import { type FactType, factTypes, isInstant } from './guardFacts.ts';
+import { type FactRoot, type FactType, factTypes, factTypesOf, isInstant } from './guardFacts.ts';
 import {
   type Effect,
   type ExceptionSubject,
@@ -27,6 +27,7 @@ export const effectOf: Partial<Readonly<Record<RequestKind, Effect>>> = {
   rotation: 'rotate',
   revocation: 'revoke',
   review: 'review',
+  publication: 'publish',
 };
 
 /** A map that allows no other keys. The message of its `unrecognized_keys` issues is the list of those it does. */
@@ -209,9 +210,12 @@ const factShape: Readonly<Record<FactType, z.ZodType>> = {
 };
 
 /** Facts by their names, each as `of` makes it of its own shape; roots with fields stay closed. */
-function factFields<T extends z.ZodType>(of: (shape: z.ZodType) => T): Record<string, T> {
+function factFields<T extends z.ZodType>(
+  types: ReadonlyMap<string, FactRoot>,
+  of: (shape: z.ZodType) => T,
+): Record<string, T> {
   return Object.fromEntries(
-    [...factTypes].map(([root, type]) => {
+    [...types].map(([root, type]) => {
       if (typeof type === 'string') return [root, of(factShape[type])];
       const fields = Object.entries(type).map(([field, fieldType]) => [field, of(factShape[fieldType])] as const);
       return [root, of(closed(Object.fromEntries(fields)))];
@@ -219,11 +223,20 @@ function factFields<T extends z.ZodType>(of: (shape: z.ZodType) => T): Record<st
   );
 }
 
-/** All facts of a request, none left out. */
-export const factsSchema = closed(factFields((shape) => shape)) as unknown as z.ZodType<Facts>;
+const whole = (types: ReadonlyMap<string, FactRoot>) => closed(factFields(types, (shape) => shape));
+
+/** All facts of a request, none left out: of a publication or of an identity, as the request's kind says. */
+export const factsSchema = z.unknown().transform((value, context): Facts => {
+  const request: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'request') : undefined;
+  const kind: unknown = typeof request === 'object' && request !== null ? Reflect.get(request, 'kind') : undefined;
+  const result = whole(factTypesOf(kind === 'publication' ? kind : 'onboarding')).safeParse(value);
+  if (result.success) return result.data as unknown as Facts;
+  for (const issue of result.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+  return z.NEVER;
+});
 
 const given = closed({
-  ...factFields((shape) => shape.optional()),
+  ...factFields(factTypes, (shape) => shape.optional()),
   people: z
     .record(person, closed({ groups: z.array(z.string()).default([]), active: z.boolean().default(true) }))
     .optional(),

@@ -19,7 +19,8 @@ export function selectFlow<Version extends { readonly flow: Flow }>(
   facts: Facts,
 ): Selection<Version> {
   const { kind: requested } = facts.request;
-  const { kind, name } = facts.subject;
+  const kind = 'subject' in facts ? facts.subject.kind : undefined;
+  const covered = 'subject' in facts ? facts.subject.name : 'this publication';
   const candidates = versions.filter(
     ({ flow }) => flow.on === requested && (flow.subject.kind === undefined || flow.subject.kind === kind),
   );
@@ -30,7 +31,7 @@ export function selectFlow<Version extends { readonly flow: Flow }>(
     if ('error' in result) {
       return {
         none: 'guard-error',
-        detail: `Whether flow ${metadata.name} covers ${name} cannot be told: ${result.error}.`,
+        detail: `Whether flow ${metadata.name} covers ${covered} cannot be told: ${result.error}.`,
       };
     }
     if (result.value) fitting.push(version);
@@ -39,7 +40,10 @@ export function selectFlow<Version extends { readonly flow: Flow }>(
   const best = fitting.filter(({ flow }) => specificity(flow) === highest);
   const [found] = best;
   if (found === undefined) {
-    return { none: 'no-flow', detail: `None of ${versions.length} flows covers ${requested} of ${kind} ${name}.` };
+    return {
+      none: 'no-flow',
+      detail: `None of ${versions.length} flows covers ${kind === undefined ? covered : `${requested} of ${kind} ${covered}`}.`,
+    };
   }
   return best.length === 1 ? { found } : { ambiguous: best.map(({ flow }) => flow.metadata.name).sort() };
 }

@@ -69,8 +69,9 @@ export function simulate(before: Flow, after: Flow, records: Iterable<RecordedRe
     played += 1;
     const why = changesBetween(old, now);
     if (why.length > 0) {
-      const { subject, requester } = record.facts;
-      const whose = { subject: subject.name, environment: subject.environment, requester: requester.id };
+      const { facts } = record;
+      const of = 'subject' in facts ? facts.subject : { name: facts.publication.names.join(', '), environment: '' };
+      const whose = { subject: of.name, environment: of.environment, requester: facts.requester.id };
       changed.push({ id: record.id, ...whose, before: old.ending, after: now.ending, why });
     }
     const recorded = recordedEnding(record);

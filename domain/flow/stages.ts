@@ -2,9 +2,10 @@ import { isQuorum } from '../decisions.ts';
 import type { Draft } from './draft.ts';
 import { durationMs } from './duration.ts';
 import { isStillWaived } from './exceptions.ts';
+import { identityFactsOf } from './facts.ts';
 import { evaluateGuard } from './guards.ts';
 import type { ApprovalStage, Stage, VerifyStage, WaitStage } from './language.ts';
-import type { FlowState } from './state.ts';
+import type { FlowState, LedgerIdentity } from './state.ts';
 
 /**
  * Whether a stage applies. A guard that errors denies the request (promise 6). After the effect nothing can be denied any
@@ -93,20 +94,12 @@ function isMet(draft: Draft, stage: ApprovalStage): boolean {
 }
 
 /**
- * What `begin` and `commit` ask again, however long ago it was answered: the identity may still issue and has not
- * expired, each `verify` guard holds, each approval still has its quorum, each wait was waited, unless an exception waives
+ * What `begin` and `commit` ask again, however long ago it was answered: the identity, where there is one, may still
+ * issue and has not expired, each `verify` guard holds, each approval still has its quorum, each wait was waited, unless an exception waives
  * it still. On false the request has been denied, or was sent back to the approval that lost its quorum or the wait.
  */
 export function recheck(draft: Draft): boolean {
-  const { identity, guardFacts } = draft.facts;
-  if (identity.state !== 'requested' && identity.state !== 'active') {
-    draft.finish('cancelled', 'revoking');
-    return false;
-  }
-  if (Date.parse(guardFacts.subject.expiresAt) <= draft.nowMs) {
-    draft.finish('denied', 'identity-expired');
-    return false;
-  }
+  if (draft.facts.identity !== undefined && !mayStillIssue(draft, draft.facts.identity)) return false;
   for (const [index, stage] of draft.flow.stages.slice(0, draft.state.stage).entries()) {
     const isApplied = applies(draft, stage);
     if (isApplied === 'denied') return false;
@@ -125,6 +118,16 @@ export function recheck(draft: Draft): boolean {
     }
   }
   return true;
+}
+
+function mayStillIssue(draft: Draft, { state }: LedgerIdentity): boolean {
+  if (state !== 'requested' && state !== 'active') {
+    draft.finish('cancelled', 'revoking');
+    return false;
+  }
+  if (Date.parse(identityFactsOf(draft.facts.guardFacts).subject.expiresAt) > draft.nowMs) return true;
+  draft.finish('denied', 'identity-expired');
+  return false;
 }
 
 function isStillMet(draft: Draft, stage: ApprovalStage): boolean {

@@ -3,6 +3,7 @@ import type { FreezeCause, FreezeMode } from '../freezeSelector.ts';
 import type { CredentialState, IdentityState, RequestState } from '../states.ts';
 import type { Facts } from './facts.ts';
 import type { RequestKind } from './language.ts';
+import type { PublicationProposal } from './publication.ts';
 import type { ReviewProposal } from './review.ts';
 
 /** What `advance` keeps between events, because the ledger's facts alone do not tell it. Plain JSON. */
@@ -83,13 +84,13 @@ export interface LedgerFacts {
     readonly createdAt: string;
     /** Reviews only. */
     readonly proposal?: ReviewProposal;
+    /** Publications only. */
+    readonly publication?: PublicationProposal;
   };
-  readonly identity: {
-    readonly id: string;
-    readonly state: IdentityState;
-    readonly epoch: number;
-    readonly highestVersion: number;
-  };
+  /** Absent of a publication: it is about no identity. */
+  readonly identity?: LedgerIdentity;
+  /** Of a publication: the digest of everything that is published now. */
+  readonly publishedSet?: string;
   /** Of the identity, not yet destroyed. */
   readonly credentials: readonly CredentialFacts[];
   /** What guards read; `now` in it is the ledger's clock. */
@@ -103,6 +104,24 @@ export interface LedgerFacts {
   /** Consumers that acknowledged the identity's present epoch. */
   readonly acknowledgedBy: readonly string[];
   readonly leaseMs: number;
+}
+
+export interface LedgerIdentity {
+  readonly id: string;
+  readonly state: IdentityState;
+  readonly epoch: number;
+  readonly highestVersion: number;
+}
+
+/**
+ * The identity that a request is about.
+ * @throws TypeError for a publication, which has none: a defect of the caller
+ */
+export function identityIn({ identity, request }: Pick<LedgerFacts, 'identity' | 'request'>): LedgerIdentity {
+  if (identity !== undefined) return identity;
+  throw new TypeError(
+    `Request ${request.id} (${request.kind}) is about no identity: a defect of Tenure, please report it.`,
+  );
 }
 
 export interface CredentialFacts {

@@ -81,6 +81,6 @@ export function destroyOrders(draft: Draft, mine: (version: number) => boolean):
     .map(({ version }) => ({
       id: effectId(draft, `destroy-v${version}`),
       activity: 'destroy',
-      input: { identityId: draft.facts.identity.id, version },
+      input: { identityId: draft.identity.id, version },
     }));
 }

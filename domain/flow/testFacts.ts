@@ -1,5 +1,5 @@
 import type { Approver } from '../decisions.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, IdentityRequestFacts, PublicationRequestFacts, SharedFacts } from './facts.ts';
 import type { Flow, GivenFacts } from './language.ts';
 
 /** What a test inside a flow file need not say: neutral facts, and a small directory of people. */
@@ -21,14 +21,31 @@ export const testRoles = ['owner', 'requester', 'onBehalfOf'] as const;
 
 /**
  * The facts of a test: what it gives, and for the rest a development identity of the flow's kind with 30 days to live,
- * asked for by an active person who does not own it.
+ * asked for by an active person who does not own it. Of a publication: one flow of that person, which weakens nothing.
  */
 export function factsOfTest(flow: Flow, given: GivenFacts): Facts {
   const now = typeof given['now'] === 'string' ? given['now'] : testBeginsAt;
-  const neutral: Facts = {
+  const neutral = { ...shared(flow, now), ...about(flow, now) } satisfies Facts;
+  const merged = Object.entries(neutral).map(([root, value]) => {
+    if (typeof value === 'string') return [root, value];
+    return [root, { ...value, ...Object(given[root]) }];
+  });
+  return Object.fromEntries(merged) as unknown as Facts;
+}
+
+/** An identity, or what a publication would change. */
+function about(
+  { on, subject }: Flow,
+  now: string,
+): Pick<IdentityRequestFacts, 'subject' | 'owner'> | Pick<PublicationRequestFacts, 'publication'> {
+  if (on === 'publication') {
+    const counts = { retires: 0, weakens: 0, strengthens: 0, changesDecisions: 0 };
+    return { publication: { names: ['example'], operations: ['onboarding'], isRollback: false, ...counts } };
+  }
+  return {
     subject: {
       id: 'test-identity',
-      kind: flow.subject.kind ?? 'service-account',
+      kind: subject.kind ?? 'service-account',
       name: 'example',
       environment: 'development',
       purpose: 'a test',
@@ -41,22 +58,22 @@ export function factsOfTest(flow: Flow, given: GivenFacts): Facts {
       store: 'example-store',
     },
     owner: { id: 'olga', active: true, groups: [] },
+  };
+}
+
+function shared({ on }: Flow, now: string): SharedFacts {
+  return {
     requester: { id: 'rui', kind: 'person', active: true, groups: [] },
     onBehalfOf: { id: '', active: false, groups: [] },
-    request: { kind: flow.on, trigger: 'person', justification: 'a test' },
+    request: { kind: on, trigger: 'person', justification: 'a test' },
     risk: { score: 0 },
     now,
   };
-  const merged = Object.entries(neutral).map(([root, value]) => {
-    if (typeof value === 'string') return [root, value];
-    return [root, { ...value, ...Object(given[root]) }];
-  });
-  return Object.fromEntries(merged) as unknown as Facts;
 }
 
 /** The person whom a test calls `name`: a role, one of `given.people`, or one of `testPeople`; undefined for nobody. */
 export function personOfTest(name: string, given: GivenFacts, facts: Facts): Approver | undefined {
-  if (name === 'owner') return facts.owner;
+  if (name === 'owner') return 'owner' in facts ? facts.owner : undefined;
   if (name === 'requester') return facts.requester;
   if (name === 'onBehalfOf') return facts.onBehalfOf.id === '' ? undefined : facts.onBehalfOf;
   const people: Readonly<Record<string, Omit<Approver, 'id'>>> = Object(given['people']);

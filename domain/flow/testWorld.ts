@@ -4,11 +4,12 @@ import type { RequestState } from '../states.ts';
 import { type Advance, advance, type FlowEvent } from './advance.ts';
 import { applyChange } from './changes.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, PublicationFacts } from './facts.ts';
 import { endHolds } from './heldTime.ts';
 import { reviewOf } from './judge.ts';
 import type { Flow } from './language.ts';
 import type { EffectOrder, EffectOutcome, Plan } from './plan.ts';
+import type { PublicationProposal } from './publication.ts';
 import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from './state.ts';
 
 export interface TestWorldStart {
@@ -106,6 +107,11 @@ export class TestWorld {
   thaw(id?: string): void {
     this.facts = endHolds(this.facts, (hold) => hold.kind === 'freeze' && (id === undefined || hold.id === id));
     this.take('thaw', { kind: 'nudge', id: 'nudge' });
+  }
+
+  /** Other flows are published than those that a publication was checked against. */
+  publishMeanwhile(): void {
+    this.facts = { ...this.facts, publishedSet: 'another' };
   }
 
   /** Somebody asks for the same, and is a requester from now on. */
@@ -207,7 +213,32 @@ export class TestWorld {
 
 /** Onboarding finds nothing yet; the others an active identity with one credential that is served. */
 function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts {
-  const { now, subject, requester, onBehalfOf, owner } = guardFacts;
+  const { now, requester, onBehalfOf } = guardFacts;
+  const shared = {
+    guardFacts,
+    decisions: [],
+    holds: [],
+    endedHolds: [],
+    acknowledgedBy: [],
+    leaseMs: 60_000,
+  };
+  const request = {
+    id: 'test-request',
+    kind: flow.on,
+    state: 'evaluating',
+    revision: 1,
+    flowDigest: 'test',
+    requesterId: requester.id,
+    onBehalfOf: onBehalfOf.id,
+    createdAt: now,
+  } as const;
+  const asked = { requesters: [requester.id], onBehalfOf: onBehalfOf.id === '' ? [] : [onBehalfOf.id], flowAuthor };
+  if ('publication' in guardFacts) {
+    const publication = proposalOfTest(guardFacts.publication);
+    const { publishedSet } = publication;
+    return { ...shared, request: { ...request, publication }, credentials: [], publishedSet, parties: asked };
+  }
+  const { subject, owner } = guardFacts;
   const isNew = flow.on === 'onboarding';
   const served = {
     version: 1,
@@ -219,16 +250,8 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
     hasReceipt: false,
   } as const;
   return {
-    request: {
-      id: 'test-request',
-      kind: flow.on,
-      state: 'evaluating',
-      revision: 1,
-      flowDigest: 'test',
-      requesterId: requester.id,
-      onBehalfOf: onBehalfOf.id,
-      createdAt: now,
-    },
+    ...shared,
+    request,
     identity: {
       id: subject.id,
       state: isNew ? 'requested' : 'active',
@@ -236,17 +259,27 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
       highestVersion: isNew ? 0 : 1,
     },
     credentials: isNew ? [] : [served],
-    guardFacts,
-    parties: {
-      requesters: [requester.id],
-      onBehalfOf: onBehalfOf.id === '' ? [] : [onBehalfOf.id],
-      ownerId: owner.id,
-      flowAuthor,
-    },
-    decisions: [],
-    holds: [],
-    endedHolds: [],
-    acknowledgedBy: [],
-    leaseMs: 60_000,
+    parties: { ...asked, ownerId: owner.id },
+  };
+}
+
+/** What these facts say is published, with content that no test looks at. */
+function proposalOfTest({
+  names,
+  isRollback,
+  weakens,
+  strengthens,
+  changesDecisions,
+}: PublicationFacts): PublicationProposal {
+  return {
+    digest: 'test',
+    items: names.map((name) => ({ name, operation: 'onboarding', digest: 'test', replaces: null })),
+    publishedSet: 'test',
+    report: 'test',
+    isRollback,
+    weakens,
+    weakening: [],
+    strengthens,
+    changesDecisions,
   };
 }

@@ -13,6 +13,9 @@ export interface StoredFlow {
   readonly publishedAt: Date | null;
 }
 
+/** The invariants are published beside the flows, and are none. */
+const isFlow = { not: 'invariants' } as const;
+
 const version = { select: { author: true, createdAt: true } } as const;
 
 /** The published flows in the order of their names, those after `after`, at most `limit`. */
@@ -21,7 +24,7 @@ export async function listPublishedFlows(
   { on, after, limit }: { readonly on?: RequestKind | undefined; readonly after: string; readonly limit: number },
 ): Promise<{ readonly items: readonly StoredFlow[]; readonly next: string | undefined }> {
   const rows = await ledger.publishedFlow.findMany({
-    where: { name: { gt: after }, ...(on === undefined ? {} : { operation: on }) },
+    where: { name: { gt: after }, operation: on ?? isFlow },
     include: { version },
     orderBy: { name: 'asc' },
     take: limit + 1,
@@ -37,7 +40,11 @@ export async function listPublishedFlows(
 
 /** What rules now: every published flow. */
 export async function publishedFlows(ledger: Transaction): Promise<readonly Flow[]> {
-  const rows = await ledger.publishedFlow.findMany({ select: { digest: true }, orderBy: { name: 'asc' } });
+  const rows = await ledger.publishedFlow.findMany({
+    where: { operation: isFlow },
+    select: { digest: true },
+    orderBy: { name: 'asc' },
+  });
   return Promise.all(rows.map(async ({ digest }) => (await flowVersion(ledger, digest)).flow));
 }
 
@@ -50,7 +57,7 @@ export async function findFlow(
   const digest = asked.digest ?? (await digestPublishedAs(ledger, name));
   if (digest === undefined) return undefined;
   const row = await ledger.flowVersion.findUnique({
-    where: { digest, ...(name === undefined ? {} : { name }) },
+    where: { digest, operation: isFlow, ...(name === undefined ? {} : { name }) },
     include: { published: { select: { publishedAt: true } } },
   });
   if (row === null) return undefined;

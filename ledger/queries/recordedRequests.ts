@@ -5,8 +5,9 @@ import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
 import type { Prisma } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
 import { endedAt, isSubject } from '../freezeSubjects.ts';
-import { guardFactsOf } from '../gatherFacts.ts';
+import { requestFactsOf } from '../gatherFacts.ts';
 import { proposalOf } from '../proposal.ts';
+import { proposalIn } from '../publications.ts';
 
 const pageLimit = 200;
 
@@ -58,6 +59,7 @@ export async function* recordedRequests(
 
 const related = {
   identity: true,
+  publication: { select: { digest: true, proposal: true } },
   requesters: { orderBy: { joinedAt: 'asc' } },
   decisions: true,
   pauses: true,
@@ -90,7 +92,7 @@ async function recordsOf(ledger: Transaction, rows: readonly RequestRow[]): Prom
       AND (${endedAt} IS NULL OR ${endedAt} > r."createdAt")
     ORDER BY f."createdAt", f."id"`;
   const named = rows.flatMap((row) => [
-    row.identity.ownerId,
+    row.identity?.ownerId,
     row.requesterId,
     row.onBehalfOf,
     proposalOf(row)?.newOwner,
@@ -134,11 +136,13 @@ function recordOf(row: RequestRow, around: Around): RecordedRequest {
     .filter(({ at }) => at.getTime() <= untilMs)
     .sort((one, other) => one.at.getTime() - other.at.getTime())
     .map(({ at, event }): RecordedEvent => ({ at: at.toISOString(), ...event }));
+  const { publication } = row;
+  const proposal = publication === null ? undefined : proposalIn(publication.digest, publication.proposal);
   const state = row.state as RequestState;
   return {
     version: recordVersion,
     id: row.id,
-    facts: guardFactsOf(row.identity, row, around.person, row.createdAt),
+    facts: requestFactsOf({ ...row, publication: proposal }, around.person, row.createdAt),
     flowAuthor: row.flow.author,
     events,
     until: new Date(untilMs).toISOString(),

@@ -9,12 +9,15 @@ import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } fr
 import type { Transaction } from '../client.ts';
 import { flowVersion } from '../flows.ts';
 import { freezesOn } from '../freezeSubjects.ts';
-import { guardFactsOf } from '../gatherFacts.ts';
+import { requestFactsOf } from '../gatherFacts.ts';
 import { ownersOf, proposed } from '../proposal.ts';
+import { proposalIn } from '../publications.ts';
 import { type Page, type PageAsked, type Place, pageOf, pageQuery } from './page.ts';
 
 type RequestRow = Request & {
-  readonly identity: Identity;
+  /** Null of a publication. */
+  readonly identity: Identity | null;
+  readonly publication: { readonly digest: string; readonly proposal: Prisma.JsonValue } | null;
   readonly requesters: readonly Requester[];
   readonly decisions: readonly Decision[];
   readonly pauses: readonly Pause[];
@@ -41,6 +44,7 @@ export interface RequestSituation extends RequestRow {
 
 const related = {
   identity: true,
+  publication: { select: { digest: true, proposal: true } },
   requesters: { orderBy: { joinedAt: 'asc' } },
   decisions: { orderBy: [{ decidedAt: 'asc' }, { id: 'asc' }] },
   pauses: { where: { liftedAt: null }, orderBy: { createdAt: 'asc' } },
@@ -123,9 +127,10 @@ export async function scanRequests(
 async function situations(ledger: Transaction, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
   const freezes = await freezesOn(
     ledger,
-    rows.filter(({ kind }) => !isNeverFrozen(kind)).map(({ identityId }) => identityId),
+    rows.flatMap(({ kind, identityId }) => (isNeverFrozen(kind) || identityId === null ? [] : [identityId])),
   );
-  const frozenBy = ({ kind, identityId }: RequestRow) => (isNeverFrozen(kind) ? [] : (freezes.get(identityId) ?? []));
+  const frozenBy = ({ kind, identityId }: RequestRow) =>
+    isNeverFrozen(kind) || identityId === null ? [] : (freezes.get(identityId) ?? []);
   return await Promise.all(rows.map((row) => situationOf(ledger, row, frozenBy(row))));
 }
 
@@ -145,9 +150,13 @@ async function situationOf(
   const parties: Parties = {
     requesters: row.requesters.map(({ principal }) => principal),
     onBehalfOf: row.requesters.flatMap(({ onBehalfOf }) => onBehalfOf ?? []),
-    ...ownersOf(row.identity.ownerId, row),
+    ...(row.identity === null ? {} : ownersOf(row.identity.ownerId, row)),
     flowAuthor: author,
   };
+  const publication =
+    row.publication === null ? undefined : proposalIn(row.publication.digest, row.publication.proposal);
+  // A review shows the request, not what the directory says of people; `advance` asks that again under the lock.
+  const person = (id: string) => ({ id, active: true, groups: [] });
   const review = reviewOf({
     stage,
     facts: {
@@ -159,10 +168,10 @@ async function situationOf(
         requesterId: row.requesterId,
         onBehalfOf: row.onBehalfOf ?? '',
         ...proposed(row),
+        ...(publication === undefined ? {} : { publication }),
       },
       parties,
-      // A review shows the request, not what the directory says of people; `advance` asks that again under the lock.
-      guardFacts: guardFactsOf(row.identity, row, (id) => ({ id, active: true, groups: [] }), row.updatedAt),
+      guardFacts: requestFactsOf({ ...row, publication }, person, row.updatedAt),
     },
   });
   return {

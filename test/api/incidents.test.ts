@@ -5,7 +5,7 @@ import { IdentityBody } from '../../api/representations/identity.ts';
 import { RequestBody } from '../../api/representations/request.ts';
 import { reviewFlow } from '../setup/reviews.ts';
 import { type ApiFixture, apiFixture, emailOf } from './apiFixture.ts';
-import { asked, decide, onboarded } from './onboarded.ts';
+import { asked, decide, onboarded, RequestOnIdentity } from './onboarded.ts';
 
 const incident = { reason: 'incident' };
 
@@ -111,7 +111,7 @@ test('a subject is reviewed, thaws alone, and the freeze is then lifted without 
   expect([refused.status, refused.slug]).toEqual([409, 'exit-criteria-open']);
   expect(JSON.parse(refused.text)).toMatchObject({ unreviewed: { count: 1, sample: [{ identityId }] } });
 
-  const request = (await review(api, identityId, { freezeId, scopes: ['read'] })).as(RequestBody);
+  const request = (await review(api, identityId, { freezeId, scopes: ['read'] })).as(RequestOnIdentity);
   expect(request).toMatchObject({ kind: 'review', trigger: 'incident', state: 'awaiting-approval', heldBy: [] });
   expect(request.review.proposal).toEqual({ freezeId, scopes: ['read'], reissue: false });
   const awaiting = (await api.as('owner', '/v1/requests?awaiting=me')).text;

@@ -1,10 +1,14 @@
-import { RequestBody } from '../../api/representations/request.ts';
+import { Id } from '../../api/representations/fields.ts';
+import { RequestBody, ReviewOfIdentityBody } from '../../api/representations/request.ts';
 import type { ApiFixture, PersonName } from './apiFixture.ts';
 import { onboarding } from './apiFixture.ts';
 
+/** A request on an identity. */
+export const RequestOnIdentity = RequestBody.extend({ identityId: Id, review: ReviewOfIdentityBody });
+
 /** An onboarding that waits for security. */
 export async function asked(api: ApiFixture, changes: Partial<typeof onboarding> = {}) {
-  return (await api.as('requester', '/v1/identities', { body: { ...onboarding, ...changes } })).as(RequestBody);
+  return (await api.as('requester', '/v1/identities', { body: { ...onboarding, ...changes } })).as(RequestOnIdentity);
 }
 
 /** This person's decision on what the request shows now. */

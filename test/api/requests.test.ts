@@ -5,7 +5,7 @@ import { IdentityBody } from '../../api/representations/identity.ts';
 import { RequestBody } from '../../api/representations/request.ts';
 import { digestOfReview } from '../../domain/decisions.ts';
 import { apiFixture, emailOf, onboarding, type PersonName } from './apiFixture.ts';
-import { asked, decide, onboarded } from './onboarded.ts';
+import { asked, decide, onboarded, RequestOnIdentity } from './onboarded.ts';
 
 const Timeline = z.object({ items: z.array(z.looseObject({ kind: z.string() })) });
 const Page = z.object({ items: z.array(RequestBody), nextCursor: z.string().nullable() });
@@ -122,7 +122,7 @@ test('an amendment takes the next revision and voids what was seen before it', a
     await api.as('requester', `/v1/requests/${id}/amendments`, {
       body: { scopes: ['write'], reason: 'needs to write' },
     })
-  ).as(RequestBody);
+  ).as(RequestOnIdentity);
   expect(amended.revision).toBe(revision + 1);
   expect(amended.review.subject.scopes).toEqual(['write']);
   const stale = await api.as('security-1', `/v1/requests/${id}/decisions`, {

@@ -9,6 +9,7 @@ import {
   mayDecide,
   type Parties,
   type Review,
+  type ReviewOfIdentity,
   signDecision,
   type UnsignedDecision,
 } from '../../domain/decisions.ts';
@@ -179,7 +180,7 @@ test('a signature holds for its decision, and for no other field, key or byte', 
   }
 });
 
-const review: Review = {
+const review: ReviewOfIdentity = {
   requestId: 'r1',
   revision: 1,
   kind: 'onboarding',
@@ -196,7 +197,7 @@ const review: Review = {
 test('the digest of a review changes with whatever is shown, and with nothing else', () => {
   const reordered = Object.fromEntries(Object.entries(review).reverse()) as unknown as Review;
   expect(digestOfReview(reordered)).toBe(digestOfReview(review));
-  for (const field of Object.keys(review) as (keyof Review)[]) {
+  for (const field of Object.keys(review) as (keyof ReviewOfIdentity)[]) {
     if (field === 'subject') continue;
     expect(digestOfReview({ ...review, [field]: 'another' }), field).not.toBe(digestOfReview(review));
   }

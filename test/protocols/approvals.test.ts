@@ -125,7 +125,7 @@ test('two last approvals at the same instant close the stage once, and one appro
   expect(verdicts.filter(({ accepted }) => accepted)).toHaveLength(1);
   expect(await hand.stateOf(requestId)).toMatchObject({ state: 'awaiting-approval' });
   await Promise.all([verdictOf(requestId, 'security-2'), verdictOf(requestId, 'security-lead')]);
-  const { identityId } = await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } });
+  const { id: identityId } = await hand.identityOf(requestId);
   expect(await hand.credentialsOf(identityId)).toBe('v1 minting');
 });
 
@@ -222,10 +222,7 @@ test('one denial ends the request, and nothing is decided on it any more', async
   expect(await verdictOf(requestId, 'security-2', { verdict: 'deny' })).toEqual(accepted);
   expect(await hand.stateOf(requestId)).toEqual({ state: 'denied', reason: 'denied-by-approver' });
   expect(await verdictOf(requestId, 'security-lead')).toMatchObject({ slug: 'request-closed' });
-  const { identity } = await installation.ledger.prisma.request.findUniqueOrThrow({
-    where: { id: requestId },
-    include: { identity: true },
-  });
+  const identity = await hand.identityOf(requestId);
   expect(identity.state).toBe('rejected');
 });
 
@@ -288,7 +285,7 @@ test('an approval whose quorum was lost before begin or commit is asked for agai
   await hand.report(requestId, create, await hand.perform(create));
   expect(await hand.stateOf(requestId)).toMatchObject({ state: 'awaiting-approval' });
   await hand.carryOutAll(requestId);
-  const { identityId } = await installation.ledger.prisma.request.findUniqueOrThrow({ where: { id: requestId } });
+  const { id: identityId } = await hand.identityOf(requestId);
   expect(await hand.credentialsOf(identityId)).toBe('v1 destroying');
   expect(await installation.issuer.list({ identityId })).toEqual([]);
   await verdictOf(requestId, 'security-2');

@@ -142,7 +142,7 @@ test('a decision binds what the review would change: one on another proposal is 
   const identityId = await scoped('read', 'write');
   const first = await by.review(identityId, { scopes: ['read'], reissue: false });
   const review = (await findRequest(installation.ledger.prisma, first.requestId))?.review;
-  if (review === undefined) throw new Error('the review is gone');
+  if (review === undefined || !('subject' in review)) throw new Error('the review is gone');
   const { proposal: _, ...without } = review;
   const forged = digestOfReview({ ...without, proposal: { reissue: false } });
   const refused = await hand.decide({ requestId: first.requestId, by: at('owner'), change: { digest: forged } });

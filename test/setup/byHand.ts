@@ -7,7 +7,7 @@ import { advanceRequest } from '../../ledger/advance.ts';
 import { giveCommand } from '../../ledger/commands.ts';
 import { openRequest } from '../../ledger/open.ts';
 import type { TestInstallation } from './installation.ts';
-import { type DecisionAsked, signedDecision } from './orders.ts';
+import { type DecisionAsked, type Opened, openedOnIdentity, signedDecision } from './orders.ts';
 import { repeated } from './repeated.ts';
 
 /**
@@ -89,10 +89,8 @@ export function byHand(installation: TestInstallation) {
     },
     /** May be refused. */
     tryToOpen,
-    async open(order: OpenOrder): Promise<Extract<OpenResult, { opened: true }>> {
-      const result = await tryToOpen(order);
-      if (!result.opened) throw new Error(`${result.slug}: ${result.detail}`);
-      return result;
+    async open(order: OpenOrder): Promise<Opened> {
+      return openedOnIdentity(await tryToOpen(order));
     },
     command(requestId: string, command: Command): Promise<AdvanceResult> {
       const commandId = randomUUID();
@@ -108,6 +106,9 @@ export function byHand(installation: TestInstallation) {
       return { state, reason };
     },
     /** `v1 destroyed, v2 current`: every version of the identity and its state. */
+    identityOf(requestId: string) {
+      return ledger.prisma.identity.findFirstOrThrow({ where: { requests: { some: { id: requestId } } } });
+    },
     async credentialsOf(identityId: string): Promise<string> {
       const rows = await ledger.prisma.credential.findMany({ where: { identityId }, orderBy: { version: 'asc' } });
       return rows.map(({ version, state }) => `v${version} ${state}`).join(', ');

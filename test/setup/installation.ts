@@ -8,6 +8,7 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import { inject } from 'vitest';
 import { canonicalJson } from '../../domain/evidence/canonicalJson.ts';
 import { parseFlow } from '../../domain/flow/parse.ts';
+import { type PolicyDocument, readPolicyDocument } from '../../domain/flow/publishing/document.ts';
 import { directory } from '../../ledger/directory.ts';
 import { type FlowSource, seedFlows } from '../../ledger/flows.ts';
 import { freshDatabase } from './database.ts';
@@ -53,7 +54,8 @@ export async function testInstallation(options: InstallationOptions = {}): Promi
   };
   const parts = await installationParts(place, wraps);
   await directory(parts.ledger.prisma, people).recordListed();
-  await seedFlows(parts.ledger, flows === undefined ? shippedFlows() : flows.map(flowSource));
+  if (flows === undefined) await seedFlows(parts.ledger, shippedFlows(), shippedInvariants());
+  else await seedFlows(parts.ledger, flows.map(flowSource));
   return {
     ...parts,
     databaseUrl: database.url,
@@ -78,6 +80,15 @@ function shippedFlows(): FlowSource[] {
   return readdirSync(path)
     .filter((file) => file.endsWith('.flow.yaml'))
     .map((file) => flowSource(readFileSync(join(path, file), 'utf8')));
+}
+
+function shippedInvariants(): PolicyDocument {
+  const read = readPolicyDocument(
+    readFileSync(new URL('../../flows/invariants.yaml', import.meta.url), 'utf8'),
+    'invariants.yaml',
+  );
+  if (!read.ok) throw new Error(read.errors.map(({ line, reason }) => `line ${line}: ${reason}`).join('\n'));
+  return read.document;
 }
 
 function flowSource(source: string): FlowSource {

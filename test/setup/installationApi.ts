@@ -32,7 +32,9 @@ export async function installationApi(
   const provider = await localProvider();
   const home = mkdtempSync(join(tmpdir(), 'tenure-api-'));
   const listed = people.map(({ id, name, groups }) => `  - {id: ${id}, name: ${name}, groups: [${groups}]}`);
-  const roles = ['requester', 'responder', 'auditor', 'admin'].map((role) => `  ${role}: [group:${role}]`);
+  const roles = ['requester', 'responder', 'auditor', 'admin', 'flow-author', 'flow-publisher'].map(
+    (role) => `  ${role}: [group:${role}]`,
+  );
   const oidc = `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`;
   writeFileSync(
     join(home, 'tenure.yaml'),

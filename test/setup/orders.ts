@@ -4,6 +4,7 @@ import type { NewSubject, OpenOrder, OpenResult } from '../../contracts/open.ts'
 import { digestOfReview, signDecision } from '../../domain/decisions.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { findRequest } from '../../ledger/queries/requests.ts';
+import { findTarget } from '../../ledger/requests.ts';
 import type { TestInstallation } from './installation.ts';
 import { repeated } from './repeated.ts';
 
@@ -48,14 +49,20 @@ export function openOrder(kind: OpenOrder['kind'], change: Partial<OpenOrder> = 
   };
 }
 
-/** Opens, as often as its outcome is unknown, and insists on success. */
-export async function opened(
-  installation: TestInstallation,
-  order: OpenOrder,
-): Promise<Extract<OpenResult, { opened: true }>> {
-  const result = await repeated(() => installation.gateway.open(order), 3);
+/** A request on an identity that was opened. */
+export type Opened = Extract<OpenResult, { opened: true }> & { readonly identityId: string };
+
+/** Insists that a request on an identity was opened. */
+export function openedOnIdentity(result: OpenResult): Opened {
   if (!result.opened) throw new Error(`${result.slug}: ${result.detail}`);
-  return result;
+  const { identityId } = result;
+  if (identityId === undefined) throw new Error(`request ${result.requestId} is about no identity`);
+  return { ...result, identityId };
+}
+
+/** Opens, as often as its outcome is unknown, and insists on success. */
+export async function opened(installation: TestInstallation, order: OpenOrder): Promise<Opened> {
+  return openedOnIdentity(await repeated(() => installation.gateway.open(order), 3));
 }
 
 export interface DecisionAsked {
@@ -96,9 +103,6 @@ export async function signedDecision(
 /** Decides through the workflow, as the API does. */
 export async function decide(installation: TestInstallation, asked: DecisionAsked): Promise<AdvanceResult> {
   const decision = await signedDecision(installation, asked);
-  const { kind, identityId } = await installation.ledger.prisma.request.findUniqueOrThrow({
-    where: { id: asked.requestId },
-  });
-  const target = { kind: kind as OpenOrder['kind'], identityId };
+  const target = await findTarget(installation.ledger, asked.requestId);
   return repeated(() => installation.gateway.decide(target, decision), 3);
 }

@@ -10,4 +10,7 @@ export const people = [
   person('responder', 'responder'),
   person('responder-2', 'responder'),
   person('auditor', 'auditor'),
+  person('flow-author', 'flow-author'),
+  // An author who is of security too: only separation keeps that person from deciding.
+  person('security-author', 'security', 'flow-author'),
 ];

@@ -61,9 +61,14 @@ const lasting: ReadonlySet<string> = new Set([
   'onBehalfOf.id',
 ]);
 
+/** What a publication would change is bound to it, whole. */
+const lastingPrefixes: readonly string[] = ['publication.', 'size(publication.'];
+
 /** The moment of what reads these facts: none when all of them last. */
 export function momentOf(reads: Iterable<string>, moment: string): string {
-  return [...reads].every((path) => lasting.has(path)) ? '' : moment;
+  const isLasting = (path: string): boolean =>
+    lasting.has(path) || lastingPrefixes.some((prefix) => path.startsWith(prefix));
+  return [...reads].every(isLasting) ? '' : moment;
 }
 
 export function fact(path: string, moment: string): Fact {

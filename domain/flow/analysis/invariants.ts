@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type BrokenRule, guardRules } from '../flowRules.ts';
 import { type Guard, type IsoDuration, type RequestKind, type Separation, separations } from '../language.ts';
-import { type FlowError, mistakesIn, readDocument } from '../parse.ts';
+import { type FlowError, mistakesIn, operationAt, readDocument } from '../parse.ts';
 import { duration, effectOf } from '../schema.ts';
 import { valueAt, type YamlPath, type YamlTree } from '../yamlPositions.ts';
 
@@ -118,9 +118,10 @@ function guardMistakes(tree: YamlTree): readonly BrokenRule[] {
     const required = listAt(tree.value, [...path, 'require']).map(
       (_one, at): YamlPath => [...path, 'require', at, 'verified'],
     );
+    const on = operationAt(tree.value, [...path, 'on']);
     return [[...path, 'where'], ...required].flatMap((at) => {
       const guard = valueAt(tree.value, at);
-      return typeof guard === 'string' ? guardRules(guard, at) : [];
+      return typeof guard === 'string' ? guardRules(guard, at, on) : [];
     });
   });
 }

@@ -1,4 +1,5 @@
 import { type ASTNode, serialize } from '@marcbachmann/cel-js';
+import { factTypes } from '../guardFacts.ts';
 import { type Comparison, fact } from './atoms.ts';
 import { always, type Formula, never, not } from './formula.ts';
 
@@ -65,7 +66,7 @@ function sumOf(node: ASTNode): Sum | undefined {
     case 'value':
       return typeof node.args === 'bigint' ? { factors: new Map(), constant: node.args } : undefined;
     case '.':
-      return serialize(node) === 'risk.score' ? one('risk.score') : undefined;
+      return isNumber(serialize(node)) ? one(serialize(node)) : undefined;
     case '-_': {
       const inner = sumOf(node.args);
       return inner && plus({ factors: new Map(), constant: 0n }, inner, -1n);
@@ -89,6 +90,13 @@ function sumOf(node: ASTNode): Sum | undefined {
     default:
       return undefined;
   }
+}
+
+/** A fact that is a whole number. */
+function isNumber(path: string): boolean {
+  const [root = '', field = ''] = path.split('.', 2);
+  const type = factTypes.get(root);
+  return typeof type === 'object' && Object.hasOwn(type, field) && type[field] === 'int';
 }
 
 const one = (name: string): Sum => ({ factors: new Map([[name, 1n]]), constant: 0n });

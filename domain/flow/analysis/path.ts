@@ -24,6 +24,8 @@ export type StepOutcome =
   | { readonly is: 'identity-expired' }
   /** The review would hand the identity to somebody who is not active. */
   | { readonly is: 'new-owner-not-active' }
+  /** What is published is no longer what the publication was checked against. */
+  | { readonly is: 'published-meanwhile' }
   | { readonly is: 'notified' }
   /** After the effect, a notice whose `when` cannot be evaluated is passed over: what took effect is not denied. */
   | { readonly is: 'not-told' };

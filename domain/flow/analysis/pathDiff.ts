@@ -111,6 +111,7 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
     case 'begun':
     case 'identity-expired':
     case 'new-owner-not-active':
+    case 'published-meanwhile':
     case 'notified':
     case 'not-told':
       return true;

@@ -190,6 +190,7 @@ function exitWords(stage: Stage, outcome: StepOutcome): string | undefined {
     case 'denied-by-approver':
     case 'identity-expired':
     case 'new-owner-not-active':
+    case 'published-meanwhile':
       return words;
   }
 }

@@ -11,6 +11,7 @@ const effectWords: Readonly<Record<Effect, string>> = {
   rotate: 'the credential is rotated',
   revoke: 'every credential is revoked',
   review: 'the review is complete',
+  publish: 'the flows are published',
 };
 
 /** What happens at one stage of a path. */
@@ -46,6 +47,8 @@ export function stepWords({ stage, outcome }: PathStep): string {
       return 'refused: the identity has expired';
     case 'new-owner-not-active':
       return 'refused: the new owner is not active';
+    case 'published-meanwhile':
+      return 'refused: other flows were published meanwhile';
     case 'notified':
       return 'notify' in stage ? `tells ${stage.notify.to.map(recipientWords).join(', ')}` : 'told';
   }

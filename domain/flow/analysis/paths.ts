@@ -179,6 +179,15 @@ class Enumeration {
       return this.#enter(index + 1, { ...stepped(walked, stage, { is: 'begun' }), hasBegun: true });
     const asked = askedAgain(walked);
     if (!this.#canBe(asked)) return;
+    if (this.#flow.on === 'publication') {
+      const meanwhile = withFurther(asked, publishedMeanwhile);
+      this.#denied(meanwhile, stage, { is: 'published-meanwhile' }, 'published-meanwhile');
+      const unchanged = {
+        ...stepped(withFurther(asked, not(publishedMeanwhile)), stage, { is: 'begun' }),
+        hasBegun: true,
+      };
+      return this.#enter(index + 1, unchanged);
+    }
     const expired = withFurther(asked, not(notExpired));
     if (this.#canBe(expired)) this.#denied(expired, stage, { is: 'identity-expired' }, 'identity-expired');
     const alive = withFurther(asked, notExpired);
@@ -247,6 +256,10 @@ const ownerActive: Formula = { op: 'atom', atom: { kind: 'flag', fact: fact('own
 const namesNewOwner: Formula = {
   op: 'atom',
   atom: { kind: 'flag', fact: fact('the review names a new owner', beginning) },
+};
+const publishedMeanwhile: Formula = {
+  op: 'atom',
+  atom: { kind: 'flag', fact: fact('other flows were published meanwhile', beginning) },
 };
 const incident: Formula = {
   op: 'atom',

@@ -261,7 +261,7 @@ function addBound(known: Map<string, { of: Fact; bounds: Set<bigint> }>, of: Fac
 function around(path: string, bounds: readonly bigint[]): readonly Value[] {
   const [least = 0n] = [...bounds].sort((one, another) => Number(one - another));
   const values = [least - 1n, ...bounds.flatMap((bound) => [bound, bound + 1n])];
-  return path.startsWith('size(') ? values.filter((value) => value >= 0n) : values;
+  return path.startsWith('size(') || path.startsWith('publication.') ? values.filter((value) => value >= 0n) : values;
 }
 
 /** Whether some facts meet all conditions. */

@@ -23,12 +23,23 @@ const nouns: ReadonlyMap<string, string> = new Map([
   ['request.trigger', 'the trigger'],
   ['request.justification', 'the justification'],
   ['risk.score', 'the risk score'],
+  ['size(publication.names)', 'the number of flows it changes'],
+  ['publication.retires', 'the number of flows it retires'],
+  ['publication.weakens', 'the number of changes that weaken'],
+  ['publication.strengthens', 'the number of changes that strengthen'],
+  ['publication.changesDecisions', 'the number of recorded decisions it changes'],
 ]);
 
-const activePeople: ReadonlyMap<string, string> = new Map([
-  ['owner.active', 'the owner'],
-  ['requester.active', 'the requester'],
-  ['onBehalfOf.active', 'the person it acts for'],
+/** Facts that are true or false: what is so, and what is not so. */
+const flags: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ['owner.active', ['the owner is active', 'the owner is not active']],
+  ['requester.active', ['the requester is active', 'the requester is not active']],
+  ['onBehalfOf.active', ['the person it acts for is active', 'the person it acts for is not active']],
+  ['publication.isRollback', ['it is a rollback', 'it is no rollback']],
+  [
+    'other flows were published meanwhile',
+    ['other flows were published meanwhile', 'the same flows are still published'],
+  ],
 ]);
 
 /**
@@ -134,8 +145,8 @@ function atomWords(atom: Atom, isSo: boolean): string {
     case 'present':
       return `the label ${labelOf(atom.fact)} is ${isSo ? 'set' : 'absent'}`;
     case 'flag': {
-      const person = activePeople.get(atom.fact.path);
-      return person === undefined ? `${atom.fact.path} ${is} true` : `${person} ${is} active`;
+      const [so, notSo] = flags.get(atom.fact.path) ?? [`${atom.fact.path} is true`, `${atom.fact.path} is not true`];
+      return isSo ? so : notSo;
     }
     case 'number':
       return numberWords(atom, isSo);

@@ -1,7 +1,7 @@
-import type { Facts } from '../../../domain/flow/facts.ts';
+import type { IdentityRequestFacts } from '../../../domain/flow/facts.ts';
 
 /** Facts of an onboarding that a security team would expect: every field filled, nothing special. */
-export const exampleFacts: Facts = {
+export const exampleFacts: IdentityRequestFacts = {
   subject: {
     id: '7zq3kfw2m4t5x6y7z2a3b4c5d6',
     kind: 'service-account',

@@ -1,7 +1,7 @@
 import { isCelError, run } from '@bufbuild/cel';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Facts } from '../../../domain/flow/facts.ts';
+import type { IdentityRequestFacts as Facts } from '../../../domain/flow/facts.ts';
 import { compileGuard, evaluateGuard } from '../../../domain/flow/guards.ts';
 import { exampleFacts } from './exampleFacts.ts';
 

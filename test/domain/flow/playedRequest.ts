@@ -4,12 +4,19 @@ import { type Approver, digestOfReview, signDecision, signedByOneOf } from '../.
 import { type Advance, advance, type FlowEvent } from '../../../domain/flow/advance.ts';
 import { applyChange } from '../../../domain/flow/changes.ts';
 import type { Command, SignedDecision, Verdict } from '../../../domain/flow/events.ts';
-import type { Trigger } from '../../../domain/flow/facts.ts';
+import { type IdentityRequestFacts, identityFactsOf, type Trigger } from '../../../domain/flow/facts.ts';
 import { endHolds } from '../../../domain/flow/heldTime.ts';
 import { reviewOf } from '../../../domain/flow/judge.ts';
 import type { Flow, Stage } from '../../../domain/flow/language.ts';
 import type { EffectOrder, EffectOutcome, Receipt } from '../../../domain/flow/plan.ts';
-import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from '../../../domain/flow/state.ts';
+import {
+  type FlowState,
+  type Hold,
+  identityIn,
+  initialFlowState,
+  type LedgerFacts,
+  type LedgerIdentity,
+} from '../../../domain/flow/state.ts';
 import { exampleFacts } from './exampleFacts.ts';
 
 const keys = generateKeyPairSync('ed25519');
@@ -57,15 +64,22 @@ export const secondMs = 1_000;
 export const hourMs = 3_600_000;
 export const dayMs = 24 * hourMs;
 
+/** The facts of a request on an identity: there is one, and it has an owner. */
+export type PlayedFacts = LedgerFacts & {
+  readonly identity: LedgerIdentity;
+  readonly guardFacts: IdentityRequestFacts;
+  readonly parties: { readonly ownerId: string };
+};
+
 /** What a test sees of one step. */
 export interface Step {
   readonly event: FlowEvent;
   /** Facts and state as the step found them. */
-  readonly facts: LedgerFacts;
+  readonly facts: PlayedFacts;
   readonly state: FlowState;
   readonly result: Advance;
   /** Facts as its changes left them. */
-  readonly after: LedgerFacts;
+  readonly after: PlayedFacts;
 }
 
 /**
@@ -79,7 +93,7 @@ export class PlayedRequest {
   readonly steps: Step[] = [];
   /** Every order that was ever given. */
   readonly orders = new Map<string, EffectOrder>();
-  facts: LedgerFacts;
+  facts: PlayedFacts;
   #state: FlowState;
   readonly #answered = new Map<string, Verdict>();
   #decisions = 0;
@@ -181,7 +195,7 @@ export class PlayedRequest {
     this.facts = endHolds(this.facts, ({ kind }) => kind === 'freeze');
   }
 
-  edit(change: (facts: LedgerFacts) => LedgerFacts): void {
+  edit(change: (facts: PlayedFacts) => PlayedFacts): void {
     this.facts = change(this.facts);
   }
 
@@ -201,10 +215,10 @@ export class PlayedRequest {
     const run = () => advance({ flow: deepFrozen(this.flow), state, event: applied, facts, ...context });
     const result = run();
     expect(run()).toEqual(result);
-    const changed = result.changes.reduce(applyChange, facts);
+    const changed = result.changes.reduce(applyChange, facts as LedgerFacts);
     const { reason: _earlier, ...request } = changed.request;
     const reason = result.reason === undefined ? {} : { reason: result.reason };
-    const after = { ...changed, request: { ...request, ...reason, state: result.next.state } };
+    const after = asPlayed({ ...changed, request: { ...request, ...reason, state: result.next.state } });
     this.steps.push({ event: applied, facts, state, result, after });
     this.facts = after;
     this.#state = result.state;
@@ -236,7 +250,7 @@ export class PlayedRequest {
   }
 
   /** As `gatherFacts` does: the directory, not the past, says who is active and in which groups. */
-  #gathered(): LedgerFacts {
+  #gathered(): PlayedFacts {
     const { guardFacts, parties, decisions } = this.facts;
     return {
       ...this.facts,
@@ -248,12 +262,20 @@ export class PlayedRequest {
 
 export const failed = (reason: string): EffectOutcome => ({ ok: false, reason, message: 'a test' });
 
-function withNow(facts: LedgerFacts, epochMs: number): LedgerFacts {
+/** No change takes its identity away. */
+function asPlayed(facts: LedgerFacts): PlayedFacts {
+  const { ownerId } = facts.parties;
+  if (ownerId === undefined) throw new Error('the owner is gone');
+  const parties = { ...facts.parties, ownerId };
+  return { ...facts, identity: identityIn(facts), guardFacts: identityFactsOf(facts.guardFacts), parties };
+}
+
+function withNow(facts: PlayedFacts, epochMs: number): PlayedFacts {
   return { ...facts, guardFacts: { ...facts.guardFacts, now: new Date(epochMs).toISOString() } };
 }
 
 /** Onboarding finds a new identity; the others an active one whose first credential is served under epoch 1. */
-function beginning(flow: Flow, trigger: Trigger): LedgerFacts {
+function beginning(flow: Flow, trigger: Trigger): PlayedFacts {
   const { now, subject } = exampleFacts;
   const isNew = flow.on === 'onboarding';
   const served = {

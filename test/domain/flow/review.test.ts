@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import { advance } from '../../../domain/flow/advance.ts';
 import type { Flow } from '../../../domain/flow/language.ts';
 import { type ReviewProposal, reviewBy, reviewOpensAt } from '../../../domain/flow/review.ts';
-import { type Hold, initialFlowState, type LedgerFacts } from '../../../domain/flow/state.ts';
+import { type Hold, initialFlowState } from '../../../domain/flow/state.ts';
 import { exampleFacts } from './exampleFacts.ts';
+import type { PlayedFacts } from './playedRequest.ts';
 
 const flow: Flow = {
   apiVersion: 'tenure/v1',
@@ -17,9 +18,9 @@ const flow: Flow = {
 };
 const dayMs = 86_400_000;
 
-function reviewed(proposal: ReviewProposal | undefined, edit: Partial<LedgerFacts> = {}) {
+function reviewed(proposal: ReviewProposal | undefined, edit: Partial<PlayedFacts> = {}) {
   const { now } = exampleFacts;
-  const facts: LedgerFacts = {
+  const facts: PlayedFacts = {
     request: {
       id: 'r',
       kind: 'review',

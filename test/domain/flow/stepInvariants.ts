@@ -4,9 +4,8 @@ import { durationMs } from '../../../domain/flow/duration.ts';
 import { evaluateGuard } from '../../../domain/flow/guards.ts';
 import type { ApprovalStage, Flow, Stage } from '../../../domain/flow/language.ts';
 import type { EffectOrder } from '../../../domain/flow/plan.ts';
-import type { LedgerFacts } from '../../../domain/flow/state.ts';
 import { isFinalRequestState } from '../../../domain/states.ts';
-import type { PlayedRequest, Step } from './playedRequest.ts';
+import type { PlayedFacts, PlayedRequest, Step } from './playedRequest.ts';
 
 /** What holds after every step of every request, whatever has happened. Written from DESIGN, not from `advance`. */
 export function checkStep(played: PlayedRequest, step: Step): void {
@@ -25,8 +24,8 @@ export function checkStep(played: PlayedRequest, step: Step): void {
 }
 
 const changesOf = ({ result }: Step): readonly string[] => result.changes.map(({ change }) => change);
-const nowOf = (facts: LedgerFacts): number => Date.parse(facts.guardFacts.now);
-const isPaused = (facts: LedgerFacts): boolean => facts.holds.some(({ kind }) => kind === 'pause');
+const nowOf = (facts: PlayedFacts): number => Date.parse(facts.guardFacts.now);
+const isPaused = (facts: PlayedFacts): boolean => facts.holds.some(({ kind }) => kind === 'pause');
 
 function credentialsFit({ after, result }: Step): void {
   const inStates = (...states: string[]) => after.credentials.filter(({ state }) => states.includes(state));
@@ -51,7 +50,7 @@ function ordersFit(flow: Flow, { after, result }: Step): void {
 function orderFits(
   flow: Flow,
   order: EffectOrder,
-  { identity, credentials, guardFacts, leaseMs, request }: LedgerFacts,
+  { identity, credentials, guardFacts, leaseMs, request }: PlayedFacts,
 ) {
   const nowMs = Date.parse(guardFacts.now);
   const version = order.activity === 'quarantine' ? undefined : order.input.version;
@@ -214,7 +213,7 @@ function wasWaited({ flow, steps }: PlayedRequest, step: Step, stage: Stage): bo
 }
 
 /** By the flow's own words: for this subject, before this instant. */
-function isWaived({ exceptions = [] }: Flow, { id }: Pick<Stage, 'id'>, facts: LedgerFacts): boolean {
+function isWaived({ exceptions = [] }: Flow, { id }: Pick<Stage, 'id'>, facts: PlayedFacts): boolean {
   const { subject } = facts.guardFacts;
   return exceptions.some(({ subject: meant, stages, until }) => {
     const isMeant =
@@ -254,7 +253,7 @@ function denialsEndIt(played: PlayedRequest, { event, after, result }: Step): vo
 /** Everybody whom the stage keeps from deciding, whatever their groups. */
 function separatedFrom(
   { approval }: Pick<ApprovalStage, 'approval'>,
-  { parties }: Pick<LedgerFacts, 'parties'>,
+  { parties }: Pick<PlayedFacts, 'parties'>,
 ): readonly string[] {
   const kept = (role: string, ids: readonly string[]) => (approval.separation.includes(role as never) ? ids : []);
   return [
@@ -266,7 +265,7 @@ function separatedFrom(
 }
 
 /** By trying every seating; `advance` matches by augmenting paths. */
-function hasQuorum({ id, approval }: ApprovalStage, { decisions, parties }: LedgerFacts): boolean {
+function hasQuorum({ id, approval }: ApprovalStage, { decisions, parties }: PlayedFacts): boolean {
   const separated = separatedFrom({ approval }, { parties });
   const counted = decisions
     .filter(({ stage, verdict, approver }) => stage === id && verdict === 'approve' && approver.active)

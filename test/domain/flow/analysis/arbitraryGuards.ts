@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Facts } from '../../../../domain/flow/facts.ts';
+import type { IdentityRequestFacts as Facts } from '../../../../domain/flow/facts.ts';
 import { identityKinds } from '../../../../domain/flow/language.ts';
 import { exampleFacts } from '../exampleFacts.ts';
 

@@ -1,7 +1,7 @@
 import type { Atom, Fact } from '../../../../domain/flow/analysis/atoms.ts';
 import type { Formula } from '../../../../domain/flow/analysis/formula.ts';
 import { holds, timeToLive } from '../../../../domain/flow/analysis/linear.ts';
-import type { Facts } from '../../../../domain/flow/facts.ts';
+import { type Facts, identityFactsOf } from '../../../../domain/flow/facts.ts';
 import { evaluateGuard } from '../../../../domain/flow/guards.ts';
 
 export type Outcome = 'true' | 'false' | 'fails';
@@ -53,7 +53,7 @@ function atomOn(atom: Atom, facts: Facts): Outcome {
 }
 
 function numberOf({ path }: Fact, facts: Facts): bigint {
-  if (path === timeToLive) return BigInt(Date.parse(facts.subject.expiresAt) - Date.parse(facts.now));
+  if (path === timeToLive) return BigInt(Date.parse(identityFactsOf(facts).subject.expiresAt) - Date.parse(facts.now));
   const sized = /^size\((.*)\)$/.exec(path)?.[1];
   if (sized === undefined) {
     const value = factOf({ path }, facts);

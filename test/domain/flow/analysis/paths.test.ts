@@ -5,7 +5,7 @@ import type { FlowPath } from '../../../../domain/flow/analysis/path.ts';
 import { pathLimit, pathsOfFlows } from '../../../../domain/flow/analysis/paths.ts';
 import { stepWords } from '../../../../domain/flow/analysis/pathWords.ts';
 import { TooComplex } from '../../../../domain/flow/analysis/theory.ts';
-import type { Facts } from '../../../../domain/flow/facts.ts';
+import type { IdentityRequestFacts as Facts } from '../../../../domain/flow/facts.ts';
 import type { Flow, Stage } from '../../../../domain/flow/language.ts';
 import { selectFlow } from '../../../../domain/flow/select.ts';
 import { TestWorld } from '../../../../domain/flow/testWorld.ts';

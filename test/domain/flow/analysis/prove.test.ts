@@ -231,7 +231,7 @@ invariants:
   const parsed = parseInvariants(source, 'invariants.yaml');
   if (parsed.ok) throw new Error('the file has mistakes');
   expect(parsed.errors.map(({ line, reason }) => `${line}: ${reason}`)).toEqual([
-    '4: must be one of onboarding, rotation, revocation, review',
+    '4: must be one of onboarding, rotation, revocation, review, publication',
     expect.stringMatching(/^4: guard: owner has no field 'actve'/),
     "5: there is an invariant 'one' already",
     "5: there is no 'requires' here; known are id, title, on, where, require, mayBeWaived",

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Approver } from '../../../../domain/decisions.ts';
 import { pathConditions } from '../../../../domain/flow/analysis/conditions.ts';
+import { atomsOf, type Formula } from '../../../../domain/flow/analysis/formula.ts';
 import type { FlowPath } from '../../../../domain/flow/analysis/path.ts';
 import { pathPicture } from '../../../../domain/flow/analysis/pathPicture.ts';
 import { pathsOfFlows } from '../../../../domain/flow/analysis/paths.ts';
 import { pathInWords } from '../../../../domain/flow/analysis/pathWords.ts';
 import { durationMs } from '../../../../domain/flow/duration.ts';
-import { type Facts, triggers } from '../../../../domain/flow/facts.ts';
+import { type Facts, identityFactsOf, triggers } from '../../../../domain/flow/facts.ts';
 import type { ApprovalStage, Flow } from '../../../../domain/flow/language.ts';
 import { factsOfTest } from '../../../../domain/flow/testFacts.ts';
 import { TestWorld } from '../../../../domain/flow/testWorld.ts';
@@ -21,6 +22,7 @@ test.each(told)('a request can go this path: $words', ({ path }) => {
   if (flow === undefined) throw new Error('every request is governed by a shipped flow');
   const facts = factsFor(flow, path);
   const world = new TestWorld({ flow, facts, flowAuthor: 'ann' });
+  if (path.steps.some(({ outcome }) => outcome.is === 'published-meanwhile')) world.publishMeanwhile();
   const isAtEndOfLife = path.steps.some(({ outcome }) => outcome.is === 'request-timed-out');
   for (const { stage, outcome } of path.steps) {
     if (!('approval' in stage)) continue;
@@ -55,7 +57,7 @@ test.each(told)('a request can go this path: $words', ({ path }) => {
 function approversOf({ approval }: ApprovalStage, facts: Facts, escalated: boolean): readonly Approver[] {
   const people = approval.require.flatMap(({ from, count }) =>
     from === 'owner'
-      ? [facts.owner]
+      ? [identityFactsOf(facts).owner]
       : Array.from({ length: count }, (_, nth) => ({ id: `${from}-${nth}`, active: true, groups: [from.slice(6)] })),
   );
   const [first, ...others] = people;
@@ -66,6 +68,13 @@ function approversOf({ approval }: ApprovalStage, facts: Facts, escalated: boole
 /** The first of many facts for which the conditions of the path are true. */
 function factsFor(flow: Flow, path: FlowPath): Facts {
   const isByResponder = path.steps.some(({ outcome }) => outcome.is === 'passed-over');
+  const fits = (facts: Facts): boolean =>
+    // What others publish meanwhile is no fact of the request.
+    path.conditions.every((condition) => isOfOthers(condition) || outcomeOn(condition, facts) === 'true');
+  if (flow.on === 'publication') {
+    const found = publicationFacts(flow).find(fits);
+    if (found !== undefined) return found;
+  }
   for (const trigger of triggers) {
     // The test world takes every incident for a responder's.
     if (flow.on === 'revocation' && (trigger === 'incident') !== isByResponder) continue;
@@ -78,10 +87,12 @@ function factsFor(flow: Flow, path: FlowPath): Facts {
         ] as const) {
           for (const lifeHours of [-1, 24 * 30, 24 * 100]) {
             for (const labels of [{}, { environment: 'copied' }]) {
-              const neutral = factsOfTest(flow, { request: { trigger }, owner: { active, id: owner } });
+              const neutral = identityFactsOf(
+                factsOfTest(flow, { request: { trigger }, owner: { active, id: owner } }),
+              );
               const expiresAt = new Date(Date.parse(neutral.now) + lifeHours * 3_600_000).toISOString();
               const facts = { ...neutral, subject: { ...neutral.subject, environment, kind, labels, expiresAt } };
-              if (path.conditions.every((condition) => outcomeOn(condition, facts) === 'true')) return facts;
+              if (fits(facts)) return facts;
             }
           }
         }
@@ -89,6 +100,25 @@ function factsFor(flow: Flow, path: FlowPath): Facts {
     }
   }
   throw new Error(`No facts were found for: ${pathConditions(path).join(' and ')}`);
+}
+
+function publicationFacts(flow: Flow): readonly Facts[] {
+  return [true, false].flatMap((isRollback) =>
+    [0, 1].flatMap((weakens) =>
+      [0, 1].flatMap((retires) =>
+        [true, false].flatMap((active) =>
+          ['person', 'pipeline'].map((kind) =>
+            factsOfTest(flow, { publication: { isRollback, weakens, retires }, requester: { active, kind } }),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function isOfOthers(condition: Formula): boolean {
+  const atoms = atomsOf(condition);
+  return atoms.some((atom) => atom.kind === 'flag' && atom.fact.path === 'other flows were published meanwhile');
 }
 
 test('no shipped flow lets a request through to its effect with a guard that could not be evaluated', () => {

@@ -1,0 +1,50 @@
+import type { OpenResult, PublicationOrder } from '../domain/flow/open.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { flowFor } from './flows.ts';
+import { publicationGuardFacts } from './gatherFacts.ts';
+import { createRequest } from './newRequest.ts';
+import { refuse } from './openRefusal.ts';
+import { findProposal, lockedSetDigest, wasPublished } from './publications.ts';
+
+/**
+ * Effect: the request to publish what is stored under the order's digest, within the caller's transaction. What the ledger
+ * does not hold, and what was checked against another published set than the present one, is refused.
+ * @throws PublicationDamaged when what is stored has not that digest
+ */
+export async function openPublication(tx: Transaction, ledger: Ledger, order: PublicationOrder): Promise<OpenResult> {
+  const publishedSet = await lockedSetDigest(tx);
+  const proposal = await findProposal(tx, order.publication);
+  if (proposal === undefined) {
+    return refuse(
+      'not-found',
+      `The ledger holds nothing to publish under ${order.publication}. Send its content to /v1/flows.`,
+    );
+  }
+  if (proposal.publishedSet !== publishedSet) {
+    return refuse(
+      'published-meanwhile',
+      'Other flows were published since this was checked. Send it again, so that it is checked against those.',
+    );
+  }
+  if (proposal.isRollback && !(await wasPublished(tx, proposal.items))) {
+    return refuse('never-published', 'A rollback goes back to what was published before; not all of this was.');
+  }
+  const named = [order.principal, order.onBehalfOf].filter((id) => id !== undefined);
+  const people = await tx.person.findMany({ where: { id: { in: named } } });
+  const facts = publicationGuardFacts(
+    proposal,
+    {
+      kind: order.kind,
+      trigger: order.trigger,
+      justification: order.justification,
+      requesterId: order.principal,
+      requesterKind: order.principalKind,
+      onBehalfOf: order.onBehalfOf ?? null,
+    },
+    (id) => people.find((person) => person.id === id) ?? { id, active: false, groups: [] },
+    new Date(),
+  );
+  const chosen = await flowFor(tx, order.kind, facts);
+  if (!('found' in chosen)) return refuse(chosen.slug, chosen.detail);
+  return createRequest(tx, ledger, order, chosen.found.digest, false);
+}

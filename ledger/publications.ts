@@ -1,0 +1,167 @@
+import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
+import type { Change } from '../domain/flow/changes.ts';
+import type { DocumentOperation, PublicationProposal } from '../domain/flow/publication.ts';
+import type { PolicyDocument } from '../domain/flow/publishing/document.ts';
+import { publicationDigest, publishedSetDigest, sha256 } from '../domain/flow/publishing/publishedSet.ts';
+import type { Prisma } from '../prisma/generated/client.ts';
+import type { Transaction } from './client.ts';
+import { findDocument, lockPublishedSet } from './publishedSet.ts';
+
+/** Publications as they are stored before anybody decides, and what becomes of them when they take effect. */
+
+export interface NewPublication {
+  readonly proposal: PublicationProposal;
+  readonly documents: readonly PolicyDocument[];
+  readonly report: object;
+  readonly createdBy: string;
+}
+
+/**
+ * Effect: stores what is to be published, named by its digest; nothing of it is in force. Idempotent: the same content is
+ * stored once, whoever asks.
+ */
+export async function storePublication(
+  ledger: Pick<Transaction, 'publication'>,
+  { proposal: { digest, ...proposal }, documents, report, createdBy }: NewPublication,
+): Promise<void> {
+  await ledger.publication.createMany({
+    data: [{ digest, proposal: json(proposal), documents: json(documents), report: json(report), createdBy }],
+    skipDuplicates: true,
+  });
+}
+
+/**
+ * What a publication would change; undefined when the ledger holds none of this digest.
+ * @throws PublicationDamaged when what is stored is not what the digest was made of: approvers saw something else
+ */
+export async function findProposal(
+  ledger: Pick<Transaction, 'publication'>,
+  digest: string,
+): Promise<PublicationProposal | undefined> {
+  const row = await ledger.publication.findUnique({ where: { digest }, select: { proposal: true } });
+  return row === null ? undefined : proposalIn(digest, row.proposal);
+}
+
+/** @throws PublicationDamaged */
+export function proposalIn(digest: string, stored: Prisma.JsonValue): PublicationProposal {
+  const proposal = stored as unknown as Omit<PublicationProposal, 'digest'>;
+  if (publicationDigest(proposal) !== digest) throw new PublicationDamaged(digest);
+  return { digest, ...proposal };
+}
+
+/** The report of a publication's check, whole. @throws PublicationDamaged when it is not the one that decisions are bound to */
+export async function findReport(ledger: Pick<Transaction, 'publication'>, digest: string): Promise<unknown> {
+  const row = await ledger.publication.findUnique({ where: { digest }, select: { proposal: true, report: true } });
+  if (row === null) return undefined;
+  if (proposalIn(digest, row.proposal).report !== reportDigest(row.report)) throw new PublicationDamaged(digest);
+  return row.report;
+}
+
+/** SHA-256 (hex) of the RFC 8785 form of a report. */
+export function reportDigest(report: unknown): string {
+  return sha256(canonicalJson(JSON.parse(JSON.stringify(report))));
+}
+
+/**
+ * The digest of everything that is published, read under the lock that every change of it takes.
+ * Call it before the row locks, in a transaction that goes on to publish or to compare.
+ */
+export async function lockedSetDigest(tx: Transaction): Promise<string> {
+  await lockPublishedSet(tx);
+  const published = await tx.publishedFlow.findMany({ select: { name: true, operation: true, digest: true } });
+  return publishedSetDigest(published.map((row) => ({ ...row, operation: row.operation as DocumentOperation })));
+}
+
+/** Whether everything that these items publish was published before. */
+export async function wasPublished(
+  tx: Pick<Transaction, 'flowPublication'>,
+  items: PublicationProposal['items'],
+): Promise<boolean> {
+  for (const { name, digest } of items) {
+    const earlier = digest === null ? null : await tx.flowPublication.findFirst({ where: { name, digest } });
+    if (earlier === null) return false;
+  }
+  return true;
+}
+
+type Publish = Extract<Change, { change: 'publish-flow' | 'retire-flow' }>;
+
+/**
+ * Effect: one document is published or retired, with its line of history. Part of the transaction of `advance`, under the
+ * lock of the published set.
+ * @throws PublicationDamaged when the stored content is not of the digest that was decided on
+ */
+export async function publish(
+  tx: Transaction,
+  { requestId, now }: { requestId: string; now: Date },
+  change: Publish,
+): Promise<void> {
+  const request = await tx.request.findUniqueOrThrow({ where: { id: requestId }, include: { publication: true } });
+  const publishedBy = request.onBehalfOf ?? request.requesterId;
+  const by = { requestId, publishedBy, at: now };
+  if (change.change === 'retire-flow') return retireDocument(tx, change, by);
+  const documents = (request.publication?.documents ?? []) as unknown as readonly PolicyDocument[];
+  const stored =
+    documents.find(({ name, digest }) => name === change.name && digest === change.digest) ??
+    (await findDocument(tx, change.digest));
+  if (stored === undefined || stored.name !== change.name || stored.operation !== change.operation)
+    throw new PublicationDamaged(request.publicationDigest ?? requestId);
+  await publishDocument(tx, stored, change.replaces, by);
+}
+
+/** Who published it, by which request, when. */
+export interface PublishedBy {
+  /** Null: seeded, or recovered offline. */
+  readonly requestId: string | null;
+  readonly publishedBy: string;
+  readonly at: Date;
+}
+
+/**
+ * Effect: this version rules from the commit on. What was published before of the name must be `replaces`.
+ * @throws PublicationDamaged for content of another digest, or when something else is published
+ */
+export async function publishDocument(
+  tx: Transaction,
+  { name, operation, digest, canonical, source }: PolicyDocument,
+  replaces: string | null,
+  { requestId, publishedBy, at }: PublishedBy,
+): Promise<void> {
+  if (sha256(canonical) !== digest) throw new PublicationDamaged(digest);
+  // Its author is who published it first: going back to it is not writing it.
+  await tx.flowVersion.createMany({
+    data: [{ digest, name, operation, canonical, source, author: publishedBy }],
+    skipDuplicates: true,
+  });
+  const published = { operation, digest, publishedAt: at };
+  const { count } =
+    replaces === null
+      ? await tx.publishedFlow.createMany({ data: [{ name, ...published }], skipDuplicates: true })
+      : await tx.publishedFlow.updateMany({ where: { name, digest: replaces }, data: published });
+  if (count !== 1) throw new PublicationDamaged(digest);
+  await tx.flowPublication.create({ data: { name, operation, digest, requestId, publishedBy, publishedAt: at } });
+}
+
+async function retireDocument(
+  tx: Transaction,
+  { name, operation, replaces }: Extract<Publish, { change: 'retire-flow' }>,
+  { requestId, publishedBy, at }: PublishedBy,
+): Promise<void> {
+  const { count } = await tx.publishedFlow.deleteMany({ where: { name, digest: replaces } });
+  if (count !== 1) throw new PublicationDamaged(replaces);
+  await tx.flowPublication.create({ data: { name, operation, digest: null, requestId, publishedBy, publishedAt: at } });
+}
+
+function json(value: object): Prisma.InputJsonObject {
+  return JSON.parse(JSON.stringify(value)) as Prisma.InputJsonObject;
+}
+
+/** What is stored of a publication is not what its digest was made of. Nothing of it is published. Not retryable. */
+export class PublicationDamaged extends Error {
+  override readonly name = 'PublicationDamaged';
+  constructor(digest: string) {
+    super(
+      `What the ledger holds for ${digest} is not what has that digest, or not what it would replace: somebody changed it past Tenure. Nothing was published. Verify the evidence, then ask for the publication anew.`,
+    );
+  }
+}
