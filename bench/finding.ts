@@ -10,7 +10,7 @@ export interface Finding {
   readonly what: string;
   /** The figure that the budget is about: a ratio to the baseline of the same run unless `unit` says otherwise. */
   readonly value: number;
-  readonly unit: '×' | 'ms' | 'events';
+  readonly unit: '×' | 'ms' | 's' | '/s' | 'events';
   /** Left out: told, but nothing was promised about it. */
   readonly budget?: Budget;
   /** The subject's and the baseline's own figures with their units. They depend on the machine; the ratio much less. */
@@ -39,7 +39,7 @@ export function missedBy({ value, budget }: Finding & { readonly budget: Budget 
   return Number.isFinite(distance) ? `${Math.ceil(distance * 100)} %` : String(value);
 }
 
-/** `0.87 ×`, `12 ms`, `36 events`: three significant digits, counts in full. */
+/** `0.87 ×`, `12 ms`, `4200 /s`, `36 events`: three significant digits, counts in full. */
 export function figure(value: number, unit: Finding['unit']): string {
   return `${unit === 'events' ? value : rounded(value)} ${unit}`;
 }

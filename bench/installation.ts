@@ -102,7 +102,8 @@ async function registerNamespace({ address, namespace }: { address: string; name
   await connection.close();
 }
 
-function shippedFlows(): FlowSource[] {
+/** The flows that Tenure ships, in the order of their files. */
+export function shippedFlows(): FlowSource[] {
   const path = fileURLToPath(new URL('../flows', import.meta.url));
   return readdirSync(path)
     .filter((file) => file.endsWith('.flow.yaml'))

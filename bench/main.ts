@@ -3,10 +3,10 @@ import { parseArgs } from 'node:util';
 import { ownGround, type TemporalKind } from './ground.ts';
 import { asMarkdown, asTable, conclusion, describeMachine, type MeasuredRow, placed, type Report } from './report.ts';
 import type { Row } from './row.ts';
-import { rows } from './rows.ts';
+import { rows, rowsNamed } from './rows.ts';
 
 /**
- * `npm run bench -- [row …] [--temporal development|postgres] [--json FILE] [--markdown FILE]`
+ * `npm run bench -- [row or group …] [--temporal development|postgres] [--json FILE] [--markdown FILE]`
  *
  * Ends with 0 when everything was measured, whether budgets are met or not; with 1 when a row could not be; with 2 for a
  * command line that it does not understand.
@@ -89,12 +89,12 @@ function understood(args: readonly string[]): Asked | string {
     const { temporal, json, markdown } = values;
     if (temporal !== 'development' && temporal !== 'postgres')
       return `--temporal is development or postgres, not ${temporal}.`;
-    const unknown = named.filter((name) => !rows.some((row) => row.name === name));
-    if (unknown.length > 0)
-      return `There is no row ${unknown.join(', ')}. Rows: ${rows.map(({ name }) => name).join(', ')}.`;
+    const asked = rowsNamed(named);
+    if ('unknown' in asked)
+      return `There is no row ${asked.unknown}. Rows: ${rows.map(({ name }) => name).join(', ')}; flows for those about flows.`;
     // On another server only what depends on it is worth repeating.
-    const all = temporal === 'postgres' ? rows.filter(({ dependsOnServer }) => dependsOnServer) : rows;
-    const chosen = named.length === 0 ? all : rows.filter(({ name }) => named.includes(name));
+    const isRepeated = temporal === 'postgres' && named.length === 0;
+    const chosen = isRepeated ? asked.chosen.filter(({ dependsOnServer }) => dependsOnServer) : asked.chosen;
     return { rows: chosen, named, temporal, json, markdown };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -8,6 +8,8 @@ export type Size = 'full' | 'small';
 export interface Row {
   /** As `npm run bench -- <name>`. */
   readonly name: string;
+  /** Rows about one matter, run together as `npm run bench -- <group>`. */
+  readonly group?: 'flows';
   /** Its figures are another matter on another Temporal server. */
   readonly dependsOnServer: boolean;
   run(ground: Ground, size: Size): Promise<readonly Finding[]>;

@@ -2,6 +2,9 @@ import type { Row } from './row.ts';
 import { advanceStep } from './rows/advanceStep.ts';
 import { dueWorkScan } from './rows/dueWorkScan.ts';
 import { evidenceAppend } from './rows/evidenceAppend.ts';
+import { flowAnalysis } from './rows/flowAnalysis.ts';
+import { flowSimulation } from './rows/flowSimulation.ts';
+import { flowTests } from './rows/flowTests.ts';
 import { freezeEffect } from './rows/freezeEffect.ts';
 import { historyEvents } from './rows/historyEvents.ts';
 import { massRevocationRate } from './rows/massRevocationRate.ts';
@@ -18,6 +21,19 @@ export const rows: readonly Row[] = [
   evidenceAppend,
   dueWorkScan,
   advanceStep,
+  flowSimulation,
+  flowTests,
+  flowAnalysis,
   workflowMemory,
   massRevocationRate,
 ];
+
+/** The rows that somebody named, by themselves or by their group, in the order of `rows`; all of them when nobody did. */
+export function rowsNamed(
+  names: readonly string[],
+): { readonly chosen: readonly Row[] } | { readonly unknown: string } {
+  const unknown = names.filter((name) => !rows.some((row) => row.name === name || row.group === name));
+  if (unknown.length > 0) return { unknown: unknown.join(', ') };
+  const isNamed = ({ name, group }: Row) => names.includes(name) || (group !== undefined && names.includes(group));
+  return { chosen: names.length === 0 ? rows : rows.filter(isNamed) };
+}

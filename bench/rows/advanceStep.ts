@@ -15,6 +15,7 @@ import type { Row } from '../row.ts';
  */
 export const advanceStep: Row = {
   name: 'advance-step',
+  group: 'flows',
   dependsOnServer: false,
   async run(ground, size) {
     const { count, times } = size === 'full' ? { count: 9, times: 4_000 } : { count: 1, times: 10 };

@@ -1,6 +1,6 @@
 import { expect, inject, test } from 'vitest';
 import type { Ground } from '../../bench/ground.ts';
-import { rows } from '../../bench/rows.ts';
+import { rows, rowsNamed } from '../../bench/rows.ts';
 
 const ground: Ground = {
   postgresUrl: async () => inject('postgresUrl'),
@@ -15,4 +15,18 @@ test.each(rows)('row $name of the bench runs, and every figure of it is a number
   const findings = await row.run(ground, 'small');
   expect(findings).not.toHaveLength(0);
   for (const { what, value } of findings) expect(value, what).toSatisfy(Number.isFinite);
+});
+
+test('rows are named one by one or by their group, and keep their order; a name that nothing has is told', () => {
+  const namesOf = (...named: string[]) => {
+    const asked = rowsNamed(named);
+    return 'chosen' in asked ? asked.chosen.map(({ name }) => name) : asked;
+  };
+  expect(namesOf()).toEqual(rows.map(({ name }) => name));
+  expect(namesOf('flows')).toEqual(['advance-step', 'flow-simulation', 'flow-tests', 'flow-analysis']);
+  expect(namesOf('flows', 'freeze', 'flow-tests')).toEqual([
+    'freeze',
+    ...['advance-step', 'flow-simulation', 'flow-tests', 'flow-analysis'],
+  ]);
+  expect(namesOf('flow', 'freeze', 'speed')).toEqual({ unknown: 'flow, speed' });
 });
