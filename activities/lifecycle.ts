@@ -21,6 +21,8 @@ export interface WorkflowStarts {
   open(order: OpenOrder): Promise<OpenResult>;
   /** Signal-with-start `nudge`. */
   nudge(target: RequestTarget, requestId: string): Promise<void>;
+  /** The same for a request that has long stood still: a run that cannot go on is replaced. */
+  revive(target: RequestTarget, requestId: string): Promise<void>;
 }
 
 export interface LifecycleParts {
@@ -125,8 +127,8 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       const sleeping = restore === undefined ? await claimSleepingRequests(ledger, batchSize) : [];
       for (const request of sleeping) {
         await starts
-          .nudge(request.target, request.id)
-          .catch((error: unknown) => parts.onError(error, `nudge of request ${request.id}`));
+          .revive(request.target, request.id)
+          .catch((error: unknown) => parts.onError(error, `revival of request ${request.id}`));
       }
       const departed = restore === undefined ? await freezeWhatWasLeft() : 0;
       await recordLifecycleSuccess(ledger);

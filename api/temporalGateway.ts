@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { Client, type ClientInterceptors, Connection, WithStartWorkflowOperation } from '@temporalio/client';
+import {
+  Client,
+  type ClientInterceptors,
+  Connection,
+  WithStartWorkflowOperation,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
 import type { DataConverter } from '@temporalio/common';
 import type { TemporalConnection } from '../configuration/temporalConnection.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
@@ -25,7 +31,19 @@ export interface TemporalAccess extends TemporalConnection {
   readonly interceptors?: ClientInterceptors | undefined;
 }
 
+/**
+ * A run whose workflow task has been tried so often will not get on by itself: its history does not replay. (One is tried
+ * again for a worker that was lost, too; what such a run did not finish, the next one asks the ledger for.)
+ */
+const brokenAfterAttempts = 3;
+
 export interface TemporalGateway extends RequestGateway {
+  /**
+   * Effect: as `nudge`, for a request that has long stood still; a run of its workflow that cannot go on is terminated
+   * first, and another takes its place. Nothing is lost with it: the ledger knows where its requests stand, and every
+   * effect is idempotent. Idempotent.
+   */
+  revive(target: RequestTarget, requestId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -73,18 +91,38 @@ export function temporalGateway({
     );
   }
 
+  async function nudge(target: RequestTarget, requestId: string): Promise<void> {
+    await within(deadlineMs, () =>
+      client.workflow.signalWithStart<RequestWorkflow, [string]>(target.kind, {
+        ...driver(target),
+        signal: nudgeSignal,
+        signalArgs: [requestId],
+      }),
+    );
+  }
+
+  async function terminateIfBroken(target: RequestTarget): Promise<void> {
+    const latest = client.workflow.getHandle(workflowIdOfTarget(target));
+    try {
+      const { raw, runId } = await latest.describe();
+      const attempt = raw.pendingWorkflowTask?.attempt ?? 0;
+      if (attempt < brokenAfterAttempts) return;
+      // This very run: by now another may have taken its place.
+      const run = client.workflow.getHandle(workflowIdOfTarget(target), runId);
+      await run.terminate(`its workflow task was tried ${attempt} times; another run goes on from the ledger`);
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+
   return {
     open: (order: RequestOrder) => update<OpenResult>(order, openUpdate, [order]),
     decide: (target: RequestTarget, decision: SignedDecision) =>
       update<AdvanceResult>(target, decideUpdate, [{ requestId: decision.requestId, decision }]),
-    async nudge(target: RequestTarget, requestId: string): Promise<void> {
-      await within(deadlineMs, () =>
-        client.workflow.signalWithStart<RequestWorkflow, [string]>(target.kind, {
-          ...driver(target),
-          signal: nudgeSignal,
-          signalArgs: [requestId],
-        }),
-      );
+    nudge,
+    async revive(target, requestId) {
+      await within(deadlineMs, () => terminateIfBroken(target));
+      await nudge(target, requestId);
     },
     async isReachable(): Promise<boolean> {
       try {

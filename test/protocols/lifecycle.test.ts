@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { taskQueue } from '../../contracts/names.ts';
 import { claimDueRows, claimSleepingRequests } from '../../ledger/dueWork.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
@@ -61,6 +62,33 @@ test('a request whose workflow was lost while it waited for people is found, and
   await decide(installation, { requestId, by: at('security-2') });
   await eventually(async () => expect(await hand.stateOf(requestId)).toMatchObject({ state: 'completed' }));
   expect(await hand.credentialsOf(identityId)).toBe('v1 current');
+});
+
+test('a run whose history does not replay is replaced, and its request goes on from where it stood', async () => {
+  const { requestId, identityId } = await opened(installation, onboardingOrder({ environment: 'production' }));
+  await decide(installation, { requestId, by: at('security-1') });
+  const workflowId = `onboarding/${identityId}`;
+  await loseWorkflow(workflowId);
+  const { workflow } = installation.client;
+  // No worker knows this type: the task fails each time, as it does for a history that does not replay.
+  const broken = await workflow.start('unknown', { workflowId, taskQueue, args: [] });
+  const attempts = async () => (await broken.describe()).raw.pendingWorkflowTask?.attempt ?? 0;
+  await eventually(async () => expect(await attempts()).toBeGreaterThanOrEqual(3));
+  await wake(requestId);
+  expect(await workflow.getHandle(workflowId, broken.firstExecutionRunId).describe()).toMatchObject({
+    status: { name: 'TERMINATED' },
+  });
+  await decide(installation, { requestId, by: at('security-2') });
+  await eventually(async () => expect(await hand.stateOf(requestId)).toMatchObject({ state: 'completed' }));
+  expect(await hand.credentialsOf(identityId)).toBe('v1 current');
+});
+
+test('a run that only waits is woken and stays', async () => {
+  const { requestId, identityId } = await opened(installation, onboardingOrder({ environment: 'production' }));
+  const run = installation.client.workflow.getHandle(`onboarding/${identityId}`);
+  const { runId } = await run.describe();
+  await wake(requestId);
+  expect(await run.describe()).toMatchObject({ runId, status: { name: 'RUNNING' } });
 });
 
 test('a request whose workflow was lost in the middle of a creation takes up the same handle', async () => {
