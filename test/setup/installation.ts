@@ -91,7 +91,8 @@ function shippedInvariants(): PolicyDocument {
   return read.document;
 }
 
-function flowSource(source: string): FlowSource {
+/** A flow as a ledger is seeded with it. */
+export function flowSource(source: string): FlowSource {
   const parsed = parseFlow(source, 'test.flow.yaml');
   if (!parsed.ok) throw new Error(parsed.errors.map(({ line, reason }) => `line ${line}: ${reason}`).join('\n'));
   return { flow: parsed.flow, digest: parsed.digest, canonical: canonicalJson(parsed.flow), source };

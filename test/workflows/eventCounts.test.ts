@@ -1,12 +1,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lifecycleWorkflowType, taskQueue, workflowIdOf } from '../../contracts/names.ts';
 import { acknowledge } from '../../ledger/acknowledge.ts';
-import { approvedFlow, plainFlows } from '../protocols/flows.ts';
+import { approvedFlow, plainFlow, plainFlows } from '../protocols/flows.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
 import { leastEvents } from './leastEvents.ts';
+
+const cooledFlow = plainFlow('onboarding')
+  .replace('onboarding-plain', 'onboarding-cooled')
+  .replace('on: onboarding', `on: onboarding\nsubject: {where: 'subject.environment == "cooled"'}`)
+  .replace('stages:', 'stages:\n  - {id: cool-off, wait: {for: PT1S}}');
 
 const faults = interruptions();
 let installation: TestInstallation;
@@ -14,7 +19,7 @@ let stopWorker: () => Promise<void>;
 
 beforeAll(async () => {
   installation = await testInstallation({
-    flows: [...plainFlows, approvedFlow('onboarding')],
+    flows: [...plainFlows, approvedFlow('onboarding'), cooledFlow],
     leaseMs: 10_000,
     wrapStore: faults.wrapStore,
   });
@@ -86,6 +91,12 @@ test('an onboarding with two approvals and a deadline: one timer more, cancelled
   await decide(installation, { requestId, by: 'security-2@tenure.example' });
   const events = await eventsOf(workflowIdOf('onboarding', identityId));
   expect(events).toHaveLength(leastEvents({ remote: 2, local: 5, decisions: 2, timersCancelled: 1 }));
+});
+
+test('an onboarding that waits first: one timer, and the step that it wakes', async () => {
+  const { identityId } = await opened(installation, onboardingOrder({ environment: 'cooled' }));
+  const events = await eventsOf(workflowIdOf('onboarding', identityId));
+  expect(events).toHaveLength(leastEvents({ remote: 2, local: 4, timersFired: 1 }));
 });
 
 test('a denied onboarding: one decision, and the timer of its deadline cancelled', async () => {
