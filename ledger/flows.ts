@@ -1,6 +1,7 @@
 import type { Facts } from '../domain/flow/facts.ts';
 import type { Flow, RequestKind } from '../domain/flow/language.ts';
 import type { PolicyDocument } from '../domain/flow/publishing/document.ts';
+import { flowSchema } from '../domain/flow/schema.ts';
 import { selectFlow } from '../domain/flow/select.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { appendEvidence } from './evidence.ts';
@@ -17,13 +18,20 @@ export interface FlowSource {
 /** Versions never change, so they are parsed once per process. Bounded by the number of versions ever used. */
 const parsedFlows = new Map<string, { flow: Flow; author: string }>();
 
-/** @throws FlowVersionMissing: a request's version is never deleted, so its absence means a damaged ledger */
+/**
+ * The version of this digest, by the rules of this release.
+ * @throws FlowVersionMissing: a request's version is never deleted, so its absence means a damaged ledger;
+ *   FlowVersionNotUnderstood when it says what this release does not know: another release beside this one stored it
+ */
 export async function flowVersion(tx: Transaction, digest: string): Promise<{ flow: Flow; author: string }> {
   const known = parsedFlows.get(digest);
   if (known !== undefined) return known;
   const row = await tx.flowVersion.findUnique({ where: { digest }, select: { canonical: true, author: true } });
   if (row === null) throw new FlowVersionMissing(digest);
-  const version = { flow: JSON.parse(row.canonical) as Flow, author: row.author };
+  // What is not known might be the stage that denies: passed over, it would be a weaker flow under the same digest.
+  const parsed = flowSchema.safeParse(JSON.parse(row.canonical));
+  if (!parsed.success) throw new FlowVersionNotUnderstood(digest, parsed.error.issues.length);
+  const version = { flow: parsed.data, author: row.author };
   parsedFlows.set(digest, version);
   return version;
 }
@@ -110,6 +118,16 @@ export class FlowVersionMissing extends Error {
   constructor(digest: string) {
     super(
       `Flow version ${digest} is not in the ledger although a request runs under it. Restore the ledger from its backup.`,
+    );
+  }
+}
+
+/** A stored flow version has parts that this release does not know. Nothing was done; a release that knows them goes on. */
+export class FlowVersionNotUnderstood extends Error {
+  override readonly name = 'FlowVersionNotUnderstood';
+  constructor(digest: string, parts: number) {
+    super(
+      `Flow version ${digest} says ${parts} thing${parts === 1 ? '' : 's'} that this release does not know, so it does nothing under it. Run the release that stored it, everywhere: a newer one was started beside this.`,
     );
   }
 }

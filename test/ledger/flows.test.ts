@@ -3,7 +3,14 @@ import { canonicalJson } from '../../domain/evidence/canonicalJson.ts';
 import { flowDigest } from '../../domain/flow/digest.ts';
 import type { Flow } from '../../domain/flow/language.ts';
 import type { Ledger } from '../../ledger/client.ts';
-import { type FlowSource, FlowVersionMissing, flowFor, flowVersion, seedFlows } from '../../ledger/flows.ts';
+import {
+  type FlowSource,
+  FlowVersionMissing,
+  FlowVersionNotUnderstood,
+  flowFor,
+  flowVersion,
+  seedFlows,
+} from '../../ledger/flows.ts';
 import { exampleFacts } from '../domain/flow/exampleFacts.ts';
 import { flowOf, issue, ownership, rotate } from '../domain/flow/playedRequest.ts';
 import { evidenceFixture } from './evidenceFixture.ts';
@@ -61,6 +68,20 @@ test('a version is read back as exactly the flow that its digest names', async (
 test('a version that is missing says so, and what to do', async () => {
   const ledger = await emptyLedger();
   await expect(flowVersion(ledger.prisma, 'absent')).rejects.toThrow(FlowVersionMissing);
+});
+
+test.each([
+  ['a stage of a kind', { stages: [{ id: 'new', lieDown: { for: 'PT1H' } }, issue] }],
+  ['a key of a stage', { stages: [{ ...ownership, unless: 'true' }, issue] }],
+  ['a part', { embargoes: [] }],
+  ['a version of the language', { apiVersion: 'tenure/v2' }],
+])('%s that this release does not know is not passed over: nothing is done under that flow', async (_what, change) => {
+  const ledger = await emptyLedger();
+  const canonical = canonicalJson({ ...onboarding.flow, ...change });
+  const digest = `newer ${Object.keys(change)} ${canonical.length}`;
+  await seedFlows(ledger, [{ ...onboarding, canonical, digest }]);
+  await expect(flowVersion(ledger.prisma, digest)).rejects.toThrow(FlowVersionNotUnderstood);
+  await expect(flowFor(ledger.prisma, 'onboarding', exampleFacts)).rejects.toThrow(/does not know/);
 });
 
 test('the most specific published flow rules a subject; none or two equals are a refusal that names them', async () => {

@@ -220,6 +220,16 @@ test('an invariant that speaks of no path says so', () => {
   expect(proof).toMatchObject({ paths: 0, violations: [] });
 });
 
+test('invariants of another version of the language are refused by its name alone', () => {
+  const parsed = parseInvariants(
+    'apiVersion: tenure/v2\nkind: Invariants\ninvariants: all of them\n',
+    'invariants.yaml',
+  );
+  expect(parsed.ok ? [] : parsed.errors).toEqual([
+    expect.objectContaining({ path: 'apiVersion', reason: expect.stringContaining('tenure/v1, not tenure/v2') }),
+  ]);
+});
+
 test('mistakes in a file of invariants stand at their places, all at once', () => {
   const source = `apiVersion: tenure/v1
 kind: Invariants

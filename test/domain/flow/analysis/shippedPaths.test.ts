@@ -11,6 +11,7 @@ import { type Facts, identityFactsOf, triggers } from '../../../../domain/flow/f
 import type { ApprovalStage, Flow } from '../../../../domain/flow/language.ts';
 import { factsOfTest } from '../../../../domain/flow/testFacts.ts';
 import { TestWorld } from '../../../../domain/flow/testWorld.ts';
+import { flowOf, issue, security } from '../playedRequest.ts';
 import { shippedFlows } from '../shippedFlowFiles.ts';
 import { outcomeOn } from './formulaOnFacts.ts';
 
@@ -137,6 +138,21 @@ test('the picture of the same paths has the same bytes, and shows every stage an
   for (const { end } of paths.filter(({ end }) => end.state === 'denied')) expect(picture).toContain(end.reason);
   expect(picture).toMatch(/^<svg [^>]*role="img" aria-labelledby="title description"/);
   expect(picture).not.toMatch(/<script|href|url\((?!#head)|@import|@font-face/);
+});
+
+test('a picture shows waits, how many must deny, and for whom a stage is waived', () => {
+  const flow = flowOf('onboarding', [
+    { ...security, approval: { ...security.approval, denials: 2 } },
+    { id: 'cool-off', wait: { for: 'PT90M' } },
+    issue,
+  ]);
+  const subject = { name: 'a<b', environment: 'production' };
+  const exception = { id: 'spared', subject, stages: ['security'], until: '2027-01-31T00:00:00Z', because: 'a test' };
+  const picture = pathPicture(pathsOfFlows([{ ...flow, exceptions: [exception] }]));
+  expect(picture).toContain('wait 90 minutes');
+  expect(picture).toContain('denied only by 2');
+  expect(picture).toContain('denied by 2 of those who may');
+  expect(picture).toContain('waived for a&lt;b in production until');
 });
 
 test('what a flow says cannot break out of its picture', () => {
