@@ -32,7 +32,7 @@ export type PublicationCheck =
  * @throws Problem `too-complex` or `too-many-requests`, as any analysis of flows
  */
 export async function checkPublication(
-  { ledger: { prisma }, analyst }: Pick<ApiDependencies, 'ledger' | 'analyst'>,
+  { ledger: { prisma }, analyst, now }: Pick<ApiDependencies, 'ledger' | 'analyst' | 'now'>,
   asked: Submission,
   { isRollback }: { isRollback: boolean },
 ): Promise<PublicationCheck> {
@@ -52,7 +52,7 @@ export async function checkPublication(
       newest.push(record);
     records.set(operation, newest);
   }
-  const checked = await analyst.analyse('publication', { submission, published, records });
+  const checked = await analyst.analyse('publication', { submission, published, records, now: now().toISOString() });
   if (!checked.ok) return { is: 'not-sound', findings: checked.findings };
   const { proposal, report } = proposalOf({ submission, published, sound: checked.sound, isRollback });
   return { is: 'sound', proposal, report, documents: changed.map(({ document }) => document), unchanged, others };

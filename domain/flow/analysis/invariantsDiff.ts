@@ -26,7 +26,16 @@ function meaningChanges(path: string, was: Invariant, is: Invariant): readonly C
   // Without `where` it speaks of every request; any other change of it may leave some out.
   const scope = ({ on, where }: Invariant): string => (where === undefined ? on : `${on} where ${where}`);
   const isNarrower = was.on !== is.on || (was.where !== is.where && is.where !== undefined);
+  const waiver = ({ mayBeWaived = false }: Invariant): string => (mayBeWaived ? 'exceptions pass' : 'exceptions count');
+  const [counted, counts] = [was, is].map(({ mayBeWaived = false }) => !mayBeWaived);
   return [
+    ...(counted === counts
+      ? []
+      : [
+          counts
+            ? change(`${path}.mayBeWaived`, waiver(was), waiver(is), 'STRENGTHENS', 'no exception may break it')
+            : change(`${path}.mayBeWaived`, waiver(was), waiver(is), 'WEAKENS', 'an exception may break it'),
+        ]),
     ...lost.map((one) => change(`${path}.require`, one, 'absent', 'WEAKENS', 'it requires less, or in other words')),
     ...gained.map((one) => change(`${path}.require`, 'absent', one, 'STRENGTHENS', 'it requires more')),
     ...(scope(was) === scope(is)

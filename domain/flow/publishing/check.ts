@@ -32,6 +32,8 @@ export interface CheckInput {
   readonly published: readonly PolicyDocument[];
   /** Recorded requests to play through what replaces a flow, by operation. */
   readonly records: ReadonlyMap<RequestKind, readonly RecordedRequest[]>;
+  /** RFC 3339: by when it is judged whether exceptions have ended, or last long. */
+  readonly now: string;
 }
 
 interface LintedDocument {
@@ -57,11 +59,11 @@ interface Sets {
  * Checks the whole set of flows as it would be published: lint, every test of what changes, every invariant on every path.
  * All of it passes, or nothing may be published. Pure: the same input gives the same answer.
  */
-export function checkSubmission({ submission, published, records }: CheckInput): CheckedSubmission {
+export function checkSubmission({ submission, published, records, now }: CheckInput): CheckedSubmission {
   if (submission.findings.length > 0) return { ok: false, findings: submission.findings };
   const sets = setsOf(submission, published);
   try {
-    const lint = lintOf(sets);
+    const lint = lintOf(sets, now);
     const findings = [
       ...operationFindings(sets),
       ...lint.filter(({ severity }) => severity === 'error'),
@@ -109,8 +111,13 @@ function setsOf({ changed, retired }: ReadSubmission, published: readonly Policy
 }
 
 /** Findings that the change brings; those of unchanged flows that were there before are not of this submission. */
-function lintOf({ before, after, changed, touched }: Sets): readonly PublicationFinding[] {
-  const linted = (set: readonly LintedDocument[]) => lintFlows(set.filter(({ flow }) => touched.includes(flow.on)));
+function lintOf({ before, after, changed, touched }: Sets, now: string): readonly PublicationFinding[] {
+  const linted = (set: readonly LintedDocument[]) =>
+    lintFlows(
+      set.filter(({ flow }) => touched.includes(flow.on)),
+      undefined,
+      now,
+    );
   const found = linted(after);
   const key = ({ file, rule, path, message }: (typeof found)[number]): string =>
     JSON.stringify([file, rule, path, message]);

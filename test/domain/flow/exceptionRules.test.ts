@@ -81,6 +81,23 @@ test('two exceptions of one id are refused, and two for names that look alike', 
   expect(mistakesIn(exception(), elsewhere)).toEqual([]);
 });
 
+test('a flow on publications excepts nobody: they are about no identity', () => {
+  const source = `apiVersion: tenure/v1
+kind: Flow
+metadata: {name: publication, owner: security, description: for a test}
+on: publication
+stages:
+  - id: review
+    approval: {require: [{from: 'group:security', count: 1}], separation: [], timeout: {after: P1D, result: deny}}
+  - {id: publish, effect: publish}
+exceptions: [${exception()}]
+`;
+  const parsed = parseFlow(source, 'f.flow.yaml');
+  expect(parsed.ok ? [] : parsed.errors.map(({ path, reason }) => `${path}: ${reason}`)).toEqual([
+    'exceptions[0]: an exception is for an identity, and a publication is about none',
+  ]);
+});
+
 test('a hundred exceptions are read, one more is not', () => {
   const many = (count: number) => Array.from({ length: count }, (_, index) => exception({ id: `e${index}` }));
   expect(mistakesIn(...many(100))).toEqual([]);
