@@ -81,10 +81,10 @@ function arithmetic(node: ASTNode, operator: '+' | '-', left: Shape, right: Shap
       return scalar('duration', cost);
     case 'instant + duration':
     case 'instant - duration':
-    case 'duration + instant':
       return scalar('instant', cost);
     default:
-      // The evaluator (cel-js 8.0.0) gets sums of durations with a negative fraction wrong; nothing needs them.
+      // The evaluator (cel-js 8.0.0) takes duration + instant for a duration, while instant + duration says the same; and it
+      // gets sums of durations with a negative fraction wrong, which nothing needs.
       throw new GuardRefused(`${left.kind} ${operator} ${right.kind} is not part of the guard language`, node);
   }
 }

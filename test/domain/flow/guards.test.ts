@@ -79,6 +79,7 @@ test.each([
   ['computed durations', 'duration(subject.name) < duration("1s")', /duration\(\) takes a written one/],
   ['negative durations', 'timestamp(now) + duration("-1h") < timestamp(now)', /duration\(\) takes a written one/],
   ['durations past ten years', 'timestamp(now) + duration("87601h") > timestamp(now)', /at most ten years/],
+  ['instants after a duration', 'duration("1h") + timestamp(now) < duration("1h")', /duration \+ instant/],
   ['sums of durations', 'duration("1h") + duration("1h") > duration("1s")', /duration \+ duration/],
   ['the order of texts', 'now < subject.expiresAt', /texts have no order/],
   ['has() on a fact, even a misspelt one', 'has(subject.nmae)', /has\(\) asks for a label/],
