@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseDocument, type Scalar } from 'yaml';
 
 /** Reads the YAML of a flow file into plain JSON values, and knows where in the text each of them stands. */
 
@@ -39,6 +39,11 @@ export function readYaml(source: string): YamlTree {
       { offset: 0, path: [], reason: `the file has ${source.length} characters, more than ${sourceLimit}` },
     ]);
   }
+  const deep = tooDeepAt(source);
+  if (deep !== undefined)
+    return treeOf(source, undefined, new Map(), [
+      { offset: deep, path: [], reason: `nested more than ${depthLimit} levels deep` },
+    ]);
   const errors: YamlError[] = invisibleCharacters(source).map((error) => ({ ...error, path: [] }));
   const document = parseDocument(source, {
     version: '1.2',
@@ -64,6 +69,29 @@ export function readYaml(source: string): YamlTree {
   const places: Places = new Map();
   const value = document.errors.length > 0 ? undefined : convert(document.contents, [], { source, places, errors });
   return treeOf(source, value, places, errors);
+}
+
+/** Tokens of the lexer that stand for no character: the start of a document, of a scalar, and an error in flow style. */
+const marks: readonly string[] = ['\u0002', '\u0018', '\u001f'];
+
+/**
+ * Where more brackets are open, or more `-` and `?` stand in a row, than any flow needs. Asked before the text is parsed,
+ * which takes seconds for some ten thousand of them. Nesting by indentation costs more text the deeper it goes.
+ */
+function tooDeepAt(source: string): number | undefined {
+  let [offset, open, inRow, before] = [0, 0, 0, ''];
+  for (const token of new Lexer().lex(source)) {
+    const isText = before === '\u001f';
+    before = token;
+    if (marks.includes(token)) continue;
+    if (!isText && (token === '[' || token === '{')) open += 1;
+    else if (!isText && (token === ']' || token === '}')) open -= 1;
+    if (!isText && (token === '-' || token === '?')) inRow += 1;
+    else if (token.trim() !== '') inRow = 0;
+    if (Math.max(open, inRow) > depthLimit) return offset;
+    offset += token.length;
+  }
+  return undefined;
 }
 
 type Places = Map<string, { readonly node: Node | null; readonly keyOffset?: number }>;
