@@ -34,7 +34,7 @@ export type PublicationCheck =
 export async function checkPublication(
   { ledger: { prisma }, analyst, now }: Pick<ApiDependencies, 'ledger' | 'analyst' | 'now'>,
   asked: Submission,
-  { isRollback }: { isRollback: boolean },
+  { author, isRollback }: { author: string; isRollback: boolean },
 ): Promise<PublicationCheck> {
   const published = await publishedDocuments(prisma);
   const submission = await analyst.analyse('submission', { submission: asked, published });
@@ -54,6 +54,6 @@ export async function checkPublication(
   }
   const checked = await analyst.analyse('publication', { submission, published, records, now: now().toISOString() });
   if (!checked.ok) return { is: 'not-sound', findings: checked.findings };
-  const { proposal, report } = proposalOf({ submission, published, sound: checked.sound, isRollback });
+  const { proposal, report } = proposalOf({ submission, published, sound: checked.sound, author, isRollback });
   return { is: 'sound', proposal, report, documents: changed.map(({ document }) => document), unchanged, others };
 }

@@ -13,7 +13,6 @@ export interface NewPublication {
   readonly proposal: PublicationProposal;
   readonly documents: readonly PolicyDocument[];
   readonly report: object;
-  readonly createdBy: string;
 }
 
 /**
@@ -22,10 +21,18 @@ export interface NewPublication {
  */
 export async function storePublication(
   ledger: Pick<Transaction, 'publication'>,
-  { proposal: { digest, ...proposal }, documents, report, createdBy }: NewPublication,
+  { proposal: { digest, ...proposal }, documents, report }: NewPublication,
 ): Promise<void> {
   await ledger.publication.createMany({
-    data: [{ digest, proposal: json(proposal), documents: json(documents), report: json(report), createdBy }],
+    data: [
+      {
+        digest,
+        proposal: json(proposal),
+        documents: json(documents),
+        report: json(report),
+        createdBy: proposal.author,
+      },
+    ],
     skipDuplicates: true,
   });
 }

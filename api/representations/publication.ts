@@ -9,6 +9,7 @@ const operation = z.enum([...requestKinds, 'invariants']);
 export const PublicationBody = z
   .object({
     digest: z.string(),
+    author: z.string().meta({ description: 'Who asks for it.' }),
     items: z.array(
       z.object({
         name: z.string(),
@@ -32,6 +33,7 @@ export const PublicationBody = z
 
 export const publicationExample: z.input<typeof PublicationBody> = {
   digest: '3f0a4e',
+  author: 'flow-author@example.com',
   items: [{ name: 'onboarding-default', operation: 'onboarding', digest: '9f86d0', replaces: '60303a' }],
   publishedSet: 'fd61a0',
   report: 'a4e624',

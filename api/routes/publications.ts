@@ -175,8 +175,10 @@ function planSet(deps: ApiDependencies): Route {
       },
     },
     problems: ['too-complex'],
-    async handle({ body }) {
-      return { body: planBody(await checkPublication(deps, submissionOf(body), { isRollback: false })) };
+    async handle({ principal, body }) {
+      return {
+        body: planBody(await checkPublication(deps, submissionOf(body), { author: principal.id, isRollback: false })),
+      };
     },
   });
 }
@@ -273,7 +275,7 @@ async function publish(
       ? earlier.requestId
       : await openRequest(deps, call, async () => {
           const { submission, isRollback } = await submitted();
-          const publication = await stored(deps, submission, { isRollback, by: principal.id });
+          const publication = await stored(deps, submission, { author: principal.id, isRollback });
           return await deps.gateway.open({
             ...askedBy(call, principal),
             kind: 'publication',
@@ -292,9 +294,9 @@ async function publish(
 async function stored(
   deps: ApiDependencies,
   submission: Submission,
-  { isRollback, by }: { isRollback: boolean; by: string },
+  asked: { author: string; isRollback: boolean },
 ): Promise<string> {
-  const check = await checkPublication(deps, submission, { isRollback });
+  const check = await checkPublication(deps, submission, asked);
   if (check.is === 'published')
     throw new Problem('already-published', 'All of this is published already, exactly so. There is nothing to do.');
   if (check.is === 'not-sound') {
@@ -306,7 +308,7 @@ async function stored(
     );
   }
   const { proposal, documents, report } = check;
-  await storePublication(deps.ledger.prisma, { proposal, documents, report, createdBy: by });
+  await storePublication(deps.ledger.prisma, { proposal, documents, report });
   return proposal.digest;
 }
 

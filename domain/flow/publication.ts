@@ -23,6 +23,8 @@ export interface PublicationItem {
 export interface PublicationProposal {
   /** SHA-256 (hex) of the RFC 8785 form of all other fields. */
   readonly digest: string;
+  /** Who asks for it: nobody else's request can name this content, whatever an order says. */
+  readonly author: string;
   readonly items: readonly PublicationItem[];
   /** SHA-256 (hex) of everything that was published when this was checked: on anything else it says nothing. */
   readonly publishedSet: string;

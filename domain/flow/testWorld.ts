@@ -273,6 +273,7 @@ function proposalOfTest({
 }: PublicationFacts): PublicationProposal {
   return {
     digest: 'test',
+    author: 'test',
     items: names.map((name) => ({ name, operation: 'onboarding', digest: 'test', replaces: null })),
     publishedSet: 'test',
     report: 'test',

@@ -73,6 +73,7 @@ const people = [
   'responder-2',
   'auditor',
   'admin',
+  'flow-author',
   'stranger',
 ] as const;
 export type PersonName = (typeof people)[number];
@@ -243,6 +244,7 @@ roles:
   responder: [group:responder]
   auditor: [group:auditor]
   admin: [group:admin]
+  flow-author: [group:flow-author]
 pipelines:
   deploy: {oidc: ci, claims: {repository_id: "1", environment: production}, personClaim: actor, may: [{rotate: 'payments/*'}]}
 issuers:

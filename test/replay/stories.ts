@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { lifecycleWorkflowType, type RequestWorkflowType, taskQueue, workflowIdOf } from '../../contracts/names.ts';
-import type { OpenOrder } from '../../contracts/open.ts';
+import type { OpenOrder, RequestOrder } from '../../contracts/open.ts';
 import { acknowledge as acknowledgeEpoch } from '../../ledger/acknowledge.ts';
 import { giveCommand } from '../../ledger/commands.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
@@ -10,6 +10,7 @@ import { eventually } from '../setup/eventually.ts';
 import type { TestInstallation } from '../setup/installation.ts';
 import type { Interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
+import { openedPublication, plainFlow, publicationFlows, publicationOrder } from '../setup/publications.ts';
 import { reviewFlow } from '../setup/reviews.ts';
 
 /** What a story is played on. Stories run one at a time. */
@@ -38,6 +39,12 @@ export const storyFlows: readonly string[] = [
     .replace('name: review-default', 'name: review-development')
     .replace('on: review\n', `on: review\nsubject: {where: 'subject.environment == "development"'}\n`)
     .replace('after: P7D', 'after: PT2S'),
+  ...publicationFlows,
+  (publicationFlows[0] ?? '')
+    .replace('name: publication-default', 'name: publication-of-retired')
+    .replace('on: publication\n', "on: publication\nsubject: {where: 'publication.retires > 0'}\n")
+    .replace('timeout: {after: P3D, result: deny}', 'timeout: {after: PT2S, result: expire}')
+    .replace(/\ntests:[\s\S]*/, '\n'),
 ];
 
 /** A lease that is long enough for a slow machine, and short enough to wait for. */
@@ -164,6 +171,42 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await decide(stage.installation, { requestId, by: 'security-1@tenure.example' });
     return runOf(order);
   },
+  'publication-completed': async (stage) => {
+    const order = await publicationOrder(stage.installation, { sources: [plainFlow('published')] });
+    const { requestId } = await openedPublication(stage.installation, order);
+    await decide(stage.installation, { requestId, by: 'security-1@tenure.example' });
+    return workflowIdOf('publication', requestId);
+  },
+  'publication-denied': async (stage) => {
+    const order = await publicationOrder(stage.installation, { sources: [plainFlow('denied')] });
+    const { requestId } = await openedPublication(stage.installation, order);
+    await decide(stage.installation, { requestId, by: 'security-1@tenure.example', verdict: 'deny' });
+    return workflowIdOf('publication', requestId);
+  },
+  'publication-cancelled': async (stage) => {
+    const order = await publicationOrder(stage.installation, { sources: [plainFlow('cancelled')] });
+    const { requestId } = await openedPublication(stage.installation, order);
+    await command(stage, order, 'cancel');
+    return workflowIdOf('publication', requestId);
+  },
+  'publication-expired': async (stage) => {
+    // The flow on what is retired waits two seconds for anybody.
+    const sources = [plainFlow('retired'), plainFlow('kept')];
+    const first = await publicationOrder(stage.installation, { sources });
+    const { requestId } = await openedPublication(stage.installation, first);
+    await decide(stage.installation, { requestId, by: 'security-1@tenure.example' });
+    const retired = await publicationOrder(stage.installation, { retire: ['retired'] });
+    return workflowIdOf('publication', (await openedPublication(stage.installation, retired)).requestId);
+  },
+  'publication-refused': async (stage) => {
+    const order = await publicationOrder(
+      stage.installation,
+      { sources: [plainFlow('unknown')] },
+      { publication: 'f'.repeat(64) },
+    );
+    await stage.installation.gateway.open(order);
+    return workflowIdOf('publication', order.requestId);
+  },
   ...endedBeforeItsEffect('rotation'),
   ...endedBeforeItsEffect('revocation'),
   ...endedBeforeItsEffect('review'),
@@ -253,7 +296,7 @@ async function acknowledge(stage: Stage, order: OpenOrder, epoch: number): Promi
   await acknowledgeEpoch(stage.installation.ledger, { identityId, epoch, consumer: 'pipeline:deploy' });
 }
 
-async function command({ installation }: Stage, order: OpenOrder, name: 'cancel' | 'rollback'): Promise<void> {
+async function command({ installation }: Stage, order: RequestOrder, name: 'cancel' | 'rollback'): Promise<void> {
   const given = { do: name, by: order.principal, reason: 'the story wants it' } as const;
   const { requestId } = order;
   const { verdict } = await giveCommand(installation.ledger, { requestId, commandId: randomUUID(), command: given });
@@ -274,9 +317,9 @@ function requestOf({ ledger }: TestInstallation, id: string) {
 
 /** The workflow that a history is of. */
 export function workflowOf(story: string): RequestWorkflowType | typeof lifecycleWorkflowType {
-  const workflow = (['onboarding', 'review', 'rotation', 'revocation', lifecycleWorkflowType] as const).find((name) =>
-    story.startsWith(`${name}-`),
-  );
+  const workflow = (
+    ['onboarding', 'publication', 'review', 'rotation', 'revocation', lifecycleWorkflowType] as const
+  ).find((name) => story.startsWith(`${name}-`));
   if (workflow === undefined) throw new Error(`${story} is not named <workflow>-<outcome>`);
   return workflow;
 }

@@ -37,16 +37,19 @@ export function proposalOf({
   submission,
   published,
   sound,
+  author,
   isRollback,
 }: {
   submission: ReadSubmission;
   published: readonly PolicyDocument[];
   sound: SoundSubmission;
+  author: string;
   isRollback: boolean;
 }): { readonly proposal: PublicationProposal; readonly report: PublicationReport } {
   const report = reportOf(sound);
   const lines = weakeningLines(sound);
   const content = {
+    author,
     items: [
       ...submission.changed.map(({ document: { name, operation, digest }, replaces }) => ({
         name,
