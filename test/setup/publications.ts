@@ -43,7 +43,7 @@ export async function publicationOrder(
   const published = await publishedDocuments(ledger.prisma);
   const asked: Submission = { documents: sources.map((source, at) => ({ file: `flows[${at}]`, source })), retire };
   const submission = readSubmission(asked, published);
-  const checked = checkSubmission({ submission, published, records: new Map() });
+  const checked = checkSubmission({ submission, published, records: new Map(), now: new Date().toISOString() });
   if (!checked.ok) throw new Error(checked.findings.map(({ shown }) => shown).join('\n'));
   const { proposal, report } = proposalOf({ submission, published, sound: checked.sound, author, isRollback });
   const documents = submission.changed.map(({ document }) => document);

@@ -38,7 +38,7 @@ interface RequestView {
   readonly reason: string | null;
   readonly revision: number;
   readonly digest: string;
-  readonly flow: { readonly name: string };
+  readonly flow: { readonly name: string; readonly digest: string };
   readonly forMe: { readonly mayDecide: boolean; readonly because: string | null };
   readonly review: {
     readonly publication: { readonly weakens: number; readonly weakening: readonly string[]; readonly digest: string };
@@ -94,19 +94,20 @@ test('one approver fewer is called WEAKENS, and cannot be published: the invaria
   expect(await installation.ledger.prisma.publication.count()).toBe(0);
 });
 
-test('where the invariants allow it, two others must have seen the line that weakens; what runs keeps its version; one approval brings it back', async () => {
-  const review = shipped('review-default.flow.yaml');
-  const weaker = review
-    .replace('separation: [flowAuthor]', 'separation: []')
-    .replace(/\n {2}- name: who wrote the flow does not attest under it\n[\s\S]*?(?=\n {2}- name:)/, '');
-  const before = await opened(installation, onboardingOrder());
-  const asked = await api.as<RequestView>('security-author', '/v1/flows/review-default/versions', {
-    source: weaker,
-    justification: 'authors of flows own things too',
-  });
+test('where the invariants allow it, two others must have seen that an approver is dropped; what runs keeps its version; one approval brings it back', async () => {
+  const name = 'onboarding-production-service-account';
+  const untested = production.replace(/\ntests:\n[\s\S]*/, '\n');
+  const publish = (person: string, source: string) =>
+    api.as<RequestView>(person, `/v1/flows/${name}/versions`, { source, justification: 'three eyes, or two' });
+  const stricter = await publish('flow-author', untested.replaceAll('count: 2', 'count: 3'));
+  expect(stricter.review.publication.weakens).toBe(0);
+  expect((await decide('security-1', stricter.id)).state).toBe('completed');
+  const running = await opened(installation, onboardingOrder({ environment: 'production' }));
+
+  const asked = await publish('security-author', untested);
   expect(asked).toMatchObject({ state: 'awaiting-approval', flow: { name: 'publication-default' } });
-  expect(asked.review.publication.weakening.join('\n')).toMatch(
-    /review-default: stages\.attest\.approval\.separation: flowAuthor → not separated/,
+  expect(asked.review.publication.weakening.join('\n')).toContain(
+    'group:security: approvers 3 → 2: fewer of group:security',
   );
   expect(await refusal(decide('security-author', asked.id))).toMatchObject({ status: 403, slug: 'self-approval' });
   const shown = await api.as<RequestView>('security-1', `/v1/requests/${asked.id}`);
@@ -114,19 +115,30 @@ test('where the invariants allow it, two others must have seen the line that wea
   expect((await decide('security-1', asked.id)).state).toBe('awaiting-approval');
   expect((await decide('security-2', asked.id)).state).toBe('completed');
 
-  type Versions = { items: { digest: string; isPublished: boolean; requestId: string | null; publishedBy: string }[] };
-  const versions = await api.as<Versions>('auditor', '/v1/flows/review-default/versions');
+  const versions = await api.as<Versions>('auditor', `/v1/flows/${name}/versions`);
   expect(versions.items).toMatchObject([
     { isPublished: true, requestId: asked.id, publishedBy: 'security-author@tenure.example' },
+    { isPublished: false, requestId: stricter.id, publishedBy: 'flow-author@tenure.example' },
     { isPublished: false, requestId: null, publishedBy: 'system:seed' },
   ]);
-  expect(before.requestId).toBeDefined();
+  const [weak, strict] = versions.items.map(({ digest }) => digest);
+  const later = await opened(installation, onboardingOrder({ environment: 'production' }));
+  expect(await flowOfRequest(running.requestId)).toBe(strict);
+  expect(await flowOfRequest(later.requestId)).toBe(weak);
+  for (const person of ['security-1', 'security-2']) await decide(person, running.requestId);
+  expect((await api.as<RequestView>('auditor', `/v1/requests/${running.requestId}`)).state).toBe('awaiting-approval');
 
-  const back = await api.as<RequestView>('flow-author', '/v1/flows/review-default/rollback', {
-    justification: 'a mistake',
-  });
+  const back = await api.as<RequestView>('flow-author', `/v1/flows/${name}/rollback`, { justification: 'a mistake' });
   expect(back).toMatchObject({ state: 'awaiting-approval', flow: { name: 'publication-rollback' } });
   expect((await decide('security-1', back.id)).state).toBe('completed');
-  const now = await api.as<Versions>('auditor', '/v1/flows/review-default/versions');
-  expect(now.items[0]).toMatchObject({ digest: versions.items[1]?.digest, isPublished: true, requestId: back.id });
+  const now = await api.as<Versions>('auditor', `/v1/flows/${name}/versions`);
+  expect(now.items[0]).toMatchObject({ digest: strict, isPublished: true, requestId: back.id });
 });
+
+interface Versions {
+  readonly items: readonly { digest: string; isPublished: boolean; requestId: string | null; publishedBy: string }[];
+}
+
+async function flowOfRequest(id: string): Promise<string> {
+  return (await api.as<RequestView>('auditor', `/v1/requests/${id}`)).flow.digest;
+}
