@@ -27,9 +27,9 @@ function section(recorded: readonly FaultResult[]): string {
   const failed = seeds.filter((seed) => !seed.passed);
   const rows = [
     ['seeds', `${seeds.length}, of which ${passed} passed`],
-    ['commands', recorded.map(({ command }) => `\`${command}\``).join('<br>')],
+    ['commands', commandsOf(recorded).join('<br>')],
     ['commit', [...new Set(recorded.map(({ commit }) => commit))].join(', ')],
-    ['begun', recorded.map(({ beganAt }) => beganAt.slice(0, 16).replace('T', ' ')).join(', ')],
+    ['begun', spanOf(recorded.map(({ beganAt }) => beganAt.slice(0, 16).replace('T', ' ')).sort())],
     ['requests opened', listed(counts, / opened$/)],
     ['how requests ended', listed(counts, /^(onboarding|rotation|revocation|review) (completed|denied|cancelled)$/)],
     ['decisions, commands', listed(counts, /^(decision: \w+|pause|resume|cancel|rollback|acknowledgement)$/)],
@@ -43,6 +43,21 @@ function section(recorded: readonly FaultResult[]): string {
   const table = ['| what | how much |', '|---|---|', ...rows.map(([what, much]) => `| ${what} | ${much} |`)];
   const failures = failed.map(({ seed, violations }) => `- seed ${seed}: ${violations.join('; ')}`);
   return [...table, ...(failures.length === 0 ? [] : ['', 'Failed:', '', ...failures])].join('\n');
+}
+
+/** Runs that differ in their first seed alone are told in one line. */
+function commandsOf(recorded: readonly FaultResult[]): readonly string[] {
+  const alike = Map.groupBy(recorded, ({ command }) => command.replace(/--first-seed \d+/, '--first-seed K'));
+  return [...alike].map(([command, runs]) => {
+    const [only, ...others] = runs;
+    if (only !== undefined && others.length === 0) return `\`${only.command}\``;
+    const firsts = runs.map((run) => /--first-seed (\d+)/.exec(run.command)?.[1]);
+    return `\`${command}\`, K = ${firsts.join(', ')}`;
+  });
+}
+
+function spanOf(instants: readonly string[]): string {
+  return [...new Set([instants[0], instants.at(-1)])].join(' to ');
 }
 
 function total(seeds: readonly SeedResult[]): Readonly<Record<string, number>> {
