@@ -1,5 +1,8 @@
 import { type Eligibility, mayDecide } from '../domain/decisions.ts';
+import { durationMs } from '../domain/flow/duration.ts';
+import type { StepUpStage } from '../domain/flow/language.ts';
 import type { ProblemSlug } from '../domain/problems.ts';
+import { isFresh, mayProve, proverOf, staleSignIn } from '../domain/proofs.ts';
 import { isFinalRequestState, requestStates } from '../domain/states.ts';
 import type { RequestSituation } from '../ledger/queries/requests.ts';
 import type { Principal } from './auth/principal.ts';
@@ -13,35 +16,81 @@ export type Standing =
  * lock, and everyone counted once more when the stage closes: this answer only spares a useless attempt.
  */
 export function eligibilityOf(request: RequestSituation, principal: Principal): Standing {
-  const state = requestStates.find((candidate) => candidate === request.state);
-  if (state === undefined || isFinalRequestState(state))
-    return refusal('request-closed', `Request ${request.id} is ${request.state}; nothing is left to decide.`);
+  const closed = closedTo(request);
+  if (closed !== undefined) return closed;
   const { stage } = request;
   if (stage === undefined || !('approval' in stage))
     return refusal('not-awaiting-approval', `Request ${request.id} is ${request.state}; no approval is open.`);
   if (principal.kind !== 'person') return refusal('not-eligible', `${principal.id} is a pipeline; only people decide.`);
-  const eligibility: Eligibility = mayDecide(
-    { id: principal.id, active: true, groups: principal.groups },
-    stage,
-    request.parties,
-    request.escalated,
-  );
-  if (!eligibility.may) return refusal(eligibility.slug, eligibility.detail);
-  return hasDecided(request, principal.id, stage.id)
-    ? refusal(
-        'already-decided',
-        `${principal.id} has decided on this revision of stage ${stage.id}. Withdraw first to change it.`,
-      )
-    : { may: true };
+  const eligibility = mayDecide(personOf(principal), stage, request.parties, request.escalated);
+  return unlessDone(request, principal, stage.id, eligibility);
 }
 
-function hasDecided({ decisions, revision }: RequestSituation, approverId: string, stage: string): boolean {
-  return decisions.some(
+/** The same for a proof, whatever the age of this principal's sign-in. */
+export function proofOf(request: RequestSituation, principal: Principal): Standing {
+  const closed = closedTo(request);
+  if (closed !== undefined) return closed;
+  const { stage } = request;
+  if (stage === undefined || !('stepUp' in stage))
+    return refusal('not-awaiting-proof', `Request ${request.id} is ${request.state}; no proof is asked for.`);
+  if (principal.kind !== 'person') return refusal('not-eligible', `${principal.id} is a pipeline; only people prove.`);
+  const eligibility = mayProve(personOf(principal), stage, proverOf(stage, request.asker, request.parties));
+  return unlessDone(request, principal, stage.id, eligibility);
+}
+
+/**
+ * The same for a proof by the sign-in of this call.
+ * @param meant the stage that the proof is for: where the request stands when left out
+ */
+export function proofBySignIn(
+  request: RequestSituation,
+  principal: Principal,
+  { stage: meant, now }: { readonly stage?: string; readonly now: Date },
+): Standing {
+  const standing = proofOf(request, principal);
+  const { stage } = request;
+  if (!standing.may || stage === undefined || !('stepUp' in stage)) return standing;
+  if (meant !== undefined && meant !== stage.id)
+    return refusal('not-awaiting-proof', `Request ${request.id} waits at stage ${stage.id}, not at ${meant}.`);
+  const { authenticatedAt } = principal;
+  return isFresh(authenticatedAt, { maxAge: stage.stepUp.maxAge, nowMs: now.getTime() })
+    ? standing
+    : refusal('insufficient-user-authentication', staleSignIn(stage, authenticatedAt));
+}
+
+/** How old a sign-in may be at this stage, whole seconds, as RFC 9470 `max_age` has it; undefined where no proof is asked for. */
+export function maxAgeSeconds(stage: RequestSituation['stage']): number | undefined {
+  return stage !== undefined && 'stepUp' in stage ? secondsOf(stage) : undefined;
+}
+
+const secondsOf = ({ stepUp }: StepUpStage): number => Math.floor(durationMs(stepUp.maxAge) / 1000);
+
+function closedTo({ id, state: written }: RequestSituation): Standing | undefined {
+  const state = requestStates.find((candidate) => candidate === written);
+  if (state !== undefined && !isFinalRequestState(state)) return undefined;
+  return refusal('request-closed', `Request ${id} is ${written}; nothing is left to decide.`);
+}
+
+const personOf = ({ id, groups }: Principal) => ({ id, active: true, groups });
+
+function unlessDone(
+  { decisions, revision }: RequestSituation,
+  { id }: Principal,
+  stage: string,
+  eligibility: Eligibility,
+): Standing {
+  if (!eligibility.may) return refusal(eligibility.slug, eligibility.detail);
+  const hasDecided = decisions.some(
     (decision) =>
-      decision.approverId === approverId &&
+      decision.approverId === id &&
       decision.stage === stage &&
       decision.revision === revision &&
       decision.withdrawnAt === null,
+  );
+  if (!hasDecided) return { may: true };
+  return refusal(
+    'already-decided',
+    `${id} has decided on this revision of stage ${stage}. Withdraw first to change it.`,
   );
 }
 

@@ -5,6 +5,7 @@ import type { SubjectFacts, Trigger } from './flow/facts.ts';
 import type { ApprovalStage, RequestKind } from './flow/language.ts';
 import type { PublicationProposal } from './flow/publication.ts';
 import type { ReviewProposal } from './flow/review.ts';
+import type { Risk } from './flow/risk.ts';
 
 /** What an approver is shown, and nothing else: the decision binds its digest (promise 5). */
 export type Review = ReviewOfIdentity | ReviewOfPublication;
@@ -19,6 +20,8 @@ interface ReviewedRequest {
   readonly requesterId: string;
   readonly onBehalfOf: string;
   readonly justification: string;
+  /** Of a flow with weights: as it was assessed last. */
+  readonly risk?: Risk;
 }
 
 export interface ReviewOfIdentity extends ReviewedRequest {
@@ -67,7 +70,12 @@ export function signedByOneOf(keys: Readonly<Record<string, string>>): (decision
 
 function decisionBytes(decision: UnsignedDecision): Buffer {
   const { id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId } = decision;
-  const signed = { id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId };
+  const { authenticatedAt } = decision;
+  const signed = {
+    ...{ id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId },
+    // Left out where there is none, so that every signature of before there were proofs stays good.
+    ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
+  };
   return Buffer.from(canonicalText(signed), 'utf8');
 }
 
@@ -102,18 +110,15 @@ export type Eligibility =
 /** Whether this person may decide at this stage now. Pure: the API asks before signing, `advance` again under the lock. */
 export function mayDecide(approver: Approver, stage: ApprovalStage, parties: Parties, escalated: boolean): Eligibility {
   if (!approver.active) {
-    return refusal('not-eligible', `${approver.id} is not an active person of the directory.`);
+    return notEligible(`${approver.id} is not an active person of the directory.`);
   }
   const separatedAs = separationOf(approver.id, stage, parties);
   if (separatedAs !== undefined) {
-    return refusal(
-      'self-approval',
-      `${approver.id} is ${separatedAs} of this request, and the flow keeps that person from deciding stage ${stage.id}. Ask another approver.`,
-    );
+    const detail = `${approver.id} is ${separatedAs} of this request, and the flow keeps that person from deciding stage ${stage.id}. Ask another approver.`;
+    return { may: false, slug: 'self-approval', detail };
   }
   if (sourcesOf(stage, escalated).some((source) => isFrom(approver, source, parties))) return { may: true };
-  return refusal(
-    'not-eligible',
+  return notEligible(
     `${approver.id} is in none of ${sourcesOf(stage, escalated).join(', ')}, who decide stage ${stage.id}.`,
   );
 }
@@ -179,6 +184,6 @@ function separationOf(id: string, stage: ApprovalStage, parties: Parties): strin
   return undefined;
 }
 
-function refusal(slug: 'self-approval' | 'not-eligible', detail: string): Eligibility {
-  return { may: false, slug, detail };
+export function notEligible(detail: string): Eligibility {
+  return { may: false, slug: 'not-eligible', detail };
 }

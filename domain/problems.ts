@@ -38,6 +38,8 @@ export const problems = {
   'already-decided': { status: 409, title: 'You have already decided' },
   'nothing-to-withdraw': { status: 409, title: 'No decision of yours can be withdrawn' },
   'not-awaiting-approval': { status: 409, title: 'The request is not waiting for a decision' },
+  'not-awaiting-proof': { status: 409, title: 'The request is not waiting for a proof' },
+  'insufficient-user-authentication': { status: 401, title: 'The sign-in is too old for a proof' },
   'bad-signature': { status: 403, title: 'The decision is not signed by this installation' },
   'not-pausable': { status: 409, title: 'The request cannot be paused now' },
   'not-paused': { status: 409, title: 'The request is not paused' },

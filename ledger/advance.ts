@@ -10,6 +10,7 @@ import { appendEvidence, type EvidenceDraft } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
+import { refusedKind } from './refusedDecision.ts';
 import { LedgerRestored, mayChangeWhileObserving } from './restore.ts';
 
 /**
@@ -140,7 +141,7 @@ function evidenceDrafts({ gathered, event, result }: Step, { now, ...about }: Pl
   const place = { chain: `request/${about.requestId}`, actor, ...about, at: now };
   const entries = [...result.changes.map(evidenceOf), ...result.audit.map(({ kind, data }) => ({ kind, data }))];
   if (!result.verdict.accepted) {
-    const kind = event.kind === 'decision' ? 'decision.refused' : 'request.command-refused';
+    const kind = event.kind === 'decision' ? refusedKind(event.decision.verdict) : 'request.command-refused';
     entries.unshift({ kind, data: { event: event.id, reason: result.verdict.slug } });
   }
   return entries.map(({ kind, data }) => ({ ...place, kind, data }));

@@ -40,8 +40,15 @@ async function applyToRequest(tx: Transaction, { requestId, now }: Place, change
   switch (change.change) {
     case 'record-decision': {
       const { decision } = change;
-      // The signed instant, so that the stored row can be verified again.
-      await tx.decision.create({ data: { ...decision, decidedAt: new Date(decision.decidedAt) } });
+      const { decidedAt, authenticatedAt } = decision;
+      // The signed instants, so that the stored row can be verified again.
+      await tx.decision.create({
+        data: {
+          ...decision,
+          decidedAt: new Date(decidedAt),
+          ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
+        },
+      });
       return true;
     }
     case 'withdraw-decision':
@@ -244,12 +251,16 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   'stopped-by-freeze': 'request.frozen',
 };
 
-/** What a change leaves as evidence: its kind and its own fields (promise 9). */
+/** What a change leaves as evidence: its kind and its own fields (promise 9). Proofs have kinds of their own. */
 export function evidenceOf(change: Change): { kind: string; data: JsonObject } {
   const { change: name, ...data } = change;
   if (change.change === 'record-decision') {
-    const { approver: _, decision } = change;
-    return { kind: evidenceKinds[name], data: { ...decision } };
+    const { decision } = change;
+    return { kind: decision.verdict === 'confirm' ? 'proof.recorded' : evidenceKinds[name], data: { ...decision } };
+  }
+  if (change.change === 'withdraw-decision') {
+    const { what, decisionId, by } = change;
+    return { kind: `${what}.withdrawn`, data: { decisionId, by } };
   }
   return { kind: evidenceKinds[name], data: JSON.parse(JSON.stringify(data)) as JsonObject };
 }

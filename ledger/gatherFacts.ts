@@ -169,8 +169,9 @@ async function surroundings(
     SELECT clock_timestamp() AS "now",
       (SELECT coalesce(json_agg(json_build_object('principal', "principal", 'onBehalfOf', "onBehalfOf") ORDER BY "joinedAt"), '[]')
          FROM "requester" WHERE "requestId" = ${request.id}) AS "requesters",
-      (SELECT coalesce(json_agg(json_build_object('id', d."id", 'stage', d."stage", 'verdict', d."verdict", 'approver',
-           json_build_object('id', d."approverId", 'active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}')))
+      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('id', d."id", 'stage', d."stage", 'verdict', d."verdict",
+           'authenticatedAt', d."authenticatedAt", 'approver',
+           json_build_object('id', d."approverId", 'active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}'))))
            ORDER BY d."decidedAt", d."id"), '[]')
          FROM "decision" d LEFT JOIN "person" p ON p."id" = d."approverId"
          WHERE d."requestId" = ${request.id} AND d."revision" = ${request.revision} AND d."withdrawnAt" IS NULL) AS "decisions",
@@ -286,7 +287,7 @@ function sharedFacts(request: AskedRequest, person: PersonOf, now: Date): Shared
       trigger: request.trigger as SharedFacts['request']['trigger'],
       justification: request.justification,
     },
-    // Risk weights come with step-up; until then every request is neutral.
+    // `advance` assesses it, by the weights of the flow: until a flow is chosen, nothing reads it.
     risk: { score: 0 },
     now: now.toISOString(),
   };

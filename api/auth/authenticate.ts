@@ -112,5 +112,15 @@ async function personPrincipal(
     kind: 'person',
     groups: known.groups,
     roles: rolesOf({ id, groups: known.groups }, configuration.roles),
+    ...signIn(claims['auth_time']),
   };
+}
+
+/** Seconds since the Unix epoch, up to the year 9999. */
+const authTime = z.int().min(1).max(253_402_300_799);
+
+/** One that is malformed is none: it matters for proofs only, and those are then refused. */
+function signIn(claim: unknown): Pick<Principal, 'authenticatedAt'> {
+  const seconds = authTime.safeParse(claim);
+  return seconds.success ? { authenticatedAt: new Date(seconds.data * 1000).toISOString() } : {};
 }

@@ -9,6 +9,8 @@ export interface Principal {
   readonly kind: 'person' | 'pipeline';
   readonly groups: readonly string[];
   readonly roles: readonly Role[];
+  /** RFC 3339: when this person last signed in, if the token says so (`auth_time`, OpenID Connect Core 1.0 §2). */
+  readonly authenticatedAt?: string;
   /** The person a pipeline's run acts for. */
   readonly onBehalfOf?: string;
   /** What a pipeline may do; absent for people. */

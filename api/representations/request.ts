@@ -5,9 +5,16 @@ import { identityKinds, requestKinds } from '../../domain/flow/language.ts';
 import { requestStates } from '../../domain/states.ts';
 import type { RequestSituation } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
-import { eligibilityOf } from '../eligibility.ts';
+import { eligibilityOf, maxAgeSeconds, proofBySignIn } from '../eligibility.ts';
 import { Id, Instant } from './fields.ts';
 import { PublicationBody, PublicationReportBody } from './publication.ts';
+
+const Risk = z
+  .object({
+    score: z.int(),
+    contributions: z.array(z.object({ add: z.int(), because: z.string() })).readonly(),
+  })
+  .meta({ id: 'Risk', description: 'The score, and the weights of the flow that it is the sum of.' });
 
 const reviewedRequest = {
   requestId: Id,
@@ -19,6 +26,7 @@ const reviewedRequest = {
   requesterId: z.string(),
   onBehalfOf: z.string(),
   justification: z.string(),
+  risk: z.exactOptional(Risk).meta({ description: 'Of a flow that weighs risk.' }),
 };
 
 /** Exactly what an approver is shown, and what the digest is of. */
@@ -93,6 +101,7 @@ export const RequestBody = z
     requesters: z.array(z.string()).meta({ description: 'Everyone who asked or joined.' }),
     onBehalfOf: z.string().nullable(),
     justification: z.string(),
+    risk: Risk.nullable().meta({ description: 'As it was assessed last; null where the flow weighs none.' }),
     heldBy: z.array(
       z.object({
         kind: z.enum(['pause', 'freeze']),
@@ -122,10 +131,11 @@ export const RequestBody = z
         stage: z.string(),
         revision: z.int(),
         approver: z.string(),
-        verdict: z.string(),
+        verdict: z.string().meta({ description: '`confirm` is a proof.' }),
         digest: z.string(),
         comment: z.string(),
         decidedAt: Instant,
+        authenticatedAt: Instant.nullable().meta({ description: 'Of a proof: when its author had signed in.' }),
         withdrawnAt: Instant.nullable(),
       }),
     ),
@@ -138,6 +148,17 @@ export const RequestBody = z
       mayDecide: z.boolean(),
       because: z.string().nullable().meta({ description: 'Why not: a problem slug.' }),
       detail: z.string().nullable(),
+      proof: z
+        .object({
+          may: z.boolean(),
+          because: z.string().nullable().meta({ description: 'Why not: a problem slug.' }),
+          detail: z.string().nullable(),
+          maxAgeSeconds: z
+            .int()
+            .nullable()
+            .meta({ description: 'How old the sign-in may be, where a proof is asked for.' }),
+        })
+        .meta({ description: 'Whether you may prove, by the sign-in of this call.' }),
     }),
     createdAt: Instant,
     updatedAt: Instant,
@@ -146,9 +167,10 @@ export const RequestBody = z
   .meta({ id: 'Request' });
 export type RequestBody = z.input<typeof RequestBody>;
 
-/** `principal`: for whom `forMe` answers. */
-export function requestBody(row: RequestSituation, principal: Principal): RequestBody {
+/** @param principal for whom `forMe` answers, by the sign-in of this call as old as it is now */
+export function requestBody(row: RequestSituation, principal: Principal, now = new Date()): RequestBody {
   const eligibility = eligibilityOf(row, principal);
+  const proof = proofBySignIn(row, principal, { now });
   return {
     id: row.id,
     kind: row.review.kind,
@@ -166,6 +188,7 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
     requesters: [...row.parties.requesters],
     onBehalfOf: row.onBehalfOf,
     justification: row.justification,
+    risk: row.review.risk ?? null,
     heldBy: [
       ...row.pauses.map(({ id, principal: by, reason, createdAt }) => ({
         kind: 'pause' as const,
@@ -191,7 +214,18 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
     })),
     graceEndsAt: row.graceEndsAt ?? null,
     decisions: row.decisions.map(
-      ({ id, stage, revision, approverId: approver, verdict, digest, comment, decidedAt, withdrawnAt }) => ({
+      ({
+        id,
+        stage,
+        revision,
+        approverId: approver,
+        verdict,
+        digest,
+        comment,
+        decidedAt,
+        authenticatedAt,
+        withdrawnAt,
+      }) => ({
         id,
         stage,
         revision,
@@ -200,14 +234,23 @@ export function requestBody(row: RequestSituation, principal: Principal): Reques
         digest,
         comment,
         decidedAt: decidedAt.toISOString(),
+        authenticatedAt: authenticatedAt?.toISOString() ?? null,
         withdrawnAt: withdrawnAt?.toISOString() ?? null,
       }),
     ),
     review: reviewBody(row.review),
     digest: digestOfReview(row.review),
-    forMe: eligibility.may
-      ? { mayDecide: true, because: null, detail: null }
-      : { mayDecide: false, because: eligibility.slug, detail: eligibility.detail },
+    forMe: {
+      ...(eligibility.may
+        ? { mayDecide: true, because: null, detail: null }
+        : { mayDecide: false, because: eligibility.slug, detail: eligibility.detail }),
+      proof: {
+        ...(proof.may
+          ? { may: true, because: null, detail: null }
+          : { may: false, because: proof.slug, detail: proof.detail }),
+        maxAgeSeconds: maxAgeSeconds(row.stage) ?? null,
+      },
+    },
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
     finishedAt: row.finishedAt?.toISOString() ?? null,
@@ -248,6 +291,7 @@ export const requestExample: RequestBody = {
   requesters: ['requester@example.com'],
   onBehalfOf: null,
   justification: 'The billing API moves to its own account',
+  risk: null,
   heldBy: [],
   retries: [],
   graceEndsAt: null,
@@ -279,7 +323,17 @@ export const requestExample: RequestBody = {
     },
   },
   digest: '3f0a4e',
-  forMe: { mayDecide: true, because: null, detail: null },
+  forMe: {
+    mayDecide: true,
+    because: null,
+    detail: null,
+    proof: {
+      may: false,
+      because: 'not-awaiting-proof',
+      detail: 'Request qsch47vxnzj47kmpqx6qtfacpi is awaiting-approval; no proof is asked for.',
+      maxAgeSeconds: null,
+    },
+  },
   createdAt: '2026-11-22T10:00:00.000Z',
   updatedAt: '2026-11-22T10:00:00.000Z',
   finishedAt: null,

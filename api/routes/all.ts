@@ -11,6 +11,7 @@ import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { massRevocationRoutes } from './massRevocations.ts';
+import { proofRoutes } from './proofs.ts';
 import { publicationRoutes } from './publications.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
 import { requestRoutes } from './requests.ts';
@@ -27,6 +28,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     apiKeyRoutes,
     requestRoutes,
     decisionRoutes,
+    proofRoutes,
     commandRoutes,
     flowRoutes,
     flowChangeRoutes,

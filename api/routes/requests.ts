@@ -5,7 +5,7 @@ import { findReport } from '../../ledger/publications.ts';
 import { listRequests, type RequestSituation, scanRequests, sequenceOf } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
 import { pageBody, placeOf } from '../cursor.ts';
-import { eligibilityOf } from '../eligibility.ts';
+import { eligibilityOf, proofOf } from '../eligibility.ts';
 import { visibleRequest } from '../findVisible.ts';
 import { waitForChange } from '../longPoll.ts';
 import type { ApiDependencies } from '../ports.ts';
@@ -27,7 +27,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'List requests',
       description:
-        'Newest first. `awaiting=me` keeps those that you may decide now; such a page can be short and still have a next one. A pipeline sees those it asked for.',
+        'Newest first. `awaiting=me` keeps those that you may decide or prove now; such a page can be short and still have a next one. A pipeline sees those it asked for.',
       access: { kinds: ['person', 'pipeline'] },
       params: noParams,
       query: z.strictObject({
@@ -69,7 +69,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'Read a request, or wait until it changes',
       description:
-        'With `waitSeconds` the answer comes when the request has moved past `afterSequence` (or past where it stood when you asked), at the latest after that time. `forMe` says whether you may decide, and if not why; `digest` is what a decision must name.',
+        'With `waitSeconds` the answer comes when the request has moved past `afterSequence` (or past where it stood when you asked), at the latest after that time. `forMe` says whether you may decide or prove, and if not why; `digest` is what a decision or proof must name.',
       access: { kinds: ['person', 'pipeline'] },
       params: z.strictObject({ requestId: Id }),
       query: z.strictObject({
@@ -106,5 +106,6 @@ async function wholeRequest(
 }
 
 function awaits(request: RequestSituation, principal: Principal): boolean {
-  return eligibilityOf(request, principal).may;
+  // Whoever is asked to prove is told, also while their sign-in is too old for it.
+  return eligibilityOf(request, principal).may || proofOf(request, principal).may;
 }

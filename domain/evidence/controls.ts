@@ -25,6 +25,7 @@ const bySubject: ReadonlyMap<string, readonly string[]> = new Map([
   ['secret', [identitiesManaged, owasp.secretLeakage, owasp.humanUse]],
   ['request', [permissionsManaged, perRequestDecision]],
   ['decision', [permissionsManaged, perRequestDecision, owasp.overprivileged]],
+  ['proof', [identitiesManaged, permissionsManaged, perRequestDecision, owasp.overprivileged]],
   ['freeze', [boundaryProtection, identitiesManaged, owasp.vulnerableThirdParty]],
   ['mass-revocation', [boundaryProtection, identitiesManaged, owasp.improperOffboarding]],
   ['acknowledgement', [identitiesManaged, owasp.longLivedSecrets]],

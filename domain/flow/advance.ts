@@ -17,7 +17,17 @@ import {
   settleRevocation,
   takeRevocationOutcome,
 } from './revocation.ts';
-import { applies, approvalDeadlineMs, approvalStanding, isVerified, requestDeadlineMs, waitEndsMs } from './stages.ts';
+import { assessRisk } from './risk.ts';
+import {
+  applies,
+  approvalDeadlineMs,
+  approvalStanding,
+  isAssessed,
+  isProven,
+  isVerified,
+  requestDeadlineMs,
+  waitEndsMs,
+} from './stages.ts';
 import type { FlowState, LedgerFacts } from './state.ts';
 import { destroyOrders, isStuck, nextRetryMs } from './steps.ts';
 
@@ -59,6 +69,7 @@ export interface Advance {
  */
 export function advance({ flow, state, event, facts, decisionContext }: AdvanceInput): Advance {
   const draft = new Draft(flow, state, facts);
+  assessRisk(draft);
   const isEarly = event.kind === 'timer' && Date.parse(dueAtOf(event.id)) > draft.nowMs;
   const verdict = take(draft, event, decisionContext);
   // An amendment may name an owner whom these facts do not know: the nudge that every command leaves judges it anew.
@@ -114,11 +125,13 @@ function settle(draft: Draft): void {
     const isWaitingForPeople = !hasBegun(draft);
     if (isWaitingForPeople && draft.nowMs >= requestDeadlineMs(draft))
       return draft.finish('expired', 'request-timeout');
+    if (isWaitingForPeople && !isAssessed(draft)) return;
     const isApplied = applies(draft, stage);
     if (isApplied === 'denied') return;
     const exception = isApplied ? exceptionFor(draft, stage) : undefined;
     if (isApplied && exception === undefined) {
       if ('verify' in stage && !isVerified(draft, stage)) return;
+      if ('stepUp' in stage && !isProven(draft, stage)) return;
       if ('approval' in stage && approvalStanding(draft, stage) !== 'passed') return;
       if ('wait' in stage && draft.nowMs < waitEndsMs(draft.state, stage)) return;
       if ('effect' in stage && !settleEffect(draft)) {
@@ -199,6 +212,7 @@ function standingOf(draft: Draft): RequestState {
   if (isBlockedByHold(draft)) return 'held';
   const { stage } = draft;
   if (stage !== undefined && 'approval' in stage) return 'awaiting-approval';
+  if (stage !== undefined && 'stepUp' in stage) return 'awaiting-proof';
   if (stage === undefined || !('effect' in stage)) return 'evaluating';
   if (isStuck(draft)) return 'stuck';
   const isWaiting = draft.facts.credentials.some(({ state }) => state === 'retiring') && isPromoted(draft);

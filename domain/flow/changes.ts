@@ -30,7 +30,12 @@ export type Change =
   | { readonly change: 'begin-revocation'; readonly epoch: number }
   | { readonly change: 'finish-revocation' }
   | { readonly change: 'record-decision'; readonly decision: SignedDecision; readonly approver: Approver }
-  | { readonly change: 'withdraw-decision'; readonly decisionId: string; readonly by: string }
+  | {
+      readonly change: 'withdraw-decision';
+      readonly what: 'decision' | 'proof';
+      readonly decisionId: string;
+      readonly by: string;
+    }
   | { readonly change: 'pause'; readonly by: string; readonly reason: string }
   | { readonly change: 'resume'; readonly by: string; readonly all: boolean; readonly reason: string }
   | { readonly change: 'amend'; readonly by: string; readonly subject: AmendedSubject; readonly reason: string }
@@ -119,9 +124,13 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
     case 'finish-revocation':
       return { ...facts, identity: { ...identityIn(facts), state: 'revoked' } };
     case 'record-decision': {
-      const { id, stage, verdict } = change.decision;
+      const { id, stage, verdict, authenticatedAt } = change.decision;
       if (verdict === 'withdraw') return facts;
-      return { ...facts, decisions: [...facts.decisions, { id, stage, verdict, approver: change.approver }] };
+      const signedIn = authenticatedAt === undefined ? {} : { authenticatedAt };
+      return {
+        ...facts,
+        decisions: [...facts.decisions, { id, stage, verdict, approver: change.approver, ...signedIn }],
+      };
     }
     case 'withdraw-decision':
       return { ...facts, decisions: facts.decisions.filter(({ id }) => id !== change.decisionId) };

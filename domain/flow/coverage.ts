@@ -2,6 +2,7 @@ import type { Advance } from './advance.ts';
 import { durationMs } from './duration.ts';
 import type { Facts } from './facts.ts';
 import type { Flow, Stage } from './language.ts';
+import { type RiskContribution, weightsOf } from './risk.ts';
 import type { FlowTestWatch } from './testing.ts';
 
 /** What the tests of a flow have shown of it, and what not. */
@@ -17,7 +18,7 @@ export interface CoverageItem {
 /**
  * Collects over the tests of one flow. What counts, each once:
  * - a stage is covered when it was at work: passed because it applied, waited at, or where the request ended;
- * - a guard (`where`, `when`, `that`) twice, when it was seen to be true and to be false;
+ * - a guard (`where`, `when`, `that`, the `when` of a risk weight) twice, when it was seen to be true and to be false;
  * - an end when a test reached it: `completed`, every reason that a `verify` stage denies with, a denial by an approver,
  *   every time-out of an approval, and the end of the request's own time where a hold can bring it about.
  *
@@ -42,6 +43,7 @@ export class Coverage implements FlowTestWatch {
 
   step({ audit, state, next, reason }: Advance): void {
     for (const { kind, data } of audit) {
+      if (kind === 'request.risk-assessed') this.weighed(data['contributions']);
       const stage = this.flow.stages.find(({ id }) => id === data['stage']);
       if (stage === undefined) continue;
       if (kind === 'request.stage-skipped') this.seen.add(keyOf('guard', guardOutcome(`${stage.id} when`, false)));
@@ -56,7 +58,8 @@ export class Coverage implements FlowTestWatch {
     if (here === undefined) return;
     if (isFinished) return this.endedAt(here, reason);
     const isWaited = 'wait' in here && next.state === 'evaluating';
-    const isAtWork = 'effect' in here ? next.effects.length > 0 : next.state === 'awaiting-approval';
+    const isAsking = next.state === 'awaiting-approval' || next.state === 'awaiting-proof';
+    const isAtWork = 'effect' in here ? next.effects.length > 0 : isAsking;
     if (isAtWork || isWaited) this.worked(here, true);
   }
 
@@ -65,6 +68,7 @@ export class Coverage implements FlowTestWatch {
     const { flow } = this;
     const guards = [
       ...(flow.subject.where === undefined ? [] : ['subject where']),
+      ...weightsOf(flow).map(weightName),
       ...flow.stages.flatMap((stage) => [
         ...(stage.when === undefined ? [] : [`${stage.id} when`]),
         ...('verify' in stage ? [`${stage.id} that`] : []),
@@ -81,6 +85,16 @@ export class Coverage implements FlowTestWatch {
     return { part, what, covered: this.seen.has(keyOf(part, what)) };
   }
 
+  /** A test that gives the risk itself shows nothing of the weights. */
+  private weighed(contributions: unknown): void {
+    if (!Array.isArray(contributions)) return;
+    const counted = new Set(contributions.map(({ because }: RiskContribution) => because));
+    const weights = weightsOf(this.flow);
+    if (![...counted].every((because) => weights.some((weight) => weight.because === because))) return;
+    for (const weight of weights)
+      this.seen.add(keyOf('guard', guardOutcome(weightName(weight), counted.has(weight.because))));
+  }
+
   private worked(stage: Stage, isPassed: boolean): void {
     this.seen.add(keyOf('stage', stage.id));
     if (stage.when !== undefined) this.seen.add(keyOf('guard', guardOutcome(`${stage.id} when`, true)));
@@ -91,8 +105,11 @@ export class Coverage implements FlowTestWatch {
     if ('verify' in stage && reason === stage.verify.otherwise) this.worked(stage, false);
     if ('approval' in stage && (reason === 'denied-by-approver' || reason === 'approval-timeout'))
       this.worked(stage, true);
+    if ('stepUp' in stage && reason === 'request-timeout') this.worked(stage, true);
   }
 }
+
+const weightName = ({ because }: RiskContribution): string => `risk ${because}`;
 
 /** Of these items, how many of a hundred are covered; 100 when there is nothing to cover. */
 export function coveredPercent(items: readonly CoverageItem[]): number {
@@ -109,8 +126,12 @@ function endsOf({ on, stages, limits }: Flow): readonly string[] {
   const approvals = stages.flatMap((stage) => ('approval' in stage ? [stage.approval] : []));
   const requestTtlMs = durationMs(limits.requestTtl);
   // A freeze holds what would issue until its time is over; people's deadlines and waits end everything else before that,
-  // unless together they are as long.
-  const mayOutlive = on === 'onboarding' || on === 'rotation' || mayStandFor(stages, requestTtlMs);
+  // unless together they are as long. A proof has no time-out of its own.
+  const mayOutlive =
+    on === 'onboarding' ||
+    on === 'rotation' ||
+    stages.some((stage) => 'stepUp' in stage) ||
+    mayStandFor(stages, requestTtlMs);
   const ends = [
     'completed',
     ...stages.flatMap((stage) => ('verify' in stage ? [`denied: ${stage.verify.otherwise}`] : [])),

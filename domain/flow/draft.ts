@@ -1,12 +1,13 @@
-import type { RequestState } from '../states.ts';
+import { isFinalRequestState, type RequestState } from '../states.ts';
 import { applyChange, type Change } from './changes.ts';
 import type { Flow, Stage } from './language.ts';
+import type { RiskContribution, Unassessable } from './risk.ts';
 import { type EffectState, type FlowState, identityIn, type LedgerFacts, type LedgerIdentity } from './state.ts';
 
 /** What a step of the request leaves as evidence besides the changes themselves. */
 export interface AuditEntry {
   readonly kind: string;
-  readonly data: Readonly<Record<string, string | number | boolean | readonly string[]>>;
+  readonly data: Readonly<Record<string, string | number | boolean | readonly string[] | readonly RiskContribution[]>>;
 }
 
 /** One run of `advance` at work: the facts as its own changes have made them, and what it has decided so far. */
@@ -18,6 +19,8 @@ export class Draft {
   state: FlowState;
   requestState: RequestState;
   reason: string | undefined;
+  /** Why the risk of this step is not known; undefined when it is. */
+  unassessable: Unassessable | undefined;
   readonly changes: Change[] = [];
   readonly audit: AuditEntry[] = [];
 
@@ -37,6 +40,20 @@ export class Draft {
   /** The identity that the request is about. @throws TypeError for a publication, which has none */
   get identity(): LedgerIdentity {
     return identityIn(this.facts);
+  }
+
+  /** Ended, or its effect has taken effect: nothing that is known only now can prevent anything. */
+  get isOver(): boolean {
+    const { committedVersion, revoked } = this.state.effect;
+    const effect = this.flow.stages.findIndex((stage) => 'effect' in stage);
+    return (
+      isFinalRequestState(this.requestState) || committedVersion !== undefined || revoked || this.state.stage > effect
+    );
+  }
+
+  setScore(score: number): void {
+    const { guardFacts } = this.facts;
+    if (guardFacts.risk.score !== score) this.facts = { ...this.facts, guardFacts: { ...guardFacts, risk: { score } } };
   }
 
   change(change: Change): void {

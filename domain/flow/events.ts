@@ -14,12 +14,15 @@ export interface SignedDecision {
   readonly stage: string;
   readonly revision: number;
   readonly approverId: string;
-  readonly verdict: 'approve' | 'deny' | 'withdraw';
+  /** `confirm` is a proof: this person, and exactly this. */
+  readonly verdict: 'approve' | 'deny' | 'confirm' | 'withdraw';
   /** SHA-256 (hex) of the canonical form of exactly what was shown. */
   readonly digest: string;
   readonly comment: string;
   /** RFC 3339, the API's clock; informative: the ledger's clock decides. */
   readonly decidedAt: string;
+  /** RFC 3339: when this person last signed in, by their provider's clock. Of proofs only. */
+  readonly authenticatedAt?: string;
   readonly keyId: string;
   /** Ed25519 over the canonical form of all other fields, base64url. */
   readonly signature: string;

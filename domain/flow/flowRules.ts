@@ -30,6 +30,8 @@ export interface FlowSketch {
   /** `subject.kind`. */
   readonly kind: Flow['subject']['kind'];
   readonly requestTtl: string | undefined;
+  /** Reasons of its weights, in their order. */
+  readonly risks: readonly (string | undefined)[];
   readonly stages: readonly (Stage | undefined)[];
   readonly exceptions: readonly (FlowException | undefined)[];
   readonly tests: readonly (FlowTest | undefined)[];
@@ -38,6 +40,7 @@ export interface FlowSketch {
 /** Every rule that this flow breaks, in the order of the file's parts; those of exceptions are in `exceptionRules.ts`. */
 export function brokenRules(flow: FlowSketch): readonly BrokenRule[] {
   return [
+    ...riskRules(flow),
     ...stageRules(flow),
     ...flow.stages.flatMap((stage, index) => [...approvalRules(flow, stage, index), ...waitRules(flow, stage, index)]),
     ...(flow.on === 'publication' ? ownerlessRules(flow) : []),
@@ -58,6 +61,29 @@ export function guardRules(
   if (compilation.ok) return [];
   const { reason, offset, suggestion } = compilation.error;
   return [{ path, reason: `guard: ${reason}`, textOffset: offset, ...(suggestion !== undefined && { suggestion }) }];
+}
+
+/**
+ * The same for a guard that is asked before the risk is known: which flow governs is chosen first, and weights are what the
+ * risk is made of.
+ */
+export function guardRulesBeforeRisk(
+  guard: string,
+  path: readonly (string | number)[],
+  on: RequestKind | undefined,
+): readonly BrokenRule[] {
+  const compilation = compileGuard(guard, on);
+  if (!compilation.ok || ![...compilation.guard.reads].some((fact) => fact.startsWith('risk.')))
+    return guardRules(guard, path, on);
+  const reason = 'guard: it is asked before the risk is known, so it cannot read risk';
+  return [{ path, reason, textOffset: Math.max(0, guard.search(/\brisk\b/)) }];
+}
+
+function riskRules({ risks }: FlowSketch): readonly BrokenRule[] {
+  return duplicates(risks).map((index) => ({
+    path: ['risk', 'weights', index, 'because'],
+    reason: `there is a weight '${risks[index]}' already: reasons tell weights apart in evidence`,
+  }));
 }
 
 function stageRules({ on, stages }: FlowSketch): readonly BrokenRule[] {
@@ -149,6 +175,7 @@ function ownerlessRules({ kind, stages, exceptions }: FlowSketch): readonly Brok
     const path = ['stages', index];
     if ('notify' in stage)
       return placesOf(stage.notify.to, 'owner').map((at) => ({ path: [...path, 'notify', 'to', at], reason }));
+    if ('stepUp' in stage) return stage.stepUp.by === 'owner' ? [{ path: [...path, 'stepUp', 'by'], reason }] : [];
     if (!('approval' in stage)) return [];
     const { require: sources, separation } = stage.approval;
     return [
@@ -197,8 +224,11 @@ export function testRules({ on, stages, tests }: Pick<FlowSketch, 'on' | 'stages
         ...suggest(expect.stage, ids),
       });
     }
-    if (expect.refused !== undefined && !events.some((event) => 'decision' in event)) {
-      broken.push({ path: ['tests', index, 'expect', 'refused'], reason: 'no event of this test is a decision' });
+    if (expect.refused !== undefined && !events.some((event) => 'decision' in event || 'confirm' in event)) {
+      broken.push({
+        path: ['tests', index, 'expect', 'refused'],
+        reason: 'no event of this test is a decision or a proof',
+      });
     }
     if (expect.outcome === 'not-covered') {
       const idle = events.length > 0 ? 'events' : Object.keys(expect).find((field) => field !== 'outcome');
@@ -211,11 +241,12 @@ export function testRules({ on, stages, tests }: Pick<FlowSketch, 'on' | 'stages
     }
     const people = [...testRoles, ...testPeople.keys(), ...Object.keys(Object(given['people']))];
     for (const [at, event] of events.entries()) {
-      if ('decision' in event && !people.includes(event.by)) {
+      const [key, name] = 'decision' in event ? ['by', event.by] : ['confirm', 'confirm' in event ? event.confirm : ''];
+      if (name !== '' && !people.includes(name)) {
         broken.push({
-          path: ['tests', index, 'events', at, 'by'],
-          reason: `nobody is called '${event.by}' here: add them to given.people with their groups`,
-          ...suggest(event.by, people),
+          path: ['tests', index, 'events', at, key],
+          reason: `nobody is called '${name}' here: add them to given.people with their groups`,
+          ...suggest(name, people),
         });
       }
     }

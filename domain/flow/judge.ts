@@ -1,13 +1,15 @@
 import { type Approver, digestOfReview, mayDecide, type Review } from '../decisions.ts';
 import type { ProblemSlug } from '../problems.ts';
+import { isFresh, mayProve, staleSignIn } from '../proofs.ts';
 import { isFinalRequestState } from '../states.ts';
 import { type Draft, instant } from './draft.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
 import { identityFactsOf } from './facts.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
+import type { ApprovalStage, Stage, StepUpStage } from './language.ts';
 import { type Receipt, resolvedByHand } from './plan.ts';
-import { approvalTimeoutMs, requestDeadlineMs } from './stages.ts';
-import type { LedgerFacts } from './state.ts';
+import { approvalTimeoutMs, proverAt, requestDeadlineMs } from './stages.ts';
+import type { FlowState, LedgerFacts } from './state.ts';
 import { forgetFailures, retryNow } from './steps.ts';
 
 /** Judges decisions and commands: the verdict is recorded with the event, and what is accepted becomes changes. */
@@ -27,8 +29,11 @@ export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
 };
 
 /** What an approver is shown at the stage where the request stands. */
-export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFacts }): Review {
+export function reviewOf(
+  at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFacts; readonly state: Pick<FlowState, 'risk'> },
+): Review {
   const { request, parties, guardFacts } = at.facts;
+  const { risk } = at.state;
   const reviewed = {
     requestId: request.id,
     revision: request.revision,
@@ -39,6 +44,7 @@ export function reviewOf(at: Pick<Draft, 'stage'> & { readonly facts: ReviewedFa
     requesterId: request.requesterId,
     onBehalfOf: request.onBehalfOf,
     justification: guardFacts.request.justification,
+    ...(risk === undefined ? {} : { risk }),
   };
   if (request.publication !== undefined) return { ...reviewed, publication: request.publication };
   const { ownerId } = parties;
@@ -60,9 +66,12 @@ export interface DecisionContext {
   readonly isGenuine: (decision: SignedDecision) => boolean;
 }
 
-/** Genuineness, revision, deadline, exact content, eligibility, uniqueness: in this order, each with its own refusal. */
+/**
+ * Genuineness, revision, deadline, exact content, eligibility, a proof's sign-in, uniqueness: in this order, each with its own
+ * refusal.
+ */
 export function judgeDecision(draft: Draft, decision: SignedDecision, context: DecisionContext): Verdict {
-  const { facts, stage } = draft;
+  const { facts } = draft;
   if (isFinalRequestState(draft.requestState)) {
     return refused(
       'request-closed',
@@ -81,10 +90,13 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
       `You decided on revision ${decision.revision}; the request is now at ${facts.request.revision}. Read it again, then decide.`,
     );
   }
-  if (stage === undefined || !('approval' in stage) || stage.id !== decision.stage) {
-    return refused('not-awaiting-approval', `Request ${facts.request.id} is not waiting at stage ${decision.stage}.`);
+  const stage = stageTaking(decision, draft.stage);
+  if (stage === undefined) {
+    const slug = decision.verdict === 'confirm' ? 'not-awaiting-proof' : 'not-awaiting-approval';
+    return refused(slug, `Request ${facts.request.id} is not waiting for it at stage ${decision.stage}.`);
   }
-  const deadlineMs = Math.min(approvalTimeoutMs(draft, stage), requestDeadlineMs(draft));
+  const ownDeadlineMs = 'approval' in stage ? approvalTimeoutMs(draft, stage) : Number.POSITIVE_INFINITY;
+  const deadlineMs = Math.min(ownDeadlineMs, requestDeadlineMs(draft));
   if (draft.nowMs >= deadlineMs) {
     return refused(
       'request-closed',
@@ -94,15 +106,24 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
   if (decision.digest !== digestOfReview(reviewOf(draft))) {
     return refused('digest-mismatch', 'The digest is not of what this request shows now. Read it again, then decide.');
   }
-  const eligibility = mayDecide(context.approver, stage, facts.parties, draft.state.escalated);
+  const eligibility =
+    'approval' in stage
+      ? mayDecide(context.approver, stage, facts.parties, draft.state.escalated)
+      : mayProve(context.approver, stage, proverAt(stage, facts));
   if (!eligibility.may) return refused(eligibility.slug, eligibility.detail);
+  if (decision.verdict === 'confirm' && 'stepUp' in stage) {
+    const { authenticatedAt } = decision;
+    if (!isFresh(authenticatedAt, { maxAge: stage.stepUp.maxAge, nowMs: draft.nowMs }))
+      return refused('insufficient-user-authentication', staleSignIn(stage, authenticatedAt));
+  }
   const earlier = facts.decisions.find(
     (counted) => counted.stage === stage.id && counted.approver.id === context.approver.id,
   );
   if (decision.verdict === 'withdraw') {
     if (earlier === undefined)
       return refused('nothing-to-withdraw', `${context.approver.id} has not decided on stage ${stage.id}.`);
-    draft.change({ change: 'withdraw-decision', decisionId: earlier.id, by: context.approver.id });
+    const what = earlier.verdict === 'confirm' ? 'proof' : 'decision';
+    draft.change({ change: 'withdraw-decision', what, decisionId: earlier.id, by: context.approver.id });
     return accepted;
   }
   if (earlier !== undefined) {
@@ -113,6 +134,16 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
   }
   draft.change({ change: 'record-decision', decision, approver: context.approver });
   return accepted;
+}
+
+/** The stage where the request stands, if it takes such a verdict and is the one that was meant. */
+function stageTaking(
+  { stage: meant, verdict }: SignedDecision,
+  stage: Stage | undefined,
+): ApprovalStage | StepUpStage | undefined {
+  if (stage === undefined || stage.id !== meant) return undefined;
+  if ('approval' in stage) return verdict === 'confirm' ? undefined : stage;
+  return 'stepUp' in stage && (verdict === 'confirm' || verdict === 'withdraw') ? stage : undefined;
 }
 
 /** Commands were authorised by the API; whether they fit the request's state is judged here, under the lock. */

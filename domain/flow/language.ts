@@ -21,6 +21,14 @@ export type IdentityKind = (typeof identityKinds)[number];
 export const separations = ['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as const;
 export type Separation = (typeof separations)[number];
 
+/** How a person proves afresh that it is them. */
+export const stepUpMethods = ['session'] as const;
+export type StepUpMethod = (typeof stepUpMethods)[number];
+
+/** Whose proof a `stepUp` stage asks for. */
+export const stepUpParties = ['requester', 'owner', 'onBehalfOf'] as const;
+export type StepUpParty = (typeof stepUpParties)[number];
+
 /** What a flow does at its end, one word for each kind of request. */
 export const effects = ['issue', 'rotate', 'revoke', 'review', 'publish'] as const;
 export type Effect = (typeof effects)[number];
@@ -41,6 +49,8 @@ export interface Flow {
   readonly on: RequestKind;
   readonly subject: { readonly kind?: IdentityKind; readonly where?: Guard };
   readonly limits: FlowLimits;
+  /** What `risk.score` is the sum of; without it, the score is 0. */
+  readonly risk?: { readonly weights: readonly RiskWeight[] };
   readonly stages: readonly Stage[];
   /** Reviewed, published and bound by the digest with the rest of the flow. Absent when there are none. */
   readonly exceptions?: readonly FlowException[];
@@ -72,6 +82,16 @@ export interface FlowLimits {
   readonly reviewEvery?: IsoDuration;
 }
 
+/** A reason why a request is a risk, or is none: `add` counts where `when` holds. */
+export interface RiskWeight {
+  /** May not read `risk`. One that errors denies the request (promise 6). */
+  readonly when: Guard;
+  /** A whole number; what speaks against a risk is negative. */
+  readonly add: number;
+  /** Names the weight: approvers and evidence are shown it. */
+  readonly because: string;
+}
+
 interface StageBase {
   readonly id: string;
   /** The stage is passed over unless this holds. A guard that errors denies the request (promise 6). */
@@ -95,6 +115,16 @@ export interface ApprovalStage extends StageBase {
   };
 }
 
+export interface StepUpStage extends StageBase {
+  readonly stepUp: {
+    readonly method: StepUpMethod;
+    /** `requester` is the person who asked, or the one behind the machine that did. */
+    readonly by: StepUpParty;
+    /** How old the sign-in may be when the proof is given. */
+    readonly maxAge: IsoDuration;
+  };
+}
+
 /** A cooling-off: the request stands there until that long after it came there. */
 export interface WaitStage extends StageBase {
   readonly wait: { readonly for: IsoDuration };
@@ -109,11 +139,12 @@ export interface NotifyStage extends StageBase {
   readonly notify: { readonly to: readonly string[] };
 }
 
-export type Stage = VerifyStage | ApprovalStage | WaitStage | EffectStage | NotifyStage;
+export type Stage = VerifyStage | StepUpStage | ApprovalStage | WaitStage | EffectStage | NotifyStage;
 
 /** The key that only stages of this kind have. */
-export function stageKind(stage: Stage): 'verify' | 'approval' | 'wait' | 'effect' | 'notify' {
+export function stageKind(stage: Stage): 'verify' | 'stepUp' | 'approval' | 'wait' | 'effect' | 'notify' {
   if ('verify' in stage) return 'verify';
+  if ('stepUp' in stage) return 'stepUp';
   if ('approval' in stage) return 'approval';
   if ('wait' in stage) return 'wait';
   return 'effect' in stage ? 'effect' : 'notify';
@@ -140,6 +171,8 @@ export type GivenFacts = { readonly [fact: string]: unknown };
 
 export type FlowTestEvent =
   | { readonly decision: 'approve' | 'deny'; readonly by: string }
+  /** A proof, by a sign-in that is so old; just now when left out. */
+  | { readonly confirm: string; readonly age?: IsoDuration }
   | { readonly wait: IsoDuration }
   | { readonly freeze: true }
   | { readonly thaw: true }
@@ -149,13 +182,13 @@ export type FlowTestEvent =
 
 export interface FlowTestExpectation {
   /**
-   * `waiting`: an approval is open, or a wait is not over; `issuing`: an effect has begun; `not-covered`: the flow is not for this subject;
+   * `waiting`: an approval or a proof is asked for, or a wait is not over; `issuing`: an effect has begun; `not-covered`: the flow is not for this subject;
    * otherwise the request's final state.
    */
   readonly outcome: 'waiting' | 'issuing' | 'held' | 'denied' | 'expired' | 'cancelled' | 'completed' | 'not-covered';
   /** The reason of a denial. */
   readonly reason?: string;
-  /** Why the last decision was refused. */
+  /** Why the last decision or proof was refused. */
   readonly refused?: string;
   /** The stage the request stands at. */
   readonly stage?: string;

@@ -1,7 +1,14 @@
 import type { z } from 'zod';
 import { flowDigest } from './digest.ts';
 import { exceptionRules } from './exceptionRules.ts';
-import { type BrokenRule, brokenRules, type FlowSketch, guardRules, testRules } from './flowRules.ts';
+import {
+  type BrokenRule,
+  brokenRules,
+  type FlowSketch,
+  guardRules,
+  guardRulesBeforeRisk,
+  testRules,
+} from './flowRules.ts';
 import {
   type Flow,
   type FlowTest,
@@ -177,15 +184,17 @@ function placed({ path, textOffset, reason, suggestion }: BrokenRule, tree: Yaml
 /** Every guard of the file, also when other parts of it have no valid shape. */
 function guardMistakes(tree: YamlTree): readonly BrokenRule[] {
   const on = operationAt(tree.value, ['on']);
-  const stages = valueAt(tree.value, ['stages']);
-  const paths: YamlPath[] = [['subject', 'where']];
-  for (const index of Array.isArray(stages) ? stages.keys() : []) {
-    paths.push(['stages', index, 'when'], ['stages', index, 'verify', 'that']);
-  }
-  return paths.flatMap((path) => {
-    const guard = valueAt(tree.value, path);
-    return typeof guard === 'string' ? guardRules(guard, path, on) : [];
-  });
+  const stages = listAt(tree.value, 'stages').flatMap((_stage, index): YamlPath[] => [
+    ['stages', index, 'when'],
+    ['stages', index, 'verify', 'that'],
+  ]);
+  const weights = weightsAt(tree.value).map((_weight, index): YamlPath => ['risk', 'weights', index, 'when']);
+  const mistakesAt = (paths: readonly YamlPath[], rules: typeof guardRules) =>
+    paths.flatMap((path) => {
+      const guard = valueAt(tree.value, path);
+      return typeof guard === 'string' ? rules(guard, path, on) : [];
+    });
+  return [...mistakesAt([['subject', 'where'], ...weights], guardRulesBeforeRisk), ...mistakesAt(stages, guardRules)];
 }
 
 /** The parts that have a valid shape, so that rules about them are checked in the same run. */
@@ -195,6 +204,10 @@ function sketchOf(value: unknown): FlowSketch {
     on: operationAt(value, ['on']),
     kind: identityKinds.find((known) => known === kind),
     requestTtl: limitsSchema.safeParse(valueAt(value, ['limits'])).data?.requestTtl,
+    risks: weightsAt(value).map((weight) => {
+      const because = valueAt(weight, ['because']);
+      return typeof because === 'string' ? because : undefined;
+    }),
     stages: listAt(value, 'stages').map((stage) => stageSchema.safeParse(stage).data),
     exceptions: listAt(value, 'exceptions').map((exception) => exceptionSchema.safeParse(exception).data),
     tests: listAt(value, 'tests').map((flowTest) => testSchema.safeParse(flowTest).data),
@@ -206,6 +219,7 @@ export function operationAt(value: unknown, path: YamlPath): RequestKind | undef
   const written = valueAt(value, path);
   return requestKinds.find((kind) => kind === written && Object.hasOwn(effectOf, kind));
 }
+const weightsAt = (value: unknown): readonly unknown[] => listAt(valueAt(value, ['risk']), 'weights');
 
 function listAt(value: unknown, key: string): readonly unknown[] {
   const list = valueAt(value, [key]);

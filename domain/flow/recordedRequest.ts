@@ -31,6 +31,8 @@ export interface RecordedRequest {
 /** `at` is RFC 3339. People are as the directory knew them. */
 export type RecordedEvent = { readonly at: string } & (
   | { readonly decision: 'approve' | 'deny' | 'withdraw'; readonly by: Approver }
+  /** A proof, by a sign-in of that instant. */
+  | { readonly confirm: Approver; readonly authenticatedAt: string }
   | { readonly pause: string }
   /** `all`: every pause, not only that person's. */
   | { readonly resume: string; readonly all?: boolean }
@@ -63,6 +65,7 @@ const at = { at: instant };
 const event = z.union(
   [
     z.strictObject({ ...at, decision: z.enum(['approve', 'deny', 'withdraw']), by: person }),
+    z.strictObject({ ...at, confirm: person, authenticatedAt: instant }),
     z.strictObject({ ...at, pause: text }),
     z.strictObject({ ...at, resume: text, all: z.exactOptional(z.boolean()) }),
     z.strictObject({ ...at, cancel: text }),
@@ -70,7 +73,10 @@ const event = z.union(
     z.strictObject({ ...at, thaw: text }),
     z.strictObject({ ...at, joined: text, onBehalfOf: z.exactOptional(text) }),
   ],
-  { error: 'is none of decision with by, pause, resume, cancel, freeze, thaw, joined, each with at' },
+  {
+    error:
+      'is none of decision with by, confirm with authenticatedAt, pause, resume, cancel, freeze, thaw, joined, each with at',
+  },
 );
 
 const recordSchema: z.ZodType<RecordedRequest> = z.strictObject({

@@ -16,6 +16,8 @@ import {
   readableVersions,
   type Stage,
   separations,
+  stepUpMethods,
+  stepUpParties,
 } from './language.ts';
 import { nearestWord } from './nearestWord.ts';
 
@@ -69,7 +71,8 @@ export const duration = (leastMs = 1) =>
     .string()
     .superRefine((written, context) => {
       try {
-        if (durationMs(written) < leastMs) context.addIssue('must be longer than nothing');
+        if (durationMs(written) < leastMs)
+          context.addIssue(leastMs === 1 ? 'must be longer than nothing' : `must be at least ${leastMs / 1000} s`);
       } catch (error) {
         if (!(error instanceof InvalidDuration)) throw error;
         context.addIssue(error.message);
@@ -153,6 +156,15 @@ export const stageSchema = byKey<Stage>('a stage', {
       'Denied with the reason `otherwise` unless `that` holds.',
     ),
   }),
+  stepUp: closed({
+    ...stageId,
+    ...when,
+    stepUp: closed({
+      method: z.enum(stepUpMethods),
+      by: z.enum(stepUpParties),
+      maxAge: duration(1_000).describe('How old the sign-in may be when the proof is given.'),
+    }).describe('This person proves afresh that it is them, and that they want exactly this.'),
+  }),
   approval: closed({ ...stageId, ...when, approval }),
   wait: closed({ ...stageId, ...when, wait: closed({ for: duration() }).describe('A cooling-off, by the clock.') }),
   effect: closed({ ...stageId, effect: z.enum(effects) }),
@@ -192,6 +204,7 @@ export const exceptionSchema = closed({
 const person = text(200);
 const event = byKey<FlowTestEvent>('an event', {
   decision: closed({ decision: z.enum(['approve', 'deny']), by: person }),
+  confirm: closed({ confirm: person, age: z.exactOptional(duration(0)) }),
   wait: closed({ wait: duration() }),
   freeze: closed({ freeze: z.literal(true) }),
   thaw: closed({ thaw: z.literal(true) }),
@@ -265,6 +278,26 @@ export const limitsSchema = closed({
   reviewEvery: z.exactOptional(duration()),
 }).prefault({});
 
+/** Beyond it, a weight would settle every comparison by itself. */
+const largestAdd = 1_000;
+
+const risk = closed({
+  weights: z
+    .array(
+      closed({
+        when: guard,
+        add: z
+          .int('must be a whole number')
+          .min(-largestAdd, `must be at least -${largestAdd}`)
+          .max(largestAdd, `must be at most ${largestAdd}`),
+        because: text(200),
+      }),
+    )
+    .min(1, 'must have at least one weight: without risk, the score is 0')
+    .max(50, 'has at most 50 weights')
+    .describe('`risk.score` is the sum of `add` where `when` holds.'),
+});
+
 export const flowSchema: z.ZodType<Flow> = closed({
   apiVersion: z.literal(readableVersions),
   kind: z.literal('Flow'),
@@ -272,6 +305,7 @@ export const flowSchema: z.ZodType<Flow> = closed({
   on: z.enum(Object.keys(effectOf) as (keyof typeof effectOf)[]),
   subject: closed({ kind: z.exactOptional(z.enum(identityKinds)), where: z.exactOptional(guard) }).prefault({}),
   limits: limitsSchema,
+  risk: z.exactOptional(risk),
   stages: z.array(stageSchema).min(1, 'must have at least one stage').max(30, 'has at most 30 stages'),
   exceptions: z.exactOptional(
     z.array(exceptionSchema).min(1, 'leave it out when there are none').max(100, 'has at most 100 exceptions'),

@@ -5,6 +5,7 @@ import type { Verdict } from './events.ts';
 import type { ApprovalStage, Flow } from './language.ts';
 import type { RecordedEvent, RecordedRequest } from './recordedRequest.ts';
 import { selectFlow } from './select.ts';
+import { proverAt } from './stages.ts';
 import type { Hold } from './state.ts';
 import { complete, outcomeOf } from './testing.ts';
 import { TestWorld } from './testWorld.ts';
@@ -14,7 +15,7 @@ import { TestWorld } from './testWorld.ts';
  *
  * What people did is offered to either flow at its instant: a decision at whatever stage then waits for one. What people
  * would have done otherwise under another flow is not known and not guessed: an approval that the new flow asks for and
- * nobody gave is missing. Issuers and stores are taken to succeed at once, and facts to stay as they were at opening.
+ * nobody gave is missing. The risk is what each flow's weights make of the facts. Issuers and stores are taken to succeed at once, and facts to stay as they were at opening.
  */
 
 /** Where a request stood at the end of its record. */
@@ -147,8 +148,10 @@ function play(flow: Flow, record: RecordedRequest): Played {
     waitOut(Date.parse(event.at));
     world.passTo(Date.parse(event.at));
     const verdict = offer(world, event);
-    if ('decision' in event && verdict !== undefined)
+    if (verdict !== undefined && 'decision' in event)
       decisions.push({ by: event.by.id, what: event.decision, at: event.at, verdict });
+    if (verdict !== undefined && 'confirm' in event)
+      decisions.push({ by: event.confirm.id, what: 'proof', at: event.at, verdict });
     goOn();
   }
   waitOut(Date.parse(record.until));
@@ -181,6 +184,7 @@ function holdOf({ freeze, mode = 'hold', at }: FreezeEvent): Hold {
 /** @returns the verdict on what a person did; undefined for what happens to the request */
 function offer(world: TestWorld, event: RecordedEvent): Verdict | undefined {
   if ('decision' in event) return world.decide(event.by, event.decision);
+  if ('confirm' in event) return world.confirm(event.confirm, Date.parse(event.authenticatedAt));
   if ('pause' in event) return world.command(event.pause, 'pause');
   if ('resume' in event) return world.command(event.resume, 'resume', event.all);
   if ('cancel' in event) return world.command(event.cancel, 'cancel');
@@ -235,7 +239,7 @@ function decisionsThatDiffer(old: Played, now: Played): readonly string[] {
     if (after === undefined || before.accepted === after.accepted) return [];
     const decision = `${what} by ${by} at ${at}`;
     if (after.accepted) return [`${decision} counts now; before it was refused: ${before.accepted ? '' : before.slug}`];
-    const isNoLongerAsked = after.slug === 'request-closed' || after.slug === 'not-awaiting-approval';
+    const isNoLongerAsked = ['request-closed', 'not-awaiting-approval', 'not-awaiting-proof'].includes(after.slug);
     return [`${decision} ${isNoLongerAsked ? 'is not asked for any more' : `is refused now: ${after.slug}`}`];
   });
 }
@@ -256,10 +260,15 @@ function apart(ms: number): string {
   return `${Math.abs(Math.round(ms / 1_000))} s ${ms < 0 ? 'earlier' : 'later'}`;
 }
 
-/** Who is still asked at the approval where the request waits, and how many of them have approved. */
+/** Who is still asked where the request waits, and how many of them have approved. */
 function lackingAt(world: TestWorld): string | undefined {
   const stage = world.flow.stages.find(({ id }) => id === world.stage);
-  if (stage === undefined || !('approval' in stage) || outcomeOf(world) !== 'waiting') return undefined;
+  if (stage === undefined || outcomeOf(world) !== 'waiting') return undefined;
+  if ('stepUp' in stage) {
+    const prover = proverAt(stage, world.ledgerFacts) ?? 'nobody who is known';
+    return `stage ${stage.id} needs a proof: it asks for ${stage.stepUp.by}, who is ${prover}`;
+  }
+  if (!('approval' in stage)) return undefined;
   const asked = stage.approval.require.map(({ from, count }) => `${count} of ${from}`).join(' and ');
   const given = approversAt(world, stage).map(({ id }) => id);
   return `stage ${stage.id} needs another approver: it asks for ${asked}, and has ${given.join(', ') || 'nobody'}`;

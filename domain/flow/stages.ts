@@ -1,11 +1,12 @@
 import { isQuorum } from '../decisions.ts';
+import { mayProve, proverOf } from '../proofs.ts';
 import type { Draft } from './draft.ts';
 import { durationMs } from './duration.ts';
 import { isStillWaived } from './exceptions.ts';
 import { identityFactsOf } from './facts.ts';
 import { evaluateGuard } from './guards.ts';
-import type { ApprovalStage, Stage, VerifyStage, WaitStage } from './language.ts';
-import type { FlowState, LedgerIdentity } from './state.ts';
+import type { ApprovalStage, Stage, StepUpStage, VerifyStage, WaitStage } from './language.ts';
+import type { FlowState, LedgerFacts, LedgerIdentity } from './state.ts';
 
 /**
  * Whether a stage applies. A guard that errors denies the request (promise 6). After the effect nothing can be denied any
@@ -36,6 +37,35 @@ function denyByError(draft: Draft, stage: Stage, error: string): false {
   draft.note('request.guard-error', { stage: stage.id, error });
   draft.finish('denied', 'guard-error');
   return false;
+}
+
+/** False when a weight of the risk cannot be evaluated: the request is denied, whichever stage it stands at. */
+export function isAssessed(draft: Draft): boolean {
+  if (draft.unassessable === undefined) return true;
+  const { weight, error } = draft.unassessable;
+  draft.note('request.guard-error', { weight: weight.because, error });
+  draft.finish('denied', 'guard-error');
+  return false;
+}
+
+/** Whose proof this stage asks for now; undefined when nobody is known. */
+export function proverAt(
+  stage: StepUpStage,
+  { request, parties, guardFacts }: Pick<LedgerFacts, 'request' | 'parties' | 'guardFacts'>,
+): string | undefined {
+  return proverOf(stage, { ...request, requesterKind: guardFacts.requester.kind }, parties);
+}
+
+/** A `stepUp` stage: whether a proof counts that was fresh when it was given, by whom the stage asks now. */
+export function isProven(draft: Draft, stage: StepUpStage): boolean {
+  const prover = proverAt(stage, draft.facts);
+  return draft.facts.decisions.some(
+    (decision) =>
+      decision.stage === stage.id &&
+      decision.verdict === 'confirm' &&
+      decision.authenticatedAt !== undefined &&
+      mayProve(decision.approver, stage, prover).may,
+  );
 }
 
 export type ApprovalStanding = 'passed' | 'waiting' | 'denied';
@@ -95,16 +125,23 @@ function isMet(draft: Draft, stage: ApprovalStage): boolean {
 
 /**
  * What `begin` and `commit` ask again, however long ago it was answered: the identity, where there is one, may still
- * issue and has not expired, each `verify` guard holds, each approval still has its quorum, each wait was waited, unless an exception waives
- * it still. On false the request has been denied, or was sent back to the approval that lost its quorum or the wait.
+ * issue and has not expired, the risk can be told, each `verify` guard holds, each proof still counts, each approval still
+ * has its quorum, each wait was waited, unless an exception waives it still. On false the request has been denied, or was
+ * sent back to the approval, proof or wait that counts no more.
  */
 export function recheck(draft: Draft): boolean {
   if (draft.facts.identity !== undefined && !mayStillIssue(draft, draft.facts.identity)) return false;
+  if (!isAssessed(draft)) return false;
   for (const [index, stage] of draft.flow.stages.slice(0, draft.state.stage).entries()) {
     const isApplied = applies(draft, stage);
     if (isApplied === 'denied') return false;
     if (!isApplied || isStillWaived(draft, stage)) continue;
     if ('verify' in stage && !isVerified(draft, stage)) return false;
+    if ('stepUp' in stage && !isProven(draft, stage)) {
+      draft.note('request.proof-lost', { stage: stage.id });
+      draft.enter(index);
+      return false;
+    }
     // Escalation may have let someone decide who otherwise could not: an earlier stage keeps what it counted.
     if ('approval' in stage && !isStillMet(draft, stage)) {
       draft.note('request.quorum-lost', { stage: stage.id });

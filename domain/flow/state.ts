@@ -5,6 +5,7 @@ import type { Facts } from './facts.ts';
 import type { RequestKind } from './language.ts';
 import type { PublicationProposal } from './publication.ts';
 import type { ReviewProposal } from './review.ts';
+import type { Risk } from './risk.ts';
 
 /** What `advance` keeps between events, because the ledger's facts alone do not tell it. Plain JSON. */
 export interface FlowState {
@@ -19,6 +20,8 @@ export interface FlowState {
   readonly waited?: readonly string[];
   /** Stages behind it that an exception waived. Absent when none was. */
   readonly waived?: readonly Waiver[];
+  /** As it was assessed last; absent without weights. */
+  readonly risk?: Risk;
   readonly effect: EffectState;
 }
 
@@ -139,7 +142,9 @@ export interface CredentialFacts {
 export interface DecisionFacts {
   readonly id: string;
   readonly stage: string;
-  readonly verdict: 'approve' | 'deny';
+  readonly verdict: 'approve' | 'deny' | 'confirm';
+  /** RFC 3339. Of proofs only. */
+  readonly authenticatedAt?: string;
   /** As the directory knows the approver now. */
   readonly approver: Approver;
 }

@@ -10,6 +10,7 @@ import { reviewOf } from './judge.ts';
 import type { Flow } from './language.ts';
 import type { EffectOrder, EffectOutcome, Plan } from './plan.ts';
 import type { PublicationProposal } from './publication.ts';
+import { riskOf } from './risk.ts';
 import { type FlowState, type Hold, initialFlowState, type LedgerFacts } from './state.ts';
 
 export interface TestWorldStart {
@@ -71,7 +72,20 @@ export class TestWorld {
   }
 
   /** At the stage where the request stands now. */
-  decide(approver: Approver, verdict: SignedDecision['verdict']): Verdict {
+  decide(approver: Approver, verdict: 'approve' | 'deny' | 'withdraw'): Verdict {
+    return this.give(approver, verdict);
+  }
+
+  /** Proves at the stage where the request stands now. @param signedInMs when that person signed in, epoch milliseconds */
+  confirm(person: Approver, signedInMs: number): Verdict {
+    return this.give(person, 'confirm', { authenticatedAt: new Date(signedInMs).toISOString() });
+  }
+
+  private give(
+    approver: Approver,
+    verdict: SignedDecision['verdict'],
+    proof: Pick<SignedDecision, 'authenticatedAt'> = {},
+  ): Verdict {
     const stage = this.flow.stages[this.state.stage];
     const decision: SignedDecision = {
       id: `decision-${this.trace.length}`,
@@ -80,14 +94,22 @@ export class TestWorld {
       revision: this.facts.request.revision,
       approverId: approver.id,
       verdict,
-      digest: digestOfReview(reviewOf({ stage, facts: this.facts })),
+      digest: digestOfReview(reviewOf({ stage, facts: this.facts, state: this.shown() })),
       comment: '',
       decidedAt: this.facts.guardFacts.now,
       keyId: 'test',
       signature: '',
+      ...proof,
     };
     const id = `decision:${decision.id}`;
     return this.take(`${verdict} by ${approver.id}`, { kind: 'decision', id, decision }, approver);
+  }
+
+  /** What somebody who looks now is shown of the risk: time alone may have changed it. */
+  private shown(): Pick<FlowState, 'risk'> {
+    if (this.flow.risk === undefined) return {};
+    const risk = riskOf(this.flow, this.facts.guardFacts);
+    return 'error' in risk ? this.state : { risk };
   }
 
   /** @param all whether a resume lifts every pause, not only the commander's own */

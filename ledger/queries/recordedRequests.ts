@@ -155,11 +155,13 @@ function decisionEvents({ revision, decisions, events }: RequestRow, { person }:
   const takenAt = new Map(events.map(({ id, at }) => [id, at]));
   return decisions
     .filter((decision) => decision.revision === revision)
-    .flatMap(({ id, verdict, approverId, decidedAt, withdrawnAt }) => {
+    .flatMap(({ id, verdict, approverId, decidedAt, authenticatedAt, withdrawnAt }) => {
       const by = person(approverId);
       const decision = verdict === 'deny' ? ('deny' as const) : ('approve' as const);
+      const event =
+        authenticatedAt === null ? { decision, by } : { confirm: by, authenticatedAt: authenticatedAt.toISOString() };
       return [
-        { at: takenAt.get(`decision:${id}`) ?? decidedAt, event: { decision, by } },
+        { at: takenAt.get(`decision:${id}`) ?? decidedAt, event },
         ...(withdrawnAt === null ? [] : [{ at: withdrawnAt, event: { decision: 'withdraw' as const, by } }]),
       ];
     });

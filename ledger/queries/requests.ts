@@ -4,6 +4,7 @@ import { reviewOf } from '../../domain/flow/judge.ts';
 import type { Flow, RequestKind, Stage } from '../../domain/flow/language.ts';
 import { waitEndsMs } from '../../domain/flow/stages.ts';
 import type { FlowState, Waiver } from '../../domain/flow/state.ts';
+import type { Asker } from '../../domain/proofs.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
 import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
@@ -37,6 +38,7 @@ export interface RequestSituation extends RequestRow {
   readonly retries: FlowState['effect']['retries'];
   readonly graceEndsAt: string | undefined;
   readonly parties: Parties;
+  readonly asker: Asker;
   readonly freezes: readonly Freeze[];
   /** What an approver is shown now, and signs the digest of. */
   readonly review: Review;
@@ -159,6 +161,7 @@ async function situationOf(
   const person = (id: string) => ({ id, active: true, groups: [] });
   const review = reviewOf({
     stage,
+    state,
     facts: {
       request: {
         id: row.id,
@@ -184,6 +187,11 @@ async function situationOf(
     retries: state.effect.retries,
     graceEndsAt: state.effect.graceEndsAt,
     parties,
+    asker: {
+      requesterId: row.requesterId,
+      requesterKind: row.requesterKind as Asker['requesterKind'],
+      onBehalfOf: row.onBehalfOf ?? '',
+    },
     freezes,
     review,
   };

@@ -86,6 +86,7 @@ const resources = [
   'POST /v1/requests/{requestId}/cancel',
   'POST /v1/requests/{requestId}/decisions',
   'POST /v1/requests/{requestId}/pause',
+  'POST /v1/requests/{requestId}/proofs',
   'POST /v1/requests/{requestId}/resolution',
   'POST /v1/requests/{requestId}/resume',
   'POST /v1/requests/{requestId}/retry',

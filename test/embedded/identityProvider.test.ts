@@ -31,6 +31,15 @@ test("a person's token is a JWT access token (RFC 9068) with e-mail address, nam
   });
 });
 
+test("a person's token says when they signed in, whole seconds ago, so that it is fresh for a proof; a pipeline's does not", async () => {
+  const { provider, claims } = await start();
+  const before = Math.floor(Date.now() / 1000);
+  const { auth_time: signedIn } = await claims(await requestToken(provider, { person: 'owner' }));
+  expect(signedIn).toBeGreaterThanOrEqual(before);
+  expect(signedIn).toBeLessThanOrEqual(Date.now() / 1000);
+  expect(await claims(await requestToken(provider, { pipeline: 'deploy' }))).not.toHaveProperty('auth_time');
+});
+
 test("a pipeline's token names the run's claims and the person who pushed, and has an audience of its own", async () => {
   const { provider, claims } = await start();
   const token = await requestToken(provider, { pipeline: 'deploy', triggered_by: 'requester' });

@@ -1,3 +1,5 @@
+import type { Formula } from './formula.ts';
+
 /**
  * The atoms of guards: the parts without `&& || ! ?:`, in a form where equal questions are equal atoms. What an atom can
  * be follows from the values of its variables; what is not understood is free, which is sound: it may hold, or not.
@@ -20,8 +22,21 @@ export type Atom =
   /** A fact that is true or false. */
   | { readonly kind: 'flag'; readonly fact: Fact }
   /** A whole number against a constant; spans of time are in milliseconds. `of` names the number, such as `size(subject.scopes)`. */
-  | { readonly kind: 'number'; readonly of: Fact; readonly comparison: Comparison; readonly bound: bigint }
+  | {
+      readonly kind: 'number';
+      readonly of: Fact;
+      readonly comparison: Comparison;
+      readonly bound: bigint;
+      /** The number is what these come to; without it, it is any. One that cannot be evaluated makes the atom fail. */
+      readonly sum?: readonly Summand[];
+    }
   | FreeAtom;
+
+/** `add` where `when` holds. */
+export interface Summand {
+  readonly add: bigint;
+  readonly when: Formula;
+}
 
 /** Anything else: true or false as it likes, but for what is certain. */
 export interface FreeAtom {
@@ -35,11 +50,14 @@ export interface FreeAtom {
   readonly canFail: boolean;
   /** The only fact it reads, when that is a text: for a known value of it, the evaluator knows the answer. */
   readonly single?: Fact;
+  /** Names the weights of the risk that it asks of: by other weights, it is another question. */
+  readonly weights?: string;
 }
 
 export const factKey = ({ path, moment }: Fact): string => (moment === '' ? path : `${path}@${moment}`);
 
-export const freeKey = ({ text, moment }: FreeAtom): string => factKey({ path: `(${text})`, moment });
+export const freeKey = ({ text, moment, weights = '' }: FreeAtom): string =>
+  factKey({ path: `(${text})${weights}`, moment });
 
 export const labelPrefix = 'subject.labels';
 

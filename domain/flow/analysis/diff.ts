@@ -1,11 +1,13 @@
-import { type Flow, type IsoDuration, type Stage, stageKind, type VerifyStage } from '../language.ts';
+import { type Flow, type IsoDuration, type Stage, type StepUpStage, stageKind, type VerifyStage } from '../language.ts';
 import { defaultReviewEvery } from '../review.ts';
 import { approvalChanges } from './approvalDiff.ts';
 import { type Change, changeOf, longerChange, shorterChange, worded } from './change.ts';
 import { exceptionChanges } from './exceptionDiff.ts';
+import { flowGuardFormula } from './flowGuardFormula.ts';
 import { never, not } from './formula.ts';
-import { guardFormula } from './guardFormula.ts';
 import { type PathChange, pathChanges } from './pathDiff.ts';
+import { separatedWords } from './pathWords.ts';
+import { riskChanges } from './riskDiff.ts';
 import { implies } from './theory.ts';
 
 /** What a change of flows means: which fields became weaker, and which paths changed by it. */
@@ -69,6 +71,7 @@ function fieldChanges(was: Flow, is: Flow): readonly Change[] {
     ...worded(name, 'metadata.description', was.metadata.description, is.metadata.description),
     ...governs(was, is),
     ...limitChanges(was, is),
+    ...riskChanges(was, is),
     ...stageChanges(was, is),
     ...exceptionChanges(was, is),
     ...testChanges(was, is),
@@ -122,30 +125,40 @@ function stageChanges(was: Flow, is: Flow): readonly Change[] {
     ...order,
     ...is.stages.flatMap((stage) => {
       const before = was.stages.find((other) => isSame(stage, other));
-      return before === undefined ? [] : stageChange(name, before, stage);
+      return before === undefined ? [] : stageChange(name, { of: was, stage: before }, { of: is, stage });
     }),
   ];
 }
 
 function presence(flow: string, stage: Stage, isNew: boolean): Change {
   const kind = stageKind(stage);
-  const denies = keepsOut(stage);
   const [was, is] = isNew ? ['absent', kind] : [kind, 'absent'];
   const path = `stages.${stage.id}`;
-  if (!denies) return changeOf(flow, path, was, is, 'NEUTRAL', 'it keeps nobody out');
-  if (isNew) return changeOf(flow, path, was, is, 'STRENGTHENS', `one more stage that can ${power(stage)}`);
-  return { ...changeOf(flow, path, was, is, 'WEAKENS', `one stage fewer that can ${power(stage)}`), isOfPaths: true };
+  if (!keepsOut(stage)) return changeOf(flow, path, was, is, 'NEUTRAL', 'it keeps nobody out');
+  if (isNew) return changeOf(flow, path, was, is, 'STRENGTHENS', `one more stage that ${power(stage)}`);
+  return { ...changeOf(flow, path, was, is, 'WEAKENS', `one stage fewer that ${power(stage)}`), isOfPaths: true };
 }
 
 const keepsOut = (stage: Stage): boolean => !('effect' in stage || 'notify' in stage);
 
-const power = (stage: Stage): string => ('wait' in stage ? 'delay, so that somebody may object' : 'deny');
+function power(stage: Stage): string {
+  if ('stepUp' in stage) return 'must be met';
+  return `can ${'wait' in stage ? 'delay, so that somebody may object' : 'deny'}`;
+}
 
-function stageChange(flow: string, was: Stage, is: Stage): readonly Change[] {
+/** A stage, and the flow whose risk its guards read. */
+interface Placed<S extends Stage = Stage> {
+  readonly of: Flow;
+  readonly stage: S;
+}
+
+function stageChange(flow: string, from: Placed, to: Placed): readonly Change[] {
+  const [was, is] = [from.stage, to.stage];
   const path = `stages.${is.id}`;
-  const denies = keepsOut(is);
-  const when = was.when === is.when ? [] : [whenChange(flow, path, was, is, denies)];
-  if ('verify' in was && 'verify' in is) return [...when, ...verifyChanges(flow, path, was, is)];
+  const when = was.when === is.when ? [] : [whenChange(flow, path, from, to)];
+  if ('verify' in was && 'verify' in is)
+    return [...when, ...verifyChanges(flow, path, { of: from.of, stage: was }, { of: to.of, stage: is })];
+  if ('stepUp' in was && 'stepUp' in is) return [...when, ...stepUpChanges(flow, `${path}.stepUp`, was, is)];
   if ('approval' in was && 'approval' in is) return [...when, ...approvalChanges(flow, `${path}.approval`, was, is)];
   if ('wait' in was && 'wait' in is) {
     const because = 'there is less time to object';
@@ -159,12 +172,13 @@ function stageChange(flow: string, was: Stage, is: Stage): readonly Change[] {
   return when;
 }
 
-function whenChange(flow: string, path: string, was: Stage, is: Stage, denies: boolean): Change {
-  const [before, after] = [was.when ?? 'always', is.when ?? 'always'];
+function whenChange(flow: string, path: string, was: Placed, is: Placed): Change {
+  const [before, after] = [was.stage.when ?? 'always', is.stage.when ?? 'always'];
   const field = `${path}.when`;
-  if (!denies) return changeOf(flow, field, before, after, 'NEUTRAL', 'the stage keeps nobody out');
+  if (!keepsOut(is.stage)) return changeOf(flow, field, before, after, 'NEUTRAL', 'the stage keeps nobody out');
   // What passes is what the stage does not apply to; where it cannot be told, nothing passes.
-  const passes = ({ when }: Stage) => (when === undefined ? never : not(guardFormula(when, '')));
+  const passes = ({ of, stage: { when } }: Placed) =>
+    when === undefined ? never : not(flowGuardFormula(of, when, ''));
   const [passed, passing] = [passes(was), passes(is)];
   const [narrower, wider] = [implies([passing], passed), implies([passed], passing)];
   if (narrower && wider) return changeOf(flow, field, before, after, 'NEUTRAL', 'it means the same');
@@ -173,12 +187,26 @@ function whenChange(flow: string, path: string, was: Stage, is: Stage, denies: b
   return { ...changeOf(flow, field, before, after, 'WEAKENS', because), isOfPaths: true };
 }
 
-function verifyChanges(flow: string, path: string, was: VerifyStage, is: VerifyStage): readonly Change[] {
+function stepUpChanges(flow: string, path: string, was: StepUpStage, is: StepUpStage): readonly Change[] {
+  const [before, after] = [was.stepUp, is.stepUp];
+  const age = longerChange(flow, `${path}.maxAge`, before.maxAge, after.maxAge, 'an older sign-in is proof enough');
+  if (before.by === after.by) return age;
+  const [asked, asks] = [separatedWords[before.by], separatedWords[after.by]];
+  const because = 'another person proves it than before';
+  return [{ ...changeOf(flow, `${path}.by`, asked, asks, 'WEAKENS', because), isOfPaths: true }, ...age];
+}
+
+function verifyChanges(
+  flow: string,
+  path: string,
+  { of: from, stage: was }: Placed<VerifyStage>,
+  { of: to, stage: is }: Placed<VerifyStage>,
+): readonly Change[] {
   const reason = worded(flow, `${path}.verify.otherwise`, was.verify.otherwise, is.verify.otherwise);
   const [before, after] = [was.verify.that, is.verify.that];
   if (before === after) return reason;
   const field = `${path}.verify.that`;
-  const [passed, passing] = [guardFormula(before, ''), guardFormula(after, '')];
+  const [passed, passing] = [flowGuardFormula(from, before, ''), flowGuardFormula(to, after, '')];
   const [narrower, wider] = [implies([passing], passed), implies([passed], passing)];
   if (narrower && wider) return [changeOf(flow, field, before, after, 'NEUTRAL', 'it means the same'), ...reason];
   if (narrower) return [changeOf(flow, field, before, after, 'STRENGTHENS', 'it lets fewer requests pass'), ...reason];

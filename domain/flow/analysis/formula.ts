@@ -25,6 +25,28 @@ export const any = (...of: readonly Formula[]): Formula => ({ op: 'any', of });
 /** True wherever `of` does not hold, be it false or not to be evaluated. */
 export const notTrue = (of: Formula): Formula => any(not(of), fails(of));
 
+/** The same formula with each of its atoms replaced. */
+export function mapAtoms(formula: Formula, replace: (atom: Atom) => Formula): Formula {
+  const mapped = (of: Formula): Formula => mapAtoms(of, replace);
+  switch (formula.op) {
+    case 'constant':
+      return formula;
+    case 'atom':
+      return replace(formula.atom);
+    case 'not':
+      return not(mapped(formula.of));
+    case 'fails':
+      return fails(mapped(formula.of));
+    case 'all':
+    case 'any':
+      return { op: formula.op, of: formula.of.map(mapped) };
+    case 'if': {
+      const { condition, whenTrue, whenFalse } = formula;
+      return { op: 'if', condition: mapped(condition), whenTrue: mapped(whenTrue), whenFalse: mapped(whenFalse) };
+    }
+  }
+}
+
 /** Every atom in it, each time it occurs. */
 export function atomsOf(formula: Formula): readonly Atom[] {
   switch (formula.op) {

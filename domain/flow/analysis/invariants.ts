@@ -1,8 +1,17 @@
 import { z } from 'zod';
 import { type BrokenRule, guardRules } from '../flowRules.ts';
-import { type Guard, type IsoDuration, type RequestKind, type Separation, separations } from '../language.ts';
+import {
+  type Guard,
+  type IsoDuration,
+  type RequestKind,
+  requestKinds,
+  type Separation,
+  type StepUpParty,
+  separations,
+  stepUpParties,
+} from '../language.ts';
 import { type FlowError, mistakesIn, operationAt, readDocument } from '../parse.ts';
-import { duration, effectOf } from '../schema.ts';
+import { duration } from '../schema.ts';
 import { valueAt, type YamlPath, type YamlTree } from '../yamlPositions.ts';
 
 /** Statements about all paths of all flows on an operation: `flows/invariants.yaml`. */
@@ -32,6 +41,8 @@ export type Requirement =
         readonly separate: readonly Separation[];
       };
     }
+  /** The effect happens only after one of these proved afresh that it is them, by a sign-in no older than that. */
+  | { readonly stepUp: { readonly by: readonly StepUpParty[]; readonly maxAgeAtMost: IsoDuration } }
   /** The effect happens only after waits that last so long together. */
   | { readonly waited: IsoDuration }
   /** No stage waits for people. */
@@ -73,20 +84,30 @@ const approvals = closed({
   separate: z.array(z.enum(separations)).default([]),
 });
 
+const party = z.enum(stepUpParties);
+const stepUp = closed({
+  by: z.union([party.transform((one) => [one]), z.array(party).min(1, 'must name somebody')], {
+    error: `write ${stepUpParties.join(', ')}, or a list of those`,
+  }),
+  maxAgeAtMost: duration(1_000),
+});
+
 const requirement = closed({
   verified: z.exactOptional(z.string()),
   approvals: z.exactOptional(approvals),
+  stepUp: z.exactOptional(stepUp),
   waited: z.exactOptional(duration()),
   asks: z.exactOptional(z.literal('nobody')),
 }).transform((written, context): Requirement => {
-  const { verified, approvals: asked, waited, asks } = written;
+  const { verified, approvals: asked, stepUp: proven, waited, asks } = written;
   if (Object.keys(written).length === 1) {
     if (verified !== undefined) return { verified };
     if (asked !== undefined) return { approvals: asked };
+    if (proven !== undefined) return { stepUp: proven };
     if (waited !== undefined) return { waited };
     if (asks !== undefined) return { asks };
   }
-  const message = 'a requirement has exactly one of verified, approvals, waited, asks';
+  const message = 'a requirement has exactly one of verified, approvals, stepUp, waited, asks';
   context.issues.push({ code: 'custom', message, input: written });
   return z.NEVER;
 });
@@ -102,7 +123,8 @@ const invariantsSchema = closed({
           .max(63, 'an id has at most 63 characters')
           .regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/, 'an id is in kebab-case: lower-case ASCII letters, digits, hyphens'),
         title: z.string().min(1, 'must not be empty').max(200, 'has at most 200 characters'),
-        on: z.enum(Object.keys(effectOf) as (keyof typeof effectOf)[]),
+        // Also of kinds that have no flows yet: it holds from the first one on.
+        on: z.enum(requestKinds),
         where: z.exactOptional(z.string()),
         require: z.array(requirement).min(1, 'must require something').max(20, 'has at most 20 requirements'),
         mayBeWaived: z.exactOptional(z.boolean()),

@@ -5,10 +5,12 @@ import { positionOf, readYaml, type YamlPath } from '../yamlPositions.ts';
 import { approvalFindings } from './approvalLint.ts';
 import { exceptionFindings } from './exceptionLint.ts';
 import type { FlowFinding } from './finding.ts';
+import { canFail, weightFindings } from './guardLint.ts';
 import { lifeFindings } from './lifeLint.ts';
 import type { FlowPath, StepOutcome } from './path.ts';
 import { pathsOf } from './paths.ts';
 import { type Selected, selections } from './selection.ts';
+import { stepUpFindings } from './stepUpLint.ts';
 
 /** What is allowed in a flow, and yet cannot be meant. */
 
@@ -27,7 +29,8 @@ export const lintRules = {
   'guard-always-true': 'A guard that is always true where it is asked: it checks nothing.',
   'guard-can-fail': 'A guard that cannot be evaluated for some facts, which are then denied.',
   'life-too-short': 'Waits and time-outs on a path last longer together than the request lives.',
-  'stage-without-denying-test': 'No test shows that this stage denies anything.',
+  'stage-without-denying-test': 'No test shows that this stage keeps anybody out.',
+  'step-up-unsatisfiable': 'Nobody can give this proof.',
   'unreachable-stage': 'No request ever comes to this stage.',
 } as const;
 
@@ -119,16 +122,6 @@ function selectionFindings(flow: Flow, selected: readonly Selected[]): readonly 
   return found;
 }
 
-function canFail(path: YamlPath, what: string): Found {
-  return {
-    rule: 'guard-can-fail',
-    severity: 'warning',
-    path,
-    message: `${what} cannot be told for some facts, and then the request is denied with guard-error.`,
-    suggestion: 'Ask first whether the label is there: has(subject.labels.team) && …',
-  };
-}
-
 function pathFindings(
   { flow }: LintedFlow,
   selected: readonly Selected[],
@@ -138,7 +131,12 @@ function pathFindings(
   const governed = selected.find((one) => one.is === 'governed' && one.flow === flow);
   if (governed === undefined) return [];
   const paths = pathsOf(flow, governed.conditions);
-  return [...stageFindings(flow, paths, people), ...lifeFindings(flow, paths), ...exceptionFindings(flow, paths, now)];
+  return [
+    ...weightFindings(flow, governed.conditions),
+    ...stageFindings(flow, paths, people),
+    ...lifeFindings(flow, paths),
+    ...exceptionFindings(flow, paths, now),
+  ];
 }
 
 function stageFindings(
@@ -152,8 +150,10 @@ function stageFindings(
     const outcomes = paths
       .flatMap(({ steps }) => steps.filter((step) => step.stage === stage))
       .map(({ outcome }) => outcome);
-    // Passed over by a responder, it was never come to.
-    const asked = outcomes.filter(({ is }) => is !== 'passed-over');
+    // Passed over by a responder, or denied for the risk, it was never come to.
+    const asked = outcomes.filter(
+      (outcome) => outcome.is !== 'passed-over' && !(outcome.is === 'not-evaluated' && outcome.guard === 'risk'),
+    );
     if (asked.length === 0) {
       // What follows an unreachable stage is so for the same reason.
       if (isReached) found.push(unreachable(stage, index));
@@ -161,13 +161,17 @@ function stageFindings(
       continue;
     }
     found.push(...guardFindings(stage, index, asked));
-    if ('approval' in stage) found.push(...approvalFindings(stage, index, approvedPaths(stage, paths), people));
+    const met = metPaths(stage, paths);
+    if ('approval' in stage) found.push(...approvalFindings(stage, index, met, people));
+    if ('stepUp' in stage) found.push(...stepUpFindings(stage, index, met));
   }
   return found;
 }
 
-function approvedPaths(stage: Stage, paths: readonly FlowPath[]): readonly FlowPath[] {
-  return paths.filter(({ steps }) => steps.some((step) => step.stage === stage && step.outcome.is === 'approved'));
+/** Those on which people did what the stage asks of them. */
+function metPaths(stage: Stage, paths: readonly FlowPath[]): readonly FlowPath[] {
+  const isMet = ({ is }: StepOutcome): boolean => is === 'approved' || is === 'proven';
+  return paths.filter(({ steps }) => steps.some((step) => step.stage === stage && isMet(step.outcome)));
 }
 
 function unreachable(stage: Stage, index: number): Found {
@@ -218,17 +222,23 @@ function constant(
   return { rule, severity, path, message };
 }
 
-/** A stage that may deny, and that no test has seen deny: whoever breaks it hears nothing. */
+/** A stage that may keep requests out, and that no test has seen do so: whoever breaks it hears nothing. */
 function testFindings({ flow, tests }: LintedFlow): readonly Found[] {
   const denying = tests.filter(({ expect }) => expect.outcome === 'denied' || expect.outcome === 'expired');
+  // A proof is not denied: what is not good enough is refused, and the request waits.
+  const refusing = tests.filter(({ expect }) => expect.outcome === 'waiting' && expect.refused !== undefined);
   return flow.stages.flatMap((stage, index): readonly Found[] => {
-    if (!('verify' in stage) && !('approval' in stage)) return [];
-    const isShown = denying.some(
+    if (!('verify' in stage) && !('approval' in stage) && !('stepUp' in stage)) return [];
+    const isShown = [...denying, ...('stepUp' in stage ? refusing : [])].some(
       (flowTest) => runFlowTest(flow, { ...flowTest, expect: { ...flowTest.expect, stage: stage.id } }).passed,
     );
     if (isShown) return [];
-    const message = `No test ends at stage ${stage.id}, denied or expired: nothing shows that it keeps anybody out.`;
-    const suggestion = `Add a test with expect: {outcome: denied, stage: ${stage.id}}.`;
+    const [ends, expected] =
+      'stepUp' in stage
+        ? ['expired, or waits there after a refusal', 'waiting, refused: not-eligible']
+        : ['denied or expired', 'denied'];
+    const message = `No test ends at stage ${stage.id}, ${ends}: nothing shows that it keeps anybody out.`;
+    const suggestion = `Add a test with expect: {outcome: ${expected}, stage: ${stage.id}}.`;
     const path = ['stages', index, 'id'];
     return [{ rule: 'stage-without-denying-test', severity: 'warning', path, message, suggestion }];
   });

@@ -11,8 +11,10 @@ export type StepOutcome =
   | { readonly is: 'waived'; readonly by: readonly FlowException[] }
   | { readonly is: 'verified' }
   | { readonly is: 'refused'; readonly reason: string }
-  /** `when` or `that` cannot be evaluated: denied (promise 6). */
-  | { readonly is: 'not-evaluated'; readonly guard: 'when' | 'that' }
+  /** `when`, `that` or a weight of the risk cannot be evaluated: denied (promise 6). */
+  | { readonly is: 'not-evaluated'; readonly guard: 'when' | 'that' | 'risk' }
+  /** By a `stepUp` stage. */
+  | { readonly is: 'proven' }
   | { readonly is: 'approved'; readonly escalated: boolean }
   | { readonly is: 'denied-by-approver' }
   | { readonly is: 'timed-out'; readonly result: 'deny' | 'expire' }

@@ -1,13 +1,13 @@
 import { durationMs } from '../duration.ts';
-import type { ApprovalStage, Flow, RequestKind } from '../language.ts';
+import type { ApprovalStage, Flow, RequestKind, Stage, StepUpStage } from '../language.ts';
 import type { Atom } from './atoms.ts';
 import type { Label } from './change.ts';
 import { pathConditions } from './conditions.ts';
-import type { Formula } from './formula.ts';
+import { atomsOf, type Formula, mapAtoms } from './formula.ts';
 import { afterwards } from './moments.ts';
 import type { FlowPath } from './path.ts';
 import { pathsOfFlows } from './paths.ts';
-import { approverWords, denierWords, endWords } from './pathWords.ts';
+import { approverWords, denierWords, endWords, proofWords } from './pathWords.ts';
 import { keepsAway, waitedMs } from './prove.ts';
 import { canBe, TooComplex } from './theory.ts';
 import { spanWords } from './words.ts';
@@ -28,7 +28,7 @@ export interface PathChange {
 /** Pairs of ways that are compared: beyond it, nobody reads the answer. */
 const pairLimit = 40_000;
 
-/** What comes of facts, if every approver who is asked agrees. */
+/** What comes of facts, if everybody who is asked agrees. */
 interface Route {
   readonly on: RequestKind;
   readonly conditions: readonly Formula[];
@@ -40,6 +40,7 @@ interface Route {
 
 interface Demands {
   readonly approvals: readonly ApprovalStage[];
+  readonly proofs: readonly StepUpStage[];
   /** How long its waits last together. */
   readonly waitMs: number;
 }
@@ -78,7 +79,10 @@ function routesOf(flows: readonly Flow[]): readonly Route[] {
     const approvals = path.steps.flatMap(({ stage, outcome }) =>
       'approval' in stage && outcome.is === 'approved' ? [stage] : [],
     );
-    const demands = { approvals, waitMs: waitedMs(path) };
+    const proofs = path.steps.flatMap(({ stage, outcome }) =>
+      'stepUp' in stage && outcome.is === 'proven' ? [stage] : [],
+    );
+    const demands = { approvals, proofs, waitMs: waitedMs(path) };
     const words = begun === undefined ? endWords(path.end) : `${begun.stage.id}${demandWords(demands)}`;
     const flow = path.flow === undefined ? 'no flow' : path.flow.metadata.name;
     return [
@@ -105,6 +109,7 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
     case 'skipped':
     case 'waived':
     case 'verified':
+    case 'proven':
     case 'waited':
     case 'refused':
     case 'not-evaluated':
@@ -118,14 +123,15 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
   }
 }
 
-function demandWords({ approvals, waitMs }: Demands): string {
+function demandWords({ approvals, proofs, waitMs }: Demands): string {
+  const proven = proofs.map((stage) => `, and ${proofWords(stage)}`).join('');
   const waited = waitMs === 0 ? '' : `, and ${spanWords(BigInt(waitMs))} of waiting`;
-  if (approvals.length === 0) return ` without any approval${waited}`;
+  if (approvals.length === 0) return ` without any approval${proven}${waited}`;
   const approved = approvals.map((stage) => {
     const { denials = 1 } = stage.approval;
     return `${approverWords(stage, false)}${denials === 1 ? '' : `, denied only by ${denierWords(stage)}`}`;
   });
-  return ` after ${approved.join(', then ')}${waited}`;
+  return ` after ${approved.join(', then ')}${proven}${waited}`;
 }
 
 function comparison(was: Route, is: Route): Pick<PathChange, 'label' | 'because'> | undefined {
@@ -143,11 +149,13 @@ function comparison(was: Route, is: Route): Pick<PathChange, 'label' | 'because'
 
 const lessAgreement = 'fewer people must agree, or more may';
 const fewerBlock = 'fewer people can block it';
+const lessProof = 'less of it is proven afresh, or by other people';
 const lessWaiting = 'it waits for less long';
 /** What is said of the same, seen from the other side. */
 const opposites: ReadonlyMap<string, string> = new Map([
   [lessAgreement, 'more people must agree, and can block'],
   [fewerBlock, 'more people can block it'],
+  [lessProof, 'more of it is proven afresh'],
   [lessWaiting, 'it waits for longer'],
 ]);
 
@@ -156,33 +164,38 @@ function demandedLess(one: Demands, another: Demands): readonly string[] {
   const found: string[] = [];
   if (!covers(one.approvals, another.approvals, asksAsMuch)) found.push(lessAgreement);
   else if (!covers(one.approvals, another.approvals, isAsStrict)) found.push(fewerBlock);
+  if (!covers(one.proofs, another.proofs, provesAsMuch)) found.push(lessProof);
   if (one.waitMs < another.waitMs) found.push(lessWaiting);
   return found;
 }
 
 /**
- * Whether each of these approvals has one among the others, for itself alone, that is at least as strict. Bipartite
+ * Whether each of these stages has one among the others, for itself alone, that is at least as strict. Bipartite
  * matching by augmenting paths, so that many stages take no longer than they must.
  */
-function covers(
-  stricter: readonly ApprovalStage[],
-  approvals: readonly ApprovalStage[],
-  isEnough: (one: ApprovalStage, another: ApprovalStage) => boolean,
+function covers<S extends Stage>(
+  stricter: readonly S[],
+  demanded: readonly S[],
+  isEnough: (one: S, another: S) => boolean,
 ): boolean {
-  const takenBy = new Map<ApprovalStage, ApprovalStage>();
-  function seat(approval: ApprovalStage, visited: Set<ApprovalStage>): boolean {
+  const takenBy = new Map<S, S>();
+  function seat(stage: S, visited: Set<S>): boolean {
     for (const place of stricter) {
-      if (visited.has(place) || !isEnough(place, approval)) continue;
+      if (visited.has(place) || !isEnough(place, stage)) continue;
       visited.add(place);
       const holder = takenBy.get(place);
       if (holder === undefined || seat(holder, visited)) {
-        takenBy.set(place, approval);
+        takenBy.set(place, stage);
         return true;
       }
     }
     return false;
   }
-  return approvals.every((approval) => seat(approval, new Set()));
+  return demanded.every((stage) => seat(stage, new Set()));
+}
+
+function provesAsMuch({ stepUp: one }: StepUpStage, { stepUp: another }: StepUpStage): boolean {
+  return one.by === another.by && durationMs(one.maxAge) <= durationMs(another.maxAge);
 }
 
 function isAsStrict(one: ApprovalStage, another: ApprovalStage): boolean {
@@ -201,22 +214,7 @@ function asksAsMuch(one: ApprovalStage, another: ApprovalStage): boolean {
   return asksAsMany && escalatesNoFurther && another.approval.separation.every((role) => keepsAway(one, role));
 }
 
-function isAfterwards(formula: Formula): boolean {
-  switch (formula.op) {
-    case 'constant':
-      return false;
-    case 'atom':
-      return momentOf(formula.atom) === afterwards;
-    case 'not':
-    case 'fails':
-      return isAfterwards(formula.of);
-    case 'all':
-    case 'any':
-      return formula.of.some(isAfterwards);
-    case 'if':
-      return [formula.condition, formula.whenTrue, formula.whenFalse].some(isAfterwards);
-  }
-}
+const isAfterwards = (formula: Formula): boolean => atomsOf(formula).some((atom) => momentOf(atom) === afterwards);
 
 function momentOf(atom: Atom): string {
   switch (atom.kind) {
@@ -233,27 +231,7 @@ function momentOf(atom: Atom): string {
 
 /** The same about facts that do not change while the request runs. */
 function atOneMoment(formula: Formula): Formula {
-  switch (formula.op) {
-    case 'constant':
-      return formula;
-    case 'atom':
-      return { op: 'atom', atom: atomAtOneMoment(formula.atom) };
-    case 'not':
-    case 'fails':
-      return { op: formula.op, of: atOneMoment(formula.of) };
-    case 'all':
-    case 'any':
-      return { op: formula.op, of: formula.of.map(atOneMoment) };
-    case 'if': {
-      const { condition, whenTrue, whenFalse } = formula;
-      return {
-        op: 'if',
-        condition: atOneMoment(condition),
-        whenTrue: atOneMoment(whenTrue),
-        whenFalse: atOneMoment(whenFalse),
-      };
-    }
-  }
+  return mapAtoms(formula, (atom) => ({ op: 'atom', atom: atomAtOneMoment(atom) }));
 }
 
 function atomAtOneMoment(atom: Atom): Atom {
@@ -264,7 +242,11 @@ function atomAtOneMoment(atom: Atom): Atom {
     case 'flag':
       return { ...atom, fact: { ...atom.fact, moment } };
     case 'number':
-      return { ...atom, of: { ...atom.of, moment } };
+      return {
+        ...atom,
+        of: { ...atom.of, moment },
+        ...(atom.sum && { sum: atom.sum.map(({ add, when }) => ({ add, when: atOneMoment(when) })) }),
+      };
     case 'free':
       return { ...atom, moment, ...(atom.single && { single: { ...atom.single, moment } }) };
   }

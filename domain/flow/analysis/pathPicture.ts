@@ -176,6 +176,7 @@ function exitWords(stage: Stage, outcome: StepOutcome): string | undefined {
     case 'waived':
     case 'verified':
     case 'approved':
+    case 'proven':
     case 'waited':
     case 'begun':
     case 'notified':
@@ -205,6 +206,7 @@ function whatWords(stage: Stage): readonly string[] {
     const blocked = denials === 1 ? [] : [`denied only by ${denierWords(stage)}`];
     return [...when, `approval by ${approverWords(stage, false)}`, ...wider, ...blocked];
   }
+  if ('stepUp' in stage) return [...when, stepWords({ stage, outcome: { is: 'proven' } })];
   if ('wait' in stage) return [...when, `wait ${durationWords(stage.wait.for)}`];
   if ('effect' in stage) return [stepWords({ stage, outcome: { is: 'begun' } })];
   return [...when, stepWords({ stage, outcome: { is: 'notified' } })];

@@ -1,5 +1,5 @@
 import { durationMs } from '../duration.ts';
-import type { ApprovalStage, Effect, IsoDuration, Separation } from '../language.ts';
+import type { ApprovalStage, Effect, IsoDuration, Separation, Stage, StepUpStage } from '../language.ts';
 import type { FlowPath, PathEnd, PathStep } from './path.ts';
 import { exceptionWords } from './waivers.ts';
 import { spanWords } from './words.ts';
@@ -30,7 +30,9 @@ export function stepWords({ stage, outcome }: PathStep): string {
     case 'refused':
       return `refused: ${outcome.reason}`;
     case 'not-evaluated':
-      return `refused: its ${outcome.guard === 'when' ? 'condition' : 'check'} cannot be evaluated`;
+      return `refused: its ${unevaluated[outcome.guard]} cannot be evaluated`;
+    case 'proven':
+      return 'stepUp' in stage ? proofWords(stage) : 'proven';
     case 'approved':
       return 'approval' in stage ? `approved by ${approverWords(stage, outcome.escalated)}` : 'approved';
     case 'denied-by-approver':
@@ -40,7 +42,7 @@ export function stepWords({ stage, outcome }: PathStep): string {
     case 'waited':
       return 'wait' in stage ? `waited ${durationWords(stage.wait.for)}` : 'waited';
     case 'request-timed-out':
-      return `not ${'wait' in stage ? 'over' : 'approved'} before the life of the request ends`;
+      return `not ${reached(stage)} before the life of the request ends`;
     case 'begun':
       return 'effect' in stage ? effectWords[stage.effect] : 'done';
     case 'identity-expired':
@@ -52,6 +54,19 @@ export function stepWords({ stage, outcome }: PathStep): string {
     case 'notified':
       return 'notify' in stage ? `tells ${stage.notify.to.map(recipientWords).join(', ')}` : 'told';
   }
+}
+
+/** What did not come about in time. */
+function reached(stage: Stage): string {
+  if ('stepUp' in stage) return 'proven';
+  return 'wait' in stage ? 'over' : 'approved';
+}
+
+const unevaluated = { when: 'condition', that: 'check', risk: 'risk' } as const;
+
+/** `the owner proves afresh that it is them (signed in at most 5 minutes ago)`. */
+export function proofWords({ stepUp }: StepUpStage): string {
+  return `${separatedWords[stepUp.by]} proves afresh that it is them (signed in at most ${durationWords(stepUp.maxAge)} ago)`;
 }
 
 /** How many of whom, and who of them may not: `2 of group:security (not the requester or the owner)`. */

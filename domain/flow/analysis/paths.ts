@@ -1,6 +1,8 @@
 import { durationMs } from '../duration.ts';
-import type { ApprovalStage, Flow, Guard, Stage, WaitStage } from '../language.ts';
+import type { ApprovalStage, Flow, Guard, RiskWeight, Stage, StepUpStage, WaitStage } from '../language.ts';
+import { weightsOf } from '../risk.ts';
 import { fact } from './atoms.ts';
+import { flowGuardFormula } from './flowGuardFormula.ts';
 import { all, any, type Formula, fails, not } from './formula.ts';
 import { guardFormula } from './guardFormula.ts';
 import { afterwards, beginning, opening } from './moments.ts';
@@ -68,7 +70,9 @@ interface Answer {
   /** The same, found at any moment. */
   readonly at: (moment: string) => Formula;
 }
-type GuardAnswer = 'true' | 'false' | 'fails';
+
+/** `told`: true or false, but no failure. */
+type GuardAnswer = 'true' | 'false' | 'fails' | 'told';
 
 interface Walked {
   readonly steps: readonly PathStep[];
@@ -81,21 +85,35 @@ interface Walked {
   readonly soonestMs: number;
   /** The latest that the stage is entered, counted from the beginning of the request. */
   readonly latestMs: number;
+  /** The moment at which the risk was assessed last; empty before the first. */
+  readonly assessed: string;
   readonly hasBegun: boolean;
 }
 
 class Enumeration {
   readonly #flow: Flow;
   readonly #selection: readonly Formula[];
+  /** Weights that cannot be evaluated for some facts. */
+  readonly #fallible: readonly RiskWeight[];
   readonly #found: FlowPath[] = [];
 
   constructor(flow: Flow, selection: readonly Formula[]) {
     this.#flow = flow;
     this.#selection = selection;
+    this.#fallible = weightsOf(flow).filter(({ when }) => canBe([...selection, fails(guardFormula(when, opening))]));
   }
 
   run(): readonly FlowPath[] {
-    const start: Walked = { steps: [], answers: [], further: [], waits: 0, soonestMs: 0, latestMs: 0, hasBegun: false };
+    const start: Walked = {
+      steps: [],
+      answers: [],
+      further: [],
+      waits: 0,
+      soonestMs: 0,
+      latestMs: 0,
+      assessed: '',
+      hasBegun: false,
+    };
     this.#enter(0, start);
     if (this.#flow.on === 'revocation') this.#atOnce(start);
     return this.#found;
@@ -104,9 +122,27 @@ class Enumeration {
   #enter(index: number, walked: Walked): void {
     const stage = this.#flow.stages[index];
     if (stage === undefined) return this.#end(walked, { state: 'completed' });
+    const assessed = this.#assess(stage, walked);
+    if (assessed !== undefined) this.#enterAssessed(index, stage, assessed);
+  }
+
+  /** Once for each moment; the first weight without an answer denies. Undefined when some weight never has one. */
+  #assess(stage: Stage, walked: Walked): Walked | undefined {
+    const moment = this.#momentOf(walked);
+    if (walked.hasBegun || walked.assessed === moment) return walked;
+    let told: Walked = { ...walked, assessed: moment };
+    for (const { when } of this.#fallible) {
+      const failing = this.#answered(told, stage, this.#guardAt(when, 'fails'));
+      if (this.#canBe(failing)) this.#denied(failing, stage, { is: 'not-evaluated', guard: 'risk' }, 'guard-error');
+      told = this.#answered(told, stage, this.#guardAt(when, 'told'));
+    }
+    return this.#canBe(told) ? told : undefined;
+  }
+
+  #enterAssessed(index: number, stage: Stage, walked: Walked): void {
     const { when } = stage;
     if (when === undefined) return this.#apply(index, stage, walked);
-    const answered = (is: GuardAnswer) => this.#answered(walked, stage, guardAt(when, is));
+    const answered = (is: GuardAnswer) => this.#answered(walked, stage, this.#guardAt(when, is));
     const [skipped, failing, applied] = [answered('false'), answered('fails'), answered('true')];
     if (this.#canBe(skipped)) this.#enter(index + 1, stepped(skipped, stage, { is: 'skipped' }));
     if (this.#canBe(failing)) {
@@ -130,12 +166,13 @@ class Enumeration {
   #demand(index: number, stage: Stage, walked: Walked): void {
     if ('verify' in stage) {
       const { that, otherwise } = stage.verify;
-      const answered = (is: GuardAnswer) => this.#answered(walked, stage, guardAt(that, is));
+      const answered = (is: GuardAnswer) => this.#answered(walked, stage, this.#guardAt(that, is));
       const [refused, failing, verified] = [answered('false'), answered('fails'), answered('true')];
       if (this.#canBe(refused)) this.#denied(refused, stage, { is: 'refused', reason: otherwise }, otherwise);
       if (this.#canBe(failing)) this.#denied(failing, stage, { is: 'not-evaluated', guard: 'that' }, 'guard-error');
       if (this.#canBe(verified)) this.#enter(index + 1, stepped(verified, stage, { is: 'verified' }));
     } else if ('approval' in stage) this.#ask(index, stage, walked);
+    else if ('stepUp' in stage) this.#prove(index, stage, walked);
     else if ('wait' in stage) this.#wait(index, stage, walked);
     else if ('effect' in stage) this.#begin(index, stage, walked);
     else {
@@ -163,6 +200,13 @@ class Enumeration {
       this.#enter(index + 1, stepped(waited, stage, { is: 'approved', escalated }));
   }
 
+  /** It has no time-out of its own: who does not prove, lets the request expire. */
+  #prove(index: number, stage: StepUpStage, walked: Walked): void {
+    this.#end(stepped(walked, stage, { is: 'request-timed-out' }), { state: 'expired', reason: 'request-timeout' });
+    const latestMs = durationMs(this.#flow.limits.requestTtl) - 1;
+    this.#enter(index + 1, stepped({ ...walked, waits: walked.waits + 1, latestMs }, stage, { is: 'proven' }));
+  }
+
   #wait(index: number, stage: WaitStage, walked: Walked): void {
     const lifeMs = durationMs(this.#flow.limits.requestTtl);
     const forMs = durationMs(stage.wait.for);
@@ -177,7 +221,7 @@ class Enumeration {
   #begin(index: number, stage: Stage, walked: Walked): void {
     if (this.#flow.on === 'revocation')
       return this.#enter(index + 1, { ...stepped(walked, stage, { is: 'begun' }), hasBegun: true });
-    const asked = askedAgain(walked);
+    const asked = askedAgain(this.#flow, walked);
     if (!this.#canBe(asked)) return;
     if (this.#flow.on === 'publication') {
       const meanwhile = withFurther(asked, publishedMeanwhile);
@@ -232,6 +276,15 @@ class Enumeration {
     return { ...walked, answers: [...walked.answers, { stage, moment: this.#momentOf(walked), at }] };
   }
 
+  #guardAt(guard: Guard, is: GuardAnswer): Answer['at'] {
+    return (moment) => {
+      const formula = flowGuardFormula(this.#flow, guard, moment);
+      if (is === 'told') return not(fails(formula));
+      if (is === 'true') return formula;
+      return is === 'false' ? not(formula) : fails(formula);
+    };
+  }
+
   /** Guards asked in one step of `advance` see the same facts; a revocation may be held between any two. */
   #momentOf({ waits, steps, hasBegun }: Walked): string {
     if (hasBegun) return afterwards;
@@ -266,20 +319,12 @@ const incident: Formula = {
   atom: { kind: 'text', fact: fact('request.trigger', opening), values: ['incident'] },
 };
 
-function guardAt(guard: Guard, is: GuardAnswer): Answer['at'] {
-  return (moment) => {
-    const formula = guardFormula(guard, moment);
-    if (is === 'true') return formula;
-    return is === 'false' ? not(formula) : fails(formula);
-  };
-}
-
 /** Whom a notice went to is not asked again, only that the guard still has an answer. */
-function askedAgain(walked: Walked): Walked {
+function askedAgain(flow: Flow, walked: Walked): Walked {
   const repeated = walked.answers.filter(({ stage }) => !('notify' in stage));
   const notices = walked.answers.filter(({ stage }) => 'notify' in stage);
   const answerable = notices.flatMap(({ stage: { when } }) =>
-    when === undefined ? [] : [not(fails(guardFormula(when, beginning)))],
+    when === undefined ? [] : [not(fails(flowGuardFormula(flow, when, beginning)))],
   );
   return {
     ...walked,

@@ -1,8 +1,8 @@
 import { durationMs } from '../duration.ts';
 import type { ApprovalStage, Flow, Separation } from '../language.ts';
 import { pathConditions } from './conditions.ts';
+import { flowGuardFormula } from './flowGuardFormula.ts';
 import { type Formula, notTrue } from './formula.ts';
-import { guardFormula } from './guardFormula.ts';
 import type { Invariant, Requirement } from './invariants.ts';
 import { beginning, opening } from './moments.ts';
 import type { FlowPath, PathStep } from './path.ts';
@@ -73,7 +73,7 @@ const lengthOf = (path: FlowPath): number =>
 const momentOn = (path: FlowPath): string => (hasBegun(path) && path.on !== 'revocation' ? beginning : opening);
 
 function whereOn({ where }: Invariant, path: FlowPath): readonly Formula[] {
-  return where === undefined ? [] : [guardFormula(where, momentOn(path))];
+  return where === undefined ? [] : [flowGuardFormula(path.flow, where, momentOn(path))];
 }
 
 function violationOn(
@@ -83,7 +83,9 @@ function violationOn(
 ): Pick<Violation, 'conditions' | 'missing'> | undefined {
   const conditions = pathConditions({ conditions: [...path.conditions, ...where] });
   if ('asks' in requirement) {
-    const asked = path.steps.find(({ stage, outcome }) => 'approval' in stage && isAsked(outcome));
+    const asked = path.steps.find(
+      ({ stage, outcome }) => ('approval' in stage || 'stepUp' in stage) && isAsked(outcome),
+    );
     return asked && { conditions, missing: `stage ${asked.stage.id} waits for people` };
   }
   if (!hasBegun(path)) return undefined;
@@ -95,7 +97,11 @@ function violationOn(
     if (waitedMs(path) >= durationMs(requirement.waited)) return undefined;
     return { conditions, missing: `its waits do not last ${durationWords(requirement.waited)}` };
   }
-  const verified = guardFormula(requirement.verified, momentOn(path));
+  if ('stepUp' in requirement) {
+    if (path.steps.some((step) => givesProof(step, requirement.stepUp))) return undefined;
+    return { conditions, missing: `no stage of it has the proof of ${proofWords(requirement.stepUp)}` };
+  }
+  const verified = flowGuardFormula(path.flow, requirement.verified, momentOn(path));
   const isBroken = canBe([...path.conditions, ...where, notTrue(verified)]);
   if (!isBroken) return undefined;
   const words = conditionWords(verified).join(' and ');
@@ -110,7 +116,18 @@ export function waitedMs({ steps }: Pick<FlowPath, 'steps'>): number {
 }
 
 function isAsked({ is }: PathStep['outcome']): boolean {
-  return is === 'approved' || is === 'denied-by-approver' || is === 'timed-out' || is === 'request-timed-out';
+  return ['approved', 'denied-by-approver', 'timed-out', 'request-timed-out', 'proven'].includes(is);
+}
+
+type StepUp = Extract<Requirement, { stepUp: unknown }>['stepUp'];
+
+function givesProof({ stage, outcome }: PathStep, { by, maxAgeAtMost }: StepUp): boolean {
+  if (!('stepUp' in stage) || outcome.is !== 'proven') return false;
+  return by.includes(stage.stepUp.by) && durationMs(stage.stepUp.maxAge) <= durationMs(maxAgeAtMost);
+}
+
+function proofWords({ by, maxAgeAtMost }: StepUp): string {
+  return `${listed(by.map((party) => separatedWords[party]))} (signed in at most ${durationWords(maxAgeAtMost)} ago)`;
 }
 
 type Approvals = Extract<Requirement, { approvals: unknown }>['approvals'];

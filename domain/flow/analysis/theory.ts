@@ -1,7 +1,7 @@
 import { triggers } from '../facts.ts';
 import { evaluateGuard } from '../guards.ts';
 import { identityKinds, requestKinds } from '../language.ts';
-import { type Atom, type Fact, type FreeAtom, factKey, freeKey, labelPrefix } from './atoms.ts';
+import { type Atom, type Fact, type FreeAtom, factKey, freeKey, labelPrefix, type Summand } from './atoms.ts';
 import { all, atomsOf, type Formula, notTrue } from './formula.ts';
 import { holds } from './linear.ts';
 
@@ -44,6 +44,8 @@ function conjuncts(formula: Formula): readonly Formula[] {
   return formula.op === 'all' ? formula.of.flatMap(conjuncts) : [formula];
 }
 
+type Bounded = Extract<Atom, { kind: 'number' }>;
+
 const canHold = 1;
 const canNot = 2;
 const canFail = 4;
@@ -60,7 +62,7 @@ class Search {
 
   constructor(formulas: readonly Formula[]) {
     this.#questions = formulas.map((formula) => ({ formula, keys: [...new Set(atomsOf(formula).flatMap(keysOf))] }));
-    this.#domains = domainsOf(formulas.flatMap(atomsOf));
+    this.#domains = domainsOf(formulas.flatMap(atomsOf).flatMap(withSummands));
   }
 
   run(): Assignment | undefined {
@@ -132,12 +134,32 @@ class Search {
       case 'flag':
         return this.#over(factKey(atom.fact), (value) => (value === true ? canHold : canNot));
       case 'number':
+        if (atom.sum !== undefined) return this.#sumOutcomes(atom.sum, atom);
         return this.#over(factKey(atom.of), (value) =>
           typeof value === 'bigint' && holds(value, atom.comparison, atom.bound) ? canHold : canNot,
         );
       case 'free':
         return this.#freeOutcomes(atom);
     }
+  }
+
+  /** By the least and the most that the sum can come to; exact once every summand is known. */
+  #sumOutcomes(sum: readonly Summand[], { comparison, bound }: Pick<Bounded, 'comparison' | 'bound'>): number {
+    let [least, most, failing] = [0n, 0n, 0];
+    for (const { add, when } of sum) {
+      const outcomes = this.#outcomesOf(when);
+      if (outcomes === canFail) return canFail;
+      failing |= outcomes & canFail;
+      const isOpen = (outcomes & canHold) !== 0 && (outcomes & canNot) !== 0;
+      const surely = outcomes & canHold ? add : 0n;
+      least += isOpen && add > 0n ? 0n : surely;
+      most += isOpen && add < 0n ? 0n : surely;
+    }
+    const ends = [least, most].map((end) => holds(end, comparison, bound));
+    const isBetween = comparison === '==' && least < bound && bound < most;
+    const can = ends.includes(true) || isBetween ? canHold : 0;
+    const cannot = ends.includes(false) ? canNot : 0;
+    return can | cannot | failing;
   }
 
   #freeOutcomes(atom: FreeAtom): number {
@@ -204,10 +226,18 @@ function keysOf(atom: Atom): readonly string[] {
     case 'flag':
       return [factKey(atom.fact)];
     case 'number':
-      return [factKey(atom.of)];
+      return atom.sum === undefined
+        ? [factKey(atom.of)]
+        : atom.sum.flatMap(({ when }) => atomsOf(when).flatMap(keysOf));
     case 'free':
       return [...atom.labels, ...(atom.single ? [atom.single] : [])].map(factKey).concat(freeKey(atom));
   }
+}
+
+/** With the atoms that a sum is made of. */
+function withSummands(atom: Atom): readonly Atom[] {
+  const sum = atom.kind === 'number' ? (atom.sum ?? []) : [];
+  return [atom, ...sum.flatMap(({ when }) => atomsOf(when))];
 }
 
 function domainsOf(atoms: readonly Atom[]): ReadonlyMap<string, readonly Value[]> {
@@ -230,7 +260,7 @@ function domainsOf(atoms: readonly Atom[]): ReadonlyMap<string, readonly Value[]
         add(factKey(atom.fact), [true, false]);
         break;
       case 'number':
-        addBound(bounds, atom.of, atom.bound);
+        if (atom.sum === undefined) addBound(bounds, atom.of, atom.bound);
         break;
       case 'free':
         for (const label of atom.labels) addText(label, add, []);

@@ -12,7 +12,7 @@ function sound(): Flow {
 }
 
 const production = { subject: { environment: 'production' } };
-const risky = { ...production, risk: { score: 50 } };
+const risky = { subject: { environment: 'production', scopes: ['ledger:read'] } };
 const approve = (by: string) => ({ decision: 'approve', by }) as const;
 
 function covering(tests: readonly Omit<FlowTest, 'name'>[], flow = sound()): Coverage {
@@ -34,6 +34,8 @@ test('without tests nothing is covered, and everything that could be is named', 
     'stage tell',
     'guard subject where: true',
     'guard subject where: false',
+    'guard risk reads the ledger: true',
+    'guard risk reads the ledger: false',
     'guard ownership that: true',
     'guard ownership that: false',
     'guard review when: true',
@@ -53,6 +55,7 @@ test('a stage that was passed over is not covered: only its guard was seen to be
     'stage issue',
     'stage tell',
     'guard subject where: true',
+    'guard risk reads the ledger: false',
     'guard ownership that: true',
     'guard review when: false',
     'end completed',
@@ -71,6 +74,7 @@ test('a denial covers the stage that denied, its guard being false, and the end 
   expect(shown(coverage)).toEqual([
     'stage ownership',
     'guard subject where: true',
+    'guard risk reads the ledger: false',
     'guard ownership that: false',
     'end denied: owner-not-valid',
   ]);
@@ -116,7 +120,7 @@ test('a wait is covered by a request that stands at it, and a waived stage is no
   };
   const standing = covering([{ given: risky, events: [], expect: { outcome: 'waiting', stage: 'cool-off' } }], waiting);
   expect(shown(standing)).toContain('stage cool-off');
-  const given = { ...risky, subject: { name: 'spared', environment: 'production' } };
+  const given = { subject: { ...risky.subject, name: 'spared' } };
   const waived = shown(covering([{ given, events: [], expect: { outcome: 'completed' } }], waiting));
   expect(waived).toContain('guard review when: true');
   for (const stage of ['cool-off', 'review']) expect(waived).not.toContain(`stage ${stage}`);

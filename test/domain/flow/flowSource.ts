@@ -22,6 +22,7 @@ tests:
     given: {risk: {score: 50}, people: {pia: {groups: [security]}}, subject: {environment: production}}
     events: [{decision: approve, by: pia}]
     expect: {outcome: waiting, stage: review}
+risk: {weights: [{when: '"ledger:read" in subject.scopes', add: 50, because: reads the ledger}]}
 `;
 
 /** The sound flow with one part replaced; fails when the part is not there, so that no test tests nothing. */

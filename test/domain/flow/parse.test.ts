@@ -45,7 +45,14 @@ const mistakes: [string, string, number, number, RegExp, string?][] = [
   ['limits:', 'limit:', 6, 1, /no 'limit' here/, 'limits'],
   ['  - id: ownership', '  - id: Ownership', 8, 9, /kebab-case/],
   ['id: review', 'id: ownership', 10, 9, /there is a stage 'ownership' already/],
-  ['    verify: {that', '    verfy: {that', 8, 5, /exactly one of verify, approval, wait, effect, notify/, 'verify'],
+  [
+    '    verify: {that',
+    '    verfy: {that',
+    8,
+    5,
+    /exactly one of verify, stepUp, approval, wait, effect, notify/,
+    'verify',
+  ],
   ['that: owner.active', 'that: owner.actve', 9, 26, /owner has no field 'actve'/, 'active'],
   [
     'verify: {that: owner.active, otherwise: owner-not-valid}',

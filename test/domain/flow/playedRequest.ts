@@ -41,6 +41,11 @@ export const rotate: Stage = { id: 'rotate', effect: 'rotate' };
 export const revoke: Stage = { id: 'revoke', effect: 'revoke' };
 export const review: Stage = { id: 'review', effect: 'review' };
 export const ownership: Stage = { id: 'ownership', verify: { that: 'owner.active', otherwise: 'owner-not-valid' } };
+/** The owner proves it, by a sign-in of the last five minutes. */
+export const proof: Extract<Stage, { stepUp: unknown }> = {
+  id: 'proof',
+  stepUp: { method: 'session', by: 'owner', maxAge: 'PT5M' },
+};
 /** Two of security, with an escalation after 4 hours and a time-out after a day. */
 export const security: Extract<Stage, { approval: unknown }> = {
   id: 'security',
@@ -127,7 +132,12 @@ export class PlayedRequest {
     return this.facts.credentials.map(({ version, state }) => `v${version} ${state}`);
   }
 
-  decide(by: string, verdict: 'approve' | 'deny' | 'withdraw', change: Partial<SignedDecision> = {}): Verdict {
+  /** Proves at the stage where the request stands, by a sign-in that is so old. */
+  confirm(by: string, ageMs = 0, change: Partial<SignedDecision> = {}): Verdict {
+    return this.decide(by, 'confirm', { authenticatedAt: new Date(this.nowMs - ageMs).toISOString(), ...change });
+  }
+
+  decide(by: string, verdict: SignedDecision['verdict'], change: Partial<SignedDecision> = {}): Verdict {
     this.#decisions += 1;
     const stage = this.flow.stages[this.#state.stage];
     const unsigned = {
@@ -137,7 +147,7 @@ export class PlayedRequest {
       revision: this.facts.request.revision,
       approverId: by,
       verdict,
-      digest: digestOfReview(reviewOf({ stage, facts: this.facts })),
+      digest: digestOfReview(reviewOf({ stage, facts: this.facts, state: this.#state })),
       comment: '',
       decidedAt: this.facts.guardFacts.now,
       keyId: 'test',

@@ -24,12 +24,17 @@ export function atHour(hour: number): string {
 export function recordOf(
   id: string,
   events: readonly RecordedEvent[],
-  { ended, risk = 50 }: { ended?: RecordedRequest['ended']; risk?: number } = {},
+  { ended, risk = 50 }: { ended?: RecordedRequest['ended']; risk?: 0 | 50 } = {},
 ): RecordedRequest {
   return {
     version: 1,
     id,
-    facts: { ...exampleFacts, risk: { score: risk } },
+    facts: {
+      ...exampleFacts,
+      risk: { score: risk },
+      // What the weights of the sound flow make of it.
+      subject: { ...exampleFacts.subject, scopes: risk === 50 ? ['payments:read', 'ledger:read'] : ['payments:read'] },
+    },
     flowAuthor: 'ann',
     events,
     until: atHour(48),

@@ -14,7 +14,7 @@ function flowIn(source: string): Flow {
 }
 const sound = flowIn(soundFlow);
 const soundWith = (part: string, replacement: string): Flow =>
-  flowIn(flowWith(part, replacement).replace(/tests:[\s\S]*/, ''));
+  flowIn(flowWith(part, replacement).replace(/tests:[\s\S]*(?=risk: \{weights)/, ''));
 
 function changeOf(after: Flow, record: RecordedRequest): ChangedRequest | undefined {
   return simulate(sound, after, [record]).changed[0];
@@ -22,7 +22,7 @@ function changeOf(after: Flow, record: RecordedRequest): ChangedRequest | undefi
 
 const twoApprovals = recordOf('two', [approvedBy('sam', 1), approvedBy('sue', 2)], { ended: { state: 'completed' } });
 const oneApproval = recordOf('one', [approvedBy('sam', 1)], { ended: { state: 'denied', reason: 'approval-timeout' } });
-const lowRisk = recordOf('low', [], { risk: 5, ended: { state: 'completed' } });
+const lowRisk = recordOf('low', [], { risk: 0, ended: { state: 'completed' } });
 const everything = [twoApprovals, oneApproval, lowRisk];
 
 test('under the same flow nothing changes, and it ends as it really did', () => {
@@ -64,7 +64,7 @@ test('one approver more: what nobody approved is missing, and is not guessed', (
   const after = flowIn(
     flowWith('count: 2', 'count: 3')
       .replace('after: P1D', 'after: P3D')
-      .replace(/tests:[\s\S]*/, ''),
+      .replace(/tests:[\s\S]*(?=risk: \{weights)/, ''),
   );
   expect(changeOf(after, twoApprovals)).toMatchObject({
     before: { outcome: 'completed' },

@@ -47,6 +47,9 @@ export const anyGuard: fc.Arbitrary<string> = fc
   }))
   .guard.filter((guard) => guard.length < 600);
 
+/** Of those that are asked before the risk is known. */
+export const anyGuardBeforeRisk = anyGuard.filter((guard) => !guard.includes('risk'));
+
 const hourMs = 3_600_000;
 const now = '2026-03-01T00:00:00.000Z';
 const label = (...values: string[]) => fc.option(fc.constantFrom(...values), { nil: undefined });
@@ -58,7 +61,7 @@ export const anyFacts: fc.Arbitrary<Facts> = fc
     scopes: fc.subarray(['admin', 'payments', 'read']),
     team: label('payments', 'other', 'gold'),
     tier: label('gold', 'payments', 'bronze'),
-    lifeHours: fc.constantFrom(-1, 0, 12, 24, 25, 2160, 2161),
+    lifeHours: fc.constantFrom(-1, 0, 12, 24, 25, 2160, 2161, 2400),
     isOwnerActive: fc.boolean(),
     isRequesterActive: fc.boolean(),
     owner: fc.constantFrom('olga', 'rui', 'ola'),

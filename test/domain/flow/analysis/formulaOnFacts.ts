@@ -44,6 +44,12 @@ function atomOn(atom: Atom, facts: Facts): Outcome {
     case 'flag':
       return factOf(atom.fact, facts) === true ? 'true' : 'false';
     case 'number':
+      if (atom.sum !== undefined) {
+        const parts = atom.sum.map(({ add, when }) => ({ add, is: outcomeOn(when, facts) }));
+        if (parts.some(({ is }) => is === 'fails')) return 'fails';
+        const sum = parts.reduce((known, { add, is }) => (is === 'true' ? known + add : known), 0n);
+        return holds(sum, atom.comparison, atom.bound) ? 'true' : 'false';
+      }
       return holds(numberOf(atom.of, facts), atom.comparison, atom.bound) ? 'true' : 'false';
     case 'free': {
       const answer = evaluateGuard(atom.text, facts);

@@ -10,7 +10,7 @@ function linted(source: string, file = 'sound.flow.yaml'): LintedFlow {
 }
 
 /** A flow on onboarding with these stages, an effect, and nothing else. */
-function flowOf(stages: string, { name = 'sound', subject = '' } = {}): LintedFlow {
+function flowOf(stages: string, { name = 'sound', subject = '', risk = '' } = {}): LintedFlow {
   return linted(
     `apiVersion: tenure/v1
 kind: Flow
@@ -20,6 +20,7 @@ ${subject}
 stages:
 ${stages}
   - {id: issue, effect: issue}
+${risk}
 `,
     `${name}.flow.yaml`,
   );
@@ -29,6 +30,9 @@ const rulesOf = (...flows: readonly LintedFlow[]): readonly string[] =>
   lintFlows(flows)
     .filter(({ rule }) => rule !== 'stage-without-denying-test')
     .map(({ rule, path, line }) => `${rule} ${path} line ${line}`);
+
+const weight = (when: string, add: number, because: string): string =>
+  `{when: '${when}', add: ${add}, because: ${because}}`;
 
 const verify = (id: string, that: string): string => `  - {id: ${id}, verify: {that: '${that}', otherwise: not-so}}`;
 
@@ -129,7 +133,8 @@ test('a check is not called idle because some are spared it', () => {
 
 test('a guard is not called constant where only other facts make it so', () => {
   const stages = `${verify('low', 'risk.score < 50')}\n${verify('lower', 'risk.score < 40')}\n${verify('team', '!has(subject.labels.team) || subject.labels.team == "payments"')}`;
-  expect(rulesOf(flowOf(stages))).toEqual([]);
+  const weights = ['a', 'b'].map((scope, index) => weight(`"${scope}" in subject.scopes`, 45 - 15 * index, scope));
+  expect(rulesOf(flowOf(stages, { risk: `risk: {weights: [${weights}]}` }))).toEqual([]);
 });
 
 test('after a stage that denies everything, the next is unreachable, told once', () => {
