@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
+import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { RequestGateway } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
@@ -14,6 +15,12 @@ import { directory } from '../../ledger/directory.ts';
 import { localProvider } from '../api/localProvider.ts';
 import type { TestInstallation } from './installation.ts';
 import { people } from './people.ts';
+
+/** Those of every installation, as far as the API asks about them; it never connects to an issuer. */
+const adapters = `issuers:
+  main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read}}
+stores:
+  sealed: {type: sealed, keyEnv: SEALED_KEY}`;
 
 export interface InstallationApi {
   readonly address: string;
@@ -26,7 +33,7 @@ export interface InstallationApi {
 /** The real API of an installation, with a provider of the test's own; roles are the groups of `people.ts`. */
 export async function installationApi(
   installation: TestInstallation,
-  { gateway = installation.gateway }: { gateway?: RequestGateway } = {},
+  { gateway = installation.gateway, limits }: { gateway?: RequestGateway; limits?: RateLimits } = {},
 ): Promise<InstallationApi> {
   const { ledger, keys, store, databaseUrl } = installation;
   const provider = await localProvider();
@@ -38,7 +45,7 @@ export async function installationApi(
   const oidc = `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`;
   writeFileSync(
     join(home, 'tenure.yaml'),
-    ['keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles].join('\n'),
+    ['keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles, adapters].join('\n'),
   );
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: databaseUrl });
   const analyst = flowAnalyst();
@@ -56,6 +63,7 @@ export async function installationApi(
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: () => undefined }),
     now: () => new Date(),
+    ...(limits === undefined ? {} : { limits }),
   });
   const server = createServer(api);
   server.keepAliveTimeout = 75_000;
