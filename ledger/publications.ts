@@ -3,9 +3,10 @@ import type { Change } from '../domain/flow/changes.ts';
 import type { DocumentOperation, PublicationProposal } from '../domain/flow/publication.ts';
 import type { PolicyDocument } from '../domain/flow/publishing/document.ts';
 import { publicationDigest, publishedSetDigest, sha256 } from '../domain/flow/publishing/publishedSet.ts';
+import type { PublicationReport } from '../domain/flow/publishing/report.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
-import { findDocument, lockPublishedSet } from './publishedSet.ts';
+import { lockPublishedSet } from './publishedSet.ts';
 
 /** Publications as they are stored before anybody decides, and what becomes of them when they take effect. */
 
@@ -56,12 +57,24 @@ export function proposalIn(digest: string, stored: Prisma.JsonValue): Publicatio
   return { digest, ...proposal };
 }
 
-/** The report of a publication's check, whole. @throws PublicationDamaged when it is not the one that decisions are bound to */
-export async function findReport(ledger: Pick<Transaction, 'publication'>, digest: string): Promise<unknown> {
-  const row = await ledger.publication.findUnique({ where: { digest }, select: { proposal: true, report: true } });
+/**
+ * The report of a publication's check, whole, and the documents that it would publish; undefined when there is none.
+ * @throws PublicationDamaged when one of them is not what decisions are bound to
+ */
+export async function findPublication(
+  ledger: Pick<Transaction, 'publication'>,
+  digest: string,
+): Promise<{ readonly report: PublicationReport; readonly documents: readonly PolicyDocument[] } | undefined> {
+  const row = await ledger.publication.findUnique({ where: { digest } });
   if (row === null) return undefined;
-  if (proposalIn(digest, row.proposal).report !== reportDigest(row.report)) throw new PublicationDamaged(digest);
-  return row.report;
+  const documents = row.documents as unknown as readonly PolicyDocument[];
+  const report = row.report as unknown as PublicationReport;
+  const isWhole = proposalIn(digest, row.proposal).report === reportDigest(report);
+  const isBound = ({ name, digest: of, canonical, source }: PolicyDocument): boolean =>
+    sha256(canonical) === of &&
+    report.documents.some((told) => told.name === name && told.digest === of && told.sourceDigest === sha256(source));
+  if (!isWhole || !documents.every(isBound)) throw new PublicationDamaged(digest);
+  return { report, documents };
 }
 
 /** SHA-256 (hex) of the RFC 8785 form of a report. */
@@ -103,14 +116,12 @@ export async function publish(
   { requestId, now }: { requestId: string; now: Date },
   change: Publish,
 ): Promise<void> {
-  const request = await tx.request.findUniqueOrThrow({ where: { id: requestId }, include: { publication: true } });
+  const request = await tx.request.findUniqueOrThrow({ where: { id: requestId } });
   const publishedBy = request.onBehalfOf ?? request.requesterId;
   const by = { requestId, publishedBy, at: now };
   if (change.change === 'retire-flow') return retireDocument(tx, change, by);
-  const documents = (request.publication?.documents ?? []) as unknown as readonly PolicyDocument[];
-  const stored =
-    documents.find(({ name, digest }) => name === change.name && digest === change.digest) ??
-    (await findDocument(tx, change.digest));
+  const publication = await findPublication(tx, request.publicationDigest ?? '');
+  const stored = publication?.documents.find(({ name, digest }) => name === change.name && digest === change.digest);
   if (stored === undefined || stored.name !== change.name || stored.operation !== change.operation)
     throw new PublicationDamaged(request.publicationDigest ?? requestId);
   await publishDocument(tx, stored, change.replaces, by);

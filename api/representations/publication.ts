@@ -67,6 +67,7 @@ const ending = z.object({
 
 export const PublicationReportBody = z
   .object({
+    documents: z.array(z.object({ name: z.string(), digest: z.string(), sourceDigest: z.string() })),
     warnings: z.array(FindingBody),
     tests: z.array(z.object({ flow: z.string(), passed: z.int() })),
     invariants: z.array(z.object({ id: z.string(), title: z.string(), paths: z.int() })).meta({

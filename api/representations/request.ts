@@ -144,6 +144,9 @@ export const RequestBody = z
     report: z.exactOptional(PublicationReportBody).meta({
       description: 'Of a publication that is read by its id: the whole report, whose digest is in `review`.',
     }),
+    documents: z
+      .exactOptional(z.array(z.object({ name: z.string(), digest: z.string(), source: z.string() })))
+      .meta({ description: 'The same: what would be published, as it was written.' }),
     forMe: z.object({
       mayDecide: z.boolean(),
       because: z.string().nullable().meta({ description: 'Why not: a problem slug.' }),

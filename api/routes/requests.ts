@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { requestKinds } from '../../domain/flow/language.ts';
 import { requestStates } from '../../domain/states.ts';
-import { findReport } from '../../ledger/publications.ts';
+import { findPublication } from '../../ledger/publications.ts';
 import { listRequests, type RequestSituation, scanRequests, sequenceOf } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
 import { pageBody, placeOf } from '../cursor.ts';
@@ -94,7 +94,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
   ];
 }
 
-/** Of a publication with its report, which lists leave out for its size. */
+/** Of a publication with its report and its documents, which lists leave out for their size. */
 async function wholeRequest(
   { ledger }: ApiDependencies,
   request: RequestSituation,
@@ -102,7 +102,12 @@ async function wholeRequest(
 ): Promise<RequestBody> {
   const body = requestBody(request, principal);
   if (request.publicationDigest === null) return body;
-  return { ...body, report: PublicationReportBody.parse(await findReport(ledger.prisma, request.publicationDigest)) };
+  const publication = await findPublication(ledger.prisma, request.publicationDigest);
+  return {
+    ...body,
+    report: PublicationReportBody.parse(publication?.report),
+    documents: (publication?.documents ?? []).map(({ name, digest, source }) => ({ name, digest, source })),
+  };
 }
 
 function awaits(request: RequestSituation, principal: Principal): boolean {

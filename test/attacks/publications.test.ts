@@ -47,17 +47,18 @@ test('an approval that comes after other flows were published publishes nothing:
 
 test('what is to be published cannot be changed after it was stored, and where somebody does, nothing is published', async () => {
   const { prisma } = api.ledger;
-  const { id } = await asked('kept', 2);
+  const { id, revision, digest } = await asked('kept', 2);
   const before = await published();
   const swap = `UPDATE "publication" SET "documents" = replace("documents"::text, 'revision 2', 'revision 9')::jsonb`;
   await expect(prisma.$executeRawUnsafe(swap)).rejects.toThrow(/never_changes|never change/);
   await prisma.$executeRawUnsafe(`ALTER TABLE "publication" DISABLE TRIGGER USER`);
   await prisma.$executeRawUnsafe(swap);
-  const { revision, digest } = (await api.as('security-1', `/v1/requests/${id}`)).as(RequestBody);
   const decision = { body: { verdict: 'approve', revision, digest } };
   expect((await api.as('security-1', `/v1/requests/${id}/decisions`, decision)).slug).toBe('unavailable');
   expect(await published()).toEqual(before);
-  expect((await stateOf(id)).state).toBe('awaiting-approval');
+  expect((await api.as('security-1', `/v1/requests/${id}`)).slug).toBe('internal');
+  const { state } = await prisma.request.findUniqueOrThrow({ where: { id } });
+  expect(state).toBe('awaiting-approval');
 
   const items = `UPDATE "publication" SET "proposal" = replace("proposal"::text, '"weakens": 0', '"weakens": 7')::jsonb`;
   await prisma.$executeRawUnsafe(items);

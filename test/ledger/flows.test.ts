@@ -41,6 +41,20 @@ test('an empty ledger is seeded once, with evidence of each flow; afterwards wha
   ]);
 });
 
+test('a ledger from before flows could be published gets the shipped flows on publication once, and nothing else', async () => {
+  const ledger = await emptyLedger();
+  await seedFlows(ledger, [onboarding]);
+  const publishing = sourceOf({ ...flowOf('review', []), on: 'publication' }, 'publication');
+  const further = sourceOf({ ...flowOf('review', []), on: 'publication' }, 'publication-of-more');
+  expect(await seedFlows(ledger, [stricter, rotation, publishing])).toEqual(['onboarding', 'rotation']);
+  expect(await seedFlows(ledger, [onboarding, publishing, further])).toEqual(['publication-of-more']);
+  const history = await ledger.prisma.flowPublication.findMany({ orderBy: { id: 'asc' } });
+  expect(history.map(({ name, requestId }) => [name, requestId])).toEqual([
+    ['onboarding', null],
+    ['publication', null],
+  ]);
+});
+
 test('a file that differs from what is published is reported as drift, and loads nothing', async () => {
   const ledger = await emptyLedger();
   await seedFlows(ledger, [onboarding, rotation]);

@@ -11,6 +11,8 @@ import type { ReadSubmission } from './submission.ts';
 
 /** The report of a check: what approvers read, and what their decisions are bound to by its digest. Plain JSON. */
 export interface PublicationReport {
+  /** What would be published, as it is run and as it was written: SHA-256 (hex) of both. */
+  readonly documents: readonly { readonly name: string; readonly digest: string; readonly sourceDigest: string }[];
   readonly warnings: readonly PublicationFinding[];
   readonly tests: SoundSubmission['tests'];
   readonly invariants: SoundSubmission['invariants'];
@@ -46,7 +48,12 @@ export function proposalOf({
   author: string;
   isRollback: boolean;
 }): { readonly proposal: PublicationProposal; readonly report: PublicationReport } {
-  const report = reportOf(sound);
+  const documents = submission.changed.map(({ document: { name, digest, source } }) => ({
+    name,
+    digest,
+    sourceDigest: sha256(source),
+  }));
+  const report = { documents, ...reportOf(sound) };
   const lines = weakeningLines(sound);
   const content = {
     author,
@@ -70,7 +77,13 @@ export function proposalOf({
   return { proposal: { digest: publicationDigest(content), ...content }, report };
 }
 
-function reportOf({ warnings, tests, invariants, diff, simulations }: SoundSubmission): PublicationReport {
+function reportOf({
+  warnings,
+  tests,
+  invariants,
+  diff,
+  simulations,
+}: SoundSubmission): Omit<PublicationReport, 'documents'> {
   const order = { WEAKENS: 0, STRENGTHENS: 1, NEUTRAL: 2 } as const;
   return {
     warnings,
