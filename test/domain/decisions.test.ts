@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, sign } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -205,4 +205,19 @@ test('the digest of a review changes with whatever is shown, and with nothing el
     const subject = { ...review.subject, [field]: 'another' };
     expect(digestOfReview({ ...review, subject }), field).not.toBe(digestOfReview(review));
   }
+});
+
+test('the instant of a proof is signed with it; a decision without one has the bytes it always had', () => {
+  const proof = signDecision(
+    { ...unsigned, verdict: 'confirm', authenticatedAt: unsigned.decidedAt },
+    signer.privateKey,
+  );
+  expect(isSignedBy(proof, signer.publicKey)).toBe(true);
+  expect(isSignedBy({ ...proof, authenticatedAt: '2026-11-05T12:00:00.001Z' }, signer.publicKey)).toBe(false);
+  const { authenticatedAt: _instant, ...without } = proof;
+  expect(isSignedBy(without, signer.publicKey)).toBe(false);
+  const canonical =
+    '{"approverId":"sam","comment":"","decidedAt":"2026-11-05T12:00:00.000Z","digest":"aa","id":"d1","keyId":"k1","requestId":"r1","revision":1,"stage":"security","verdict":"approve"}';
+  const signature = sign(null, Buffer.from(canonical), signer.privateKey).toString('base64url');
+  expect(isSignedBy({ ...unsigned, signature }, signer.publicKey)).toBe(true);
 });

@@ -201,6 +201,18 @@ test('one counted decision per approver, stage and revision', async () => {
   expect(await decide(requestId)).toBe(undefined);
 });
 
+test('a proof has the instant at which its author signed in, and it never changes', async () => {
+  const { requestId } = await insertWhole(client);
+  expect(await decide(requestId, { verdict: 'confirm' })).toBe('decision_proof');
+  expect(await decide(requestId, { id: 'p1', verdict: 'confirm', authenticatedAt: '2026-01-01T00:00:00Z' })).toBe(
+    undefined,
+  );
+  for (const instant of ['now()', 'NULL'])
+    expect(await refusalOf(client, `UPDATE "decision" SET "authenticatedAt" = ${instant} WHERE "id" = 'p1'`)).toBe(
+      'decision_immutable',
+    );
+});
+
 test('of a decision only its withdrawal is ever added, once', async () => {
   const { requestId } = await insertWhole(client);
   await decide(requestId, { id: 'd1' });

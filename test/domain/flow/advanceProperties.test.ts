@@ -97,3 +97,17 @@ test('a guard that errors always denies, and nothing is ever issued behind it', 
     { numRuns: 200 },
   );
 });
+
+test('a weight that errors always denies, and nothing is ever issued under it', () => {
+  fc.assert(
+    fc.property(anyFlow, story, triggers, (flow, moves, trigger) => {
+      const weights = [...(flow.risk?.weights ?? []), { when: brokenGuard, add: 1, because: 'broken' }];
+      const played = play({ ...flow, risk: { weights } }, moves, trigger, false);
+      const changes = played.steps.flatMap(({ result }) => result.changes.map(({ change }) => change));
+      for (const begun of ['mint', 'complete-review', 'begin-revocation', 'record-decision'])
+        expect(changes).not.toContain(begun);
+      expect(played.steps[0]?.after.request).toMatchObject({ state: 'denied', reason: 'guard-error' });
+    }),
+    { numRuns: 100 },
+  );
+});

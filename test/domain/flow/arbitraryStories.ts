@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Command } from '../../../domain/flow/events.ts';
-import type { Flow, FlowException, Stage } from '../../../domain/flow/language.ts';
+import { type Flow, type FlowException, type Stage, stepUpParties } from '../../../domain/flow/language.ts';
 import { isFinalRequestState } from '../../../domain/states.ts';
 import { exampleFacts } from './exampleFacts.ts';
 import {
@@ -18,6 +18,8 @@ import {
 } from './playedRequest.ts';
 
 /** Arbitrary flows, and arbitrary stories of what happens to a request: people, holds, time, issuers and stores. */
+
+const minuteMs = 60 * secondMs;
 
 const person = fc.constantFrom(...everybody.map(({ id }) => id));
 const guard = fc.constantFrom('owner.active', 'size(subject.scopes) < 3', 'request.trigger == "person"');
@@ -55,11 +57,22 @@ const approvalStage = fc
     },
   }));
 const waitStage = fc.constantFrom('PT1H', 'PT31S', 'P1D').map((span) => ({ wait: { for: span } }));
+const stepUpStage = fc
+  .constantFrom(...stepUpParties)
+  .map((by) => ({ stepUp: { method: 'session' as const, by, maxAge: 'PT5M' } }));
 const notifyStage = fc.constant({ notify: { to: ['owner'] } });
 const stage = fc.tuple(
-  fc.oneof(verifyStage, approvalStage, approvalStage, notifyStage, waitStage),
+  fc.oneof(verifyStage, approvalStage, approvalStage, notifyStage, waitStage, stepUpStage),
   fc.option(condition, { nil: undefined, freq: 3 }),
 );
+
+/** Few scopes, or a person who asks, make the risk that `condition` asks of. */
+const risk = fc.tuple(fc.constantFrom(91, 40, -10), fc.constantFrom(60, 100)).map(([few, byPerson]) => ({
+  weights: [
+    { when: 'size(subject.scopes) < 3', add: few, because: 'few scopes' },
+    { when: 'request.trigger == "person"', add: byPerson, because: 'a person asks' },
+  ],
+}));
 
 /** Of these stages, for the subject of every story or another, until some instant of it. */
 const exception = (waivable: readonly string[]): fc.Arbitrary<FlowException> =>
@@ -85,13 +98,15 @@ export const anyFlow: fc.Arbitrary<Flow> = fc
     // Half of them ask nobody, so that many stories come far.
     before: fc.oneof(fc.array(stage, { maxLength: 0 }), fc.array(stage, { maxLength: 3, size: 'max' })),
     hasNotice: fc.boolean(),
+    weighs: fc.option(risk, { nil: undefined }),
   })
-  .chain(({ on, before, hasNotice }) => {
+  .chain(({ on, before, hasNotice, weighs }) => {
     const stages = before.map(
       ([what, when], index): Stage => ({ id: `s${index}`, ...what, ...(when === undefined ? {} : { when }) }),
     );
     const notice: Stage[] = hasNotice ? [{ id: 'tell', notify: { to: ['owner'] } }] : [];
-    const flow = flowOf(on, [...stages, effects[on], ...notice]);
+    const unweighed = flowOf(on, [...stages, effects[on], ...notice]);
+    const flow = weighs === undefined ? unweighed : { ...unweighed, risk: weighs };
     const waivable = stages.filter((candidate) => !('notify' in candidate)).map(({ id }) => id);
     if (waivable.length === 0) return fc.constant(flow);
     return fc.option(exception(waivable), { nil: undefined }).map((spared) => {
@@ -135,6 +150,12 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
   often(
     2,
     person.map((by) => move(`${by}: deny`, (played) => void played.decide(by, 'deny'))),
+  ),
+  often(
+    3,
+    fc
+      .tuple(person, fc.constantFrom(0, 4 * minuteMs, 6 * minuteMs))
+      .map(([by, age]) => move(`${by}: proof, signed in ${age} ms ago`, (played) => void played.confirm(by, age))),
   ),
   often(
     4,
@@ -249,6 +270,7 @@ function answerLate(played: PlayedRequest, nth: number, how: Parameters<PlayedRe
 
 /** One after another, while it is asked. */
 function everybodyApproves(played: PlayedRequest): void {
+  for (const { id } of everybody) if (played.plan.state === 'awaiting-proof') played.confirm(id);
   for (const { id } of everybody) if (played.plan.state === 'awaiting-approval') played.decide(id, 'approve');
 }
 

@@ -44,3 +44,11 @@ test('keys of prototypes stay keys, and pollute nothing', () => {
   mistakesOf(JSON.stringify(sound).replace('"version":1', '"version":1,"__proto__":{"polluted":true}'));
   expect(Reflect.get({}, 'polluted')).toBeUndefined();
 });
+
+test('a proof is written with the person and the instant of the sign-in, and is read as it was written', () => {
+  const by = { id: 'ola', active: true, groups: [] };
+  const record = recordOf('p', [{ at: atHour(1), confirm: by, authenticatedAt: atHour(0) }]);
+  expect(parseRecords(JSON.stringify(record))).toEqual({ ok: true, requests: [record] });
+  const without = { ...record, events: [{ at: atHour(1), confirm: by }] };
+  expect(parseRecords(JSON.stringify(without))).toMatchObject({ ok: false });
+});

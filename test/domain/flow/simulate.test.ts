@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Flow } from '../../../domain/flow/language.ts';
 import { parseFlow } from '../../../domain/flow/parse.ts';
-import type { RecordedRequest } from '../../../domain/flow/recordedRequest.ts';
+import type { RecordedEvent, RecordedRequest } from '../../../domain/flow/recordedRequest.ts';
 import { type ChangedRequest, simulate } from '../../../domain/flow/simulate.ts';
 import { exampleFacts } from './exampleFacts.ts';
 import { flowWith, soundFlow } from './flowSource.ts';
@@ -195,4 +195,33 @@ test('records of other operations are passed over; flows on different operations
   } as const;
   expect(simulate(sound, sound, [rotation])).toMatchObject({ played: 0, others: 1 });
   expect(() => simulate(sound, { ...sound, on: 'revocation' }, [])).toThrow(/on onboarding, the new one on revocation/);
+});
+
+test('a proof is played by its sign-in: fresh enough for one flow, too old for another, and asked of whom it is', () => {
+  const proving = (maxAge: string, by = 'owner'): Flow =>
+    soundWith(
+      '  - id: review',
+      `  - {id: proof, stepUp: {method: session, by: ${by}, maxAge: ${maxAge}}}\n  - id: review`,
+    );
+  const proofAt = (hour: number, signedInHour: number): RecordedEvent => ({
+    at: atHour(hour),
+    confirm: recordedPerson(exampleFacts.owner.id),
+    authenticatedAt: atHour(signedInHour),
+  });
+  const record = recordOf('proven', [proofAt(1, 0.9), approvedBy('sam', 2), approvedBy('sue', 3)]);
+  expect(simulate(proving('PT10M'), proving('PT10M'), [record]).changed).toEqual([]);
+  const [stale] = simulate(proving('PT10M'), proving('PT5M'), [record]).changed;
+  expect(stale).toMatchObject({ after: { outcome: 'waiting', stage: 'proof' } });
+  expect(stale?.why).toContain(
+    `proof by ${exampleFacts.owner.id} at ${atHour(1)} is refused now: insufficient-user-authentication`,
+  );
+  const [other] = simulate(proving('PT10M'), proving('PT10M', 'requester'), [record]).changed;
+  expect(other?.why).toContain(`stage proof needs a proof: it asks for requester, who is ${exampleFacts.requester.id}`);
+});
+
+test('the risk of a record is what the weights of each flow make of its facts', () => {
+  const heavier = soundWith('add: 50', 'add: 5');
+  const [change] = simulate(sound, heavier, [oneApproval]).changed;
+  expect(change).toMatchObject({ after: { outcome: 'completed' } });
+  expect(change?.why).toContain('stage review is newly skipped');
 });

@@ -1,8 +1,9 @@
 import { expect } from 'vitest';
 import { advance } from '../../../domain/flow/advance.ts';
 import { durationMs } from '../../../domain/flow/duration.ts';
+import type { Facts } from '../../../domain/flow/facts.ts';
 import { evaluateGuard } from '../../../domain/flow/guards.ts';
-import type { ApprovalStage, Flow, Stage } from '../../../domain/flow/language.ts';
+import type { ApprovalStage, Flow, Stage, StepUpStage } from '../../../domain/flow/language.ts';
 import type { EffectOrder } from '../../../domain/flow/plan.ts';
 import { isFinalRequestState } from '../../../domain/states.ts';
 import type { PlayedFacts, PlayedRequest, Step } from './playedRequest.ts';
@@ -143,16 +144,43 @@ function onlyWhoMayIsCounted(played: PlayedRequest, { result, facts, state }: St
   const stage = played.flow.stages[state.stage];
   for (const change of result.changes) {
     if (change.change !== 'record-decision') continue;
-    if (stage === undefined || !('approval' in stage))
+    if (stage === undefined || !('approval' in stage || 'stepUp' in stage))
       throw new Error('a decision was recorded where none is asked for');
     const { approver, decision } = change;
+    expect(decision.verdict === 'confirm').toBe('stepUp' in stage);
     expect(decision).toMatchObject({ stage: stage.id, revision: facts.request.revision, approverId: approver.id });
     expect(approver.active).toBe(true);
-    expect(separatedFrom(stage, facts)).not.toContain(approver.id);
+    if ('approval' in stage) expect(separatedFrom(stage, facts)).not.toContain(approver.id);
+    else {
+      expect(approver.id).toBe(askedToProve(stage, facts));
+      const ageMs = nowOf(facts) - Date.parse(decision.authenticatedAt ?? '');
+      expect(ageMs).toBeLessThanOrEqual(durationMs(stage.stepUp.maxAge));
+    }
     expect(facts.decisions.some((counted) => counted.stage === stage.id && counted.approver.id === approver.id)).toBe(
       false,
     );
   }
+}
+
+/** In these stories people ask, and for nobody else. */
+function askedToProve({ stepUp }: StepUpStage, { request, parties }: PlayedFacts): string | undefined {
+  if (stepUp.by === 'owner') return parties.ownerId;
+  return stepUp.by === 'requester' ? request.requesterId : undefined;
+}
+
+function isProven(stage: StepUpStage, facts: PlayedFacts): boolean {
+  return facts.decisions.some(
+    ({ stage: of, verdict, approver }) =>
+      of === stage.id && verdict === 'confirm' && approver.active && approver.id === askedToProve(stage, facts),
+  );
+}
+
+/** Worked out here once more, from the weights themselves. */
+function scoreOf({ risk }: Flow, facts: Facts): number {
+  return (risk?.weights ?? []).reduce((sum, { when, add }) => {
+    const answer = evaluateGuard(when, facts);
+    return 'value' in answer && answer.value ? sum + add : sum;
+  }, 0);
 }
 
 function stateBefore({ facts }: Step, asked: number): string | undefined {
@@ -164,7 +192,8 @@ function stagesWerePassed(played: PlayedRequest, step: Step): void {
   const { flow } = played;
   const { result, after, state } = step;
   // As they really are, the new owner of an amendment included.
-  const guardFacts = { ...after.guardFacts, owner: played.personOf(after.parties.ownerId) };
+  const people = { ...after.guardFacts, owner: played.personOf(after.parties.ownerId) };
+  const guardFacts = { ...people, risk: { score: scoreOf(flow, people) } };
   for (const { kind, data } of result.audit) {
     if (kind !== 'request.stage-passed') continue;
     const stage = flow.stages.find(({ id }) => id === data['stage']);
@@ -192,6 +221,7 @@ function stagesWerePassed(played: PlayedRequest, step: Step): void {
     if (isWaived(flow, stage, after)) continue;
     if ('verify' in stage) expect(evaluateGuard(stage.verify.that, guardFacts)).toEqual({ value: true });
     if ('approval' in stage) expect(hasQuorum(stage, after)).toBe(true);
+    if ('stepUp' in stage && flow.on !== 'revocation') expect(isProven(stage, after)).toBe(true);
     // A revocation asks its conditions once: a wait that did not apply then is not owed.
     if ('wait' in stage && flow.on !== 'revocation') expect(wasWaited(played, step, stage)).toBe(true);
   }
@@ -204,7 +234,7 @@ function wasWaited({ flow, steps }: PlayedRequest, step: Step, stage: Stage): bo
     if (event.kind === 'command' && event.command.do === 'amend' && result.verdict.accepted) isWaited = false;
     for (const { kind, data } of result.audit) {
       const at = flow.stages.findIndex(({ id }) => id === data['stage']);
-      const isSentBack = kind === 'request.quorum-lost' || kind === 'request.wait-owed';
+      const isSentBack = ['request.quorum-lost', 'request.proof-lost', 'request.wait-owed'].includes(kind);
       if (isSentBack && at <= flow.stages.indexOf(stage)) isWaited = false;
       if (kind === 'request.stage-passed' && data['stage'] === stage.id) isWaited = true;
     }

@@ -95,3 +95,35 @@ test('the same flow and test give the same result every time', () => {
   const order = flowTest([{ freeze: true }, ...approvals, { wait: 'PT1H' }, { thaw: true }], { outcome: 'completed' });
   expect(runFlowTest(sound(), order)).toEqual(runFlowTest(sound(), order));
 });
+
+const proven: Flow = {
+  ...sound(),
+  stages: [
+    { id: 'proof', when: 'risk.score >= 50', stepUp: { method: 'session', by: 'owner', maxAge: 'PT5M' } },
+    { id: 'issue', effect: 'issue' },
+  ],
+};
+
+test.each<[string, FlowTestEvent, FlowTestExpectation]>([
+  ['afresh', { confirm: 'owner' }, { outcome: 'completed' }],
+  ['by a sign-in as old as it may be', { confirm: 'owner', age: 'PT5M' }, { outcome: 'completed' }],
+  [
+    'by an older one',
+    { confirm: 'owner', age: 'PT5M1S' },
+    { outcome: 'waiting', stage: 'proof', refused: 'insufficient-user-authentication' },
+  ],
+  ['by somebody else', { confirm: 'requester' }, { outcome: 'waiting', stage: 'proof', refused: 'not-eligible' }],
+  ['by an approval', { decision: 'approve', by: 'owner' }, { outcome: 'waiting', refused: 'not-awaiting-approval' }],
+])('a test proves %s', (_what, event, expected) => {
+  expect(runFlowTest(proven, flowTest([event], expected))).toMatchObject({ passed: true });
+});
+
+test('a risk that a test gives is what guards read; where it gives none, the weights are what counts', () => {
+  const scopes = (list: readonly string[]) => ({ subject: { environment: 'production', scopes: list } });
+  const ends = (given: FlowTest['given'], outcome: FlowTestExpectation['outcome']) =>
+    runFlowTest(proven, { name: 'a test', given, events: [], expect: { outcome } }).passed;
+  expect(ends(scopes(['ledger:read']), 'waiting')).toBe(true);
+  expect(ends(scopes([]), 'completed')).toBe(true);
+  expect(ends({ ...scopes(['ledger:read']), risk: { score: 0 } }, 'completed')).toBe(true);
+  expect(ends({ ...scopes([]), risk: { score: 50 } }, 'waiting')).toBe(true);
+});

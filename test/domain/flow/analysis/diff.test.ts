@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { diffFlows } from '../../../../domain/flow/analysis/diff.ts';
-import type { ApprovalStage, Flow, FlowException } from '../../../../domain/flow/language.ts';
-import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
+import type {
+  ApprovalStage,
+  Flow,
+  FlowException,
+  RiskWeight,
+  Stage,
+  StepUpStage,
+} from '../../../../domain/flow/language.ts';
+import { flowOf, issue, ownership, proof, revoke, security } from '../playedRequest.ts';
 import { anyGuard } from './arbitraryGuards.ts';
 
 const flow = flowOf('onboarding', [ownership, security, issue]);
@@ -219,4 +226,87 @@ test('many approvals are compared in the time that they take', () => {
     return flowOf('onboarding', [...Array.from({ length }, (_, index) => ({ id: `s${index}`, approval })), issue]);
   };
   expect(pathLabels([many(28)], [many(27)])).toEqual(['WEAKENS fewer people must agree, or more may']);
+});
+
+const proving = (change: Partial<StepUpStage['stepUp']> = {}, rest: Partial<Stage> = {}): Flow =>
+  flowOf('onboarding', [
+    ownership,
+    { ...proof, ...rest, stepUp: { ...proof.stepUp, ...change } } as Stage,
+    security,
+    issue,
+  ]);
+
+test.each<[string, Flow, string, string]>([
+  ['a proof left out', flow, 'stages.proof', 'less of it is proven afresh, or by other people'],
+  [
+    'a longer life of the sign-in',
+    proving({ maxAge: 'PT1H' }),
+    'stages.proof.stepUp.maxAge',
+    'less of it is proven afresh, or by other people',
+  ],
+  [
+    'a proof that is not always asked',
+    proving({}, { when: 'size(subject.scopes) > 1' }),
+    'stages.proof.when',
+    'less of it is proven afresh, or by other people',
+  ],
+])('%s weakens, and the opposite strengthens', (_what, weaker, path, because) => {
+  expect(labels([proving()], [weaker])).toContain(`WEAKENS ${path}`);
+  expect(pathLabels([proving()], [weaker])).toContain(`WEAKENS ${because}`);
+  expect(labels([weaker], [proving()])).toContain(`STRENGTHENS ${path}`);
+  expect(diffFlows([weaker], [proving()]).weakens).toBe(false);
+});
+
+test('a proof by somebody else weakens, whoever that is', () => {
+  for (const [one, another] of [
+    [proving(), proving({ by: 'requester' })],
+    [proving({ by: 'requester' }), proving()],
+  ] as const)
+    expect(labels([one], [another])).toEqual(['WEAKENS stages.proof.stepUp.by']);
+});
+
+const production = { when: 'subject.environment == "production"', add: 30, because: 'production' };
+const admin = { when: '"admin" in subject.scopes', add: 40, because: 'admin scope' };
+const reviewed = { when: 'owner.active', add: -20, because: 'owned' };
+const weighing = (when: string, ...weights: readonly RiskWeight[]): Flow => ({
+  ...flowOf('onboarding', [{ ...security, when }, issue]),
+  risk: { weights },
+});
+const asking = (...weights: readonly RiskWeight[]): Flow => weighing('risk.score >= 60', ...weights);
+
+test.each<[string, Flow, string]>([
+  ['a weight that is gone', asking(production), 'risk admin scope'],
+  ['a weight that adds less', asking(production, { ...admin, add: 20 }), 'risk admin scope'],
+  [
+    'a weight that counts for fewer',
+    asking(production, { ...admin, when: `${admin.when} && owner.active` }),
+    'risk admin scope',
+  ],
+  ['a weight that speaks against the risk', asking(production, admin, reviewed), 'risk owned'],
+])('%s weakens where a stage asks for the score, and the opposite strengthens', (_what, weaker, path) => {
+  const stronger = asking(production, admin);
+  expect(labels([stronger], [weaker])).toEqual([`WEAKENS ${path}`]);
+  expect(pathLabels([stronger], [weaker])).toEqual(['WEAKENS fewer people must agree, or more may']);
+  expect(labels([weaker], [stronger])).toEqual([`STRENGTHENS ${path}`]);
+  expect(diffFlows([weaker], [stronger]).weakens).toBe(false);
+});
+
+test('a weight that makes no path easier is neutral: nothing asks for it, it means the same, or the paths prove it', () => {
+  const unasked = (...weights: readonly RiskWeight[]): Flow => weighing('owner.active', ...weights);
+  const neutral: readonly (readonly [Flow, Flow, RegExp])[] = [
+    [unasked(production, admin), unasked(production), /only shown/],
+    [asking(production, admin), asking(production, { ...admin, when: `!(!(${admin.when}))` }), /means the same/],
+    [asking(production, admin), asking({ ...production, add: 25 }, admin), /proved/],
+  ];
+  for (const [before, after, because] of neutral)
+    expect(diffFlows([before], [after])).toMatchObject({
+      changes: [{ label: 'NEUTRAL', because: expect.stringMatching(because) }],
+      paths: [],
+    });
+});
+
+test('a higher score weakens where a stage asks for a low one', () => {
+  const low = (add: number): Flow => weighing('risk.score < 60', production, { ...admin, add });
+  expect(labels([low(20)], [low(40)])).toEqual(['WEAKENS risk admin scope']);
+  expect(diffFlows([low(20)], [low(40)]).weakens).toBe(true);
 });

@@ -245,3 +245,66 @@ test('an owner is not asked where the owner cannot answer', () => {
   ]);
   expect(ask('requester.id == owner.id')).toEqual([]);
 });
+
+const stepUp = (by: string, when = 'true'): string =>
+  `  - {id: proof, when: '${when}', stepUp: {method: session, by: ${by}, maxAge: PT5M}}`;
+
+test.each([
+  ['the person it acts for, where there is none', stepUp('onBehalfOf', 'onBehalfOf.id == ""')],
+  ['the owner, who has left', stepUp('owner', '!owner.active')],
+  [
+    'the requester, a machine that acts for nobody',
+    stepUp('requester', 'requester.kind != "person" && !onBehalfOf.active'),
+  ],
+])('a proof of %s is an error: nobody can give it', (_what, stages) => {
+  expect(rulesOf(flowOf(stages))).toContain('step-up-unsatisfiable stages[0].stepUp.by line 7');
+});
+
+test('a proof that somebody can give is no finding', () => {
+  for (const stage of [
+    stepUp('owner', 'owner.active'),
+    stepUp('requester', 'size(subject.scopes) > 1'),
+    stepUp('onBehalfOf', 'onBehalfOf.active'),
+  ])
+    expect(rulesOf(flowOf(stage)).filter((rule) => rule.startsWith('step-up'))).toEqual([]);
+});
+
+test('a proof is only taken for tested when a test expects a refusal there, or that it is never given', () => {
+  const tested = (test: string): readonly string[] => {
+    const { flow, ...rest } = flowOf(stepUp('owner', 'owner.active'));
+    const source = `${rest.source}tests:\n  - ${test}\n`;
+    return lintFlows([linted(source)])
+      .map(({ rule }) => rule)
+      .filter((rule) => rule === 'stage-without-denying-test');
+  };
+  expect(tested('{name: given, events: [{confirm: owner}], expect: {outcome: issuing}}')).toHaveLength(1);
+  expect(
+    tested(
+      '{name: refused, events: [{confirm: requester, age: PT1H}], expect: {outcome: waiting, refused: not-eligible}}',
+    ),
+  ).toEqual([]);
+  expect(tested('{name: never, events: [{wait: P3D}], expect: {outcome: expired}}')).toEqual([]);
+});
+
+test.each([
+  [
+    'that never counts',
+    weight('subject.kind == "agent" && subject.kind == "connector"', 1, 'never'),
+    'guard-always-false',
+  ],
+  ['that always counts', weight('owner.active || !owner.active', 1, 'always'), 'guard-always-true'],
+  ['that cannot be told for some', weight('subject.labels.team == "x"', 1, 'team'), 'guard-can-fail'],
+])('a weight %s is found at its place', (_what, one, rule) => {
+  const risk = `risk: {weights: [${weight('owner.active', 5, 'owned')}, ${one}]}`;
+  expect(rulesOf(flowOf('', { risk }))).toEqual([`${rule} risk.weights[1].when line 9`]);
+});
+
+test('a condition on more risk than the weights come to is never true, and on none without weights', () => {
+  const asks = (score: number) =>
+    `  - {id: high, when: 'risk.score >= ${score}', verify: {that: owner.active, otherwise: no}}`;
+  const never = 'guard-always-false stages[0].when line 7';
+  expect(rulesOf(flowOf(asks(60)))).toContain(never);
+  const risk = `risk: {weights: [${weight('owner.active', 30, 'one')}, ${weight('requester.active', 40, 'two')}]}`;
+  expect(rulesOf(flowOf(asks(70), { risk }))).not.toContain(never);
+  expect(rulesOf(flowOf(asks(71), { risk }))).toContain(never);
+});

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Invariant, parseInvariants } from '../../../../domain/flow/analysis/invariants.ts';
 import { proveInvariants, violationInWords } from '../../../../domain/flow/analysis/prove.ts';
-import type { ApprovalStage, Flow, FlowException, Stage } from '../../../../domain/flow/language.ts';
+import type { ApprovalStage, Flow, FlowException, Stage, StepUpStage } from '../../../../domain/flow/language.ts';
 import { flowOf, issue, ownership, revoke, security } from '../playedRequest.ts';
 import { shippedDirectory, shippedFlows } from '../shippedFlowFiles.ts';
 
@@ -250,4 +250,44 @@ invariants:
     '6: write owner or group:<name>, in lower-case ASCII, or a list of those',
     '6: must be at least 1',
   ]);
+});
+
+/** What flows on step-up will look like, once there are some. */
+const granting = (...stages: readonly Stage[]): Flow => ({
+  ...flowOf('onboarding', [...stages, issue]),
+  on: 'step-up',
+  risk: {
+    weights: [
+      { when: 'subject.environment == "production"', add: 30, because: 'production' },
+      { when: 'subject.scopes.exists(s, s == "admin")', add: 40, because: 'admin scope' },
+    ],
+  },
+});
+const confirm = (change: Partial<StepUpStage['stepUp']> = {}, when = 'risk.score >= 60'): Stage => ({
+  id: 'confirm',
+  when,
+  stepUp: { method: 'session', by: 'onBehalfOf', maxAge: 'PT5M', ...change },
+});
+
+test('high-risk access of agents without a step-up breaks the shipped invariant, however the flow says it', () => {
+  const kept = [confirm(), confirm({ by: 'requester', maxAge: 'PT1M' }), confirm({}, 'risk.score > 0')];
+  for (const stage of kept) expect(broken([granting(stage)])).toEqual([]);
+  const both = 'subject.environment == "production" && subject.scopes.exists(s, s == "admin")';
+  expect(broken([granting(confirm({}, both))])).toEqual([]);
+  const lax = [confirm({ by: 'owner' }), confirm({ maxAge: 'PT6M' }), confirm({}, 'risk.score > 70'), security];
+  for (const stage of lax) expect(broken([granting(stage)])).toEqual(['high-risk-agents-step-up']);
+});
+
+test('a violation says whose proof is missing', () => {
+  const [violation] = proveInvariants([granting()], shipped).flatMap(({ violations }) => violations);
+  if (violation === undefined) throw new Error('nothing was violated');
+  expect(violationInWords(violation)).toEqual([
+    'no stage of it has the proof of the requester or the person it acts for (signed in at most 5 minutes ago)',
+    expect.stringContaining('issue: the credential is issued → completed'),
+    expect.stringContaining('the risk score is at least 60'),
+  ]);
+});
+
+test('a proof is asked of somebody: where nobody is to be asked, it breaks the invariant', () => {
+  expect(broken([flowOf('onboarding', [confirm({}, 'true'), issue])], stating('{asks: nobody}'))).toEqual(['stated']);
 });

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { flowGuardFormula } from '../../../../domain/flow/analysis/flowGuardFormula.ts';
 import { type Formula, fails, not } from '../../../../domain/flow/analysis/formula.ts';
 import { guardFormula } from '../../../../domain/flow/analysis/guardFormula.ts';
 import { canBe, implies, TooComplex } from '../../../../domain/flow/analysis/theory.ts';
 import { evaluateGuard } from '../../../../domain/flow/guards.ts';
-import { anyFacts, anyGuard } from './arbitraryGuards.ts';
+import type { Flow } from '../../../../domain/flow/language.ts';
+import { riskOf } from '../../../../domain/flow/risk.ts';
+import { anyFacts, anyGuard, anyGuardBeforeRisk } from './arbitraryGuards.ts';
 import { type Outcome, outcomeOn } from './formulaOnFacts.ts';
 
 const formula = (guard: string): Formula => guardFormula(guard, 'now');
@@ -27,6 +30,64 @@ test('no outcome that some facts give is called impossible, alone or beside anot
     }),
     { numRuns: 500 },
   );
+});
+
+const anyWeights = fc.array(fc.record({ when: anyGuardBeforeRisk, add: fc.constantFrom(-40, 15, 25, 60) }), {
+  maxLength: 3,
+});
+
+test('what a guard asks of the risk has the outcome of the weights, for all facts, and is never called impossible', () => {
+  fc.assert(
+    fc.property(anyGuard, anyWeights, anyFacts, (guard, weights, facts) => {
+      const flow = weighing(...weights);
+      const risk = riskOf(flow, facts);
+      fc.pre(!('error' in risk));
+      const answer = evaluateGuard(guard, { ...facts, risk: { score: risk.score } });
+      // Of a comparison with anything but a number, the question stays free: it may have either answer.
+      fc.pre(!/risk/.test(guard) || !('error' in answer));
+      const weighed = flowGuardFormula(flow, guard, 'now');
+      expect(outcomeOn(weighed, facts)).toBe('error' in answer ? 'fails' : String(answer.value));
+      expect(canBe([conditionOf(weighed, outcomeOn(weighed, facts))])).toBe(true);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+function weighing(...weights: readonly { readonly when: string; readonly add: number }[]): Pick<Flow, 'on' | 'risk'> {
+  if (weights.length === 0) return { on: 'onboarding' };
+  return { on: 'onboarding', risk: { weights: weights.map((one, index) => ({ ...one, because: `weight ${index}` })) } };
+}
+
+test.each<[string, string, boolean]>([
+  ['risk.score >= 70', 'subject.environment == "production"', true],
+  ['risk.score >= 70', '"admin" in subject.scopes', true],
+  ['subject.environment == "production" && "admin" in subject.scopes && !owner.active', 'risk.score == 70', true],
+  ['risk.score == 50', 'owner.active', true],
+  ['risk.score >= 30', 'subject.environment == "production"', false],
+  ['true', 'risk.score <= 70 && risk.score >= -20', true],
+  ['true', 'risk.score <= 69', false],
+])('of weights 30, 40 and -20, %s implies %s: %s', (one, another, expected) => {
+  const flow = weighing(
+    { when: 'subject.environment == "production"', add: 30 },
+    { when: '"admin" in subject.scopes', add: 40 },
+    { when: 'owner.active', add: -20 },
+  );
+  const of = (guard: string): Formula => flowGuardFormula(flow, guard, 'now');
+  expect(implies([of(one)], of(another))).toBe(expected);
+});
+
+test('without weights the risk is 0, and nothing else', () => {
+  const of = (guard: string): Formula => flowGuardFormula({ on: 'onboarding' }, guard, 'now');
+  expect(implies([], of('risk.score == 0'))).toBe(true);
+  expect(canBe([of('risk.score > 0')])).toBe(false);
+});
+
+test('a question that stays free is another one under other weights', () => {
+  const guard = 'risk.score > size(subject.scopes)';
+  const [few, more] = [1, 2].map((add) => flowGuardFormula(weighing({ when: 'owner.active', add }), guard, 'now'));
+  if (few === undefined || more === undefined) throw new Error('two formulas');
+  expect(canBe([few, not(more)])).toBe(true);
+  expect(canBe([few, not(few)])).toBe(false);
 });
 
 function conditionOf(of: Formula, outcome: Outcome): Formula {
