@@ -6,7 +6,7 @@ import type { Flow, Stage } from '../../../domain/flow/language.ts';
 import { parseFlow } from '../../../domain/flow/parse.ts';
 import { isFinalRequestState } from '../../../domain/states.ts';
 import { anyFlow, brokenGuard, type Move, story } from './arbitraryStories.ts';
-import { PlayedRequest } from './playedRequest.ts';
+import { flowOf, issue, PlayedRequest, proof, security } from './playedRequest.ts';
 import { checkStep } from './stepInvariants.ts';
 
 const triggers = fc.constantFrom('person' as const, 'pipeline' as const, 'schedule' as const);
@@ -110,4 +110,24 @@ test('a weight that errors always denies, and nothing is ever issued under it', 
     }),
     { numRuns: 100 },
   );
+});
+
+test('nothing is ever issued past a proof that is stale, somebody else’s, or of somebody who has left since', () => {
+  const proving = fc.constantFrom('owner' as const, 'requester' as const).map(
+    (by): Stage => ({
+      ...proof,
+      stepUp: { ...proof.stepUp, by },
+    }),
+  );
+  // One of two approvals is time enough for whoever proved to leave.
+  const asking: Stage = { ...security, approval: { ...security.approval, separation: [] } };
+  let issued = 0;
+  fc.assert(
+    fc.property(proving, story, (stage, moves) => {
+      const played = play(flowOf('onboarding', [stage, asking, issue]), moves, 'person', false);
+      issued += played.facts.credentials.length;
+    }),
+    { numRuns: 400 },
+  );
+  expect(issued).toBeGreaterThan(0);
 });

@@ -152,6 +152,12 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
     person.map((by) => move(`${by}: deny`, (played) => void played.decide(by, 'deny'))),
   ),
   often(
+    8,
+    fc
+      .constantFrom(0, 0, 0, 6 * minuteMs)
+      .map((age) => move(`whoever is asked: proof, signed in ${age} ms ago`, (played) => askedProves(played, age))),
+  ),
+  often(
     3,
     fc
       .tuple(person, fc.constantFrom(0, 4 * minuteMs, 6 * minuteMs))
@@ -272,6 +278,12 @@ function answerLate(played: PlayedRequest, nth: number, how: Parameters<PlayedRe
 function everybodyApproves(played: PlayedRequest): void {
   for (const { id } of everybody) if (played.plan.state === 'awaiting-proof') played.confirm(id);
   for (const { id } of everybody) if (played.plan.state === 'awaiting-approval') played.decide(id, 'approve');
+}
+
+function askedProves(played: PlayedRequest, ageMs: number): void {
+  const stage = played.flow.stages[played.state.stage];
+  if (stage === undefined || !('stepUp' in stage)) return;
+  played.confirm(stage.stepUp.by === 'owner' ? played.facts.parties.ownerId : played.facts.request.requesterId, ageMs);
 }
 
 function amend(played: PlayedRequest, ownerId: string, scopes: number): void {
