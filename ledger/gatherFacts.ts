@@ -66,8 +66,9 @@ export async function gatherFacts(
   const credentials =
     identity === undefined
       ? []
-      : await tx.$queryRaw<Credential[]>`
-    SELECT * FROM "credential" WHERE "identityId" = ${identity.id} AND "state" <> 'destroyed' ORDER BY "version" FOR UPDATE`;
+      : await tx.$queryRaw<(Credential & { lastUsedAt: Date | null })[]>`
+    SELECT c.*, k."lastUsedAt" FROM "credential" c LEFT JOIN "api_key" k ON k."handle" = c."handle"
+    WHERE c."identityId" = ${identity.id} AND c."state" <> 'destroyed' ORDER BY c."version" FOR UPDATE OF c`;
   const around = await surroundings(tx, identity, request, asked);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
   const person = (id: string) =>
@@ -113,6 +114,7 @@ export async function gatherFacts(
         leaseEndsAt: credential.leaseEndsAt.toISOString(),
         ...(credential.expiresAt === null ? {} : { expiresAt: credential.expiresAt.toISOString() }),
         ...(credential.promotedEpoch === null ? {} : { promotedEpoch: credential.promotedEpoch }),
+        ...(credential.lastUsedAt === null ? {} : { lastUsedAt: credential.lastUsedAt.toISOString() }),
         hasReceipt: credential.receipt !== null,
       })),
       guardFacts:

@@ -18,6 +18,7 @@ import {
   takeRevocationOutcome,
 } from './revocation.ts';
 import { assessRisk } from './risk.ts';
+import { silentFromMs } from './silence.ts';
 import {
   applies,
   approvalDeadlineMs,
@@ -250,9 +251,11 @@ function timerMs(draft: Draft, isFinal: boolean): number | undefined {
     if (stage !== undefined && 'wait' in stage) candidates.push(waitEndsMs(draft.state, stage));
     if (draft.flow.on === 'revocation') candidates.push(nextLeaseEndMs(draft));
     const { graceEndsAt } = draft.state.effect;
-    const isRetiring = draft.facts.credentials.some(({ state }) => state === 'retiring');
-    if (isRetiring && graceEndsAt !== undefined && draft.facts.holds.length === 0)
-      candidates.push(Date.parse(graceEndsAt));
+    const retiring = draft.facts.credentials.find(({ state }) => state === 'retiring');
+    if (retiring !== undefined && graceEndsAt !== undefined) {
+      candidates.push(silentFromMs(draft, retiring));
+      if (draft.facts.holds.length === 0) candidates.push(Date.parse(graceEndsAt));
+    }
   }
   // What is due already, `settle` has dealt with as far as it goes: a timer for it would fire at once, for ever.
   const ahead = candidates

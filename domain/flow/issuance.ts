@@ -5,6 +5,7 @@ import { noteRefusal } from './freezeStops.ts';
 import { heldSince } from './heldTime.ts';
 import type { CreateResult, DestroyResult, EffectOrder, EffectOutcome, PromoteResult } from './plan.ts';
 import { reviewBy } from './review.ts';
+import { silentFromMs } from './silence.ts';
 import { recheck } from './stages.ts';
 import type { CredentialFacts } from './state.ts';
 import { destroyOrders, effectId, forgetFailures, isDue, recordFailure, stepOfCurrentAttempt } from './steps.ts';
@@ -182,7 +183,10 @@ export function recordDestroyed(draft: Draft, version: number, { receipt, afterL
   else if (!credential.hasReceipt) draft.change({ change: 'record-receipt', version, receipt });
 }
 
-/** Retire: all consumers acknowledged this epoch, or the deadline passed with its clock never stopped by a hold. */
+/**
+ * Retire: all consumers acknowledged this epoch, or the deadline passed with its clock never stopped by a hold; and nobody
+ * has used the old credential for as long as the flow says, where the issuer can tell.
+ */
 function settleGrace(draft: Draft, retiring: CredentialFacts): void {
   const { holds, acknowledgedBy } = draft.facts;
   const { consumers } = identityFactsOf(draft.facts.guardFacts).subject;
@@ -192,7 +196,7 @@ function settleGrace(draft: Draft, retiring: CredentialFacts): void {
   const isAcknowledged = consumers.length > 0 && consumers.every((consumer) => acknowledgedBy.includes(consumer));
   const deadline = draft.state.effect.graceEndsAt;
   const isOver = holds.length === 0 && deadline !== undefined && Date.parse(deadline) <= draft.nowMs;
-  if (isAcknowledged || isOver) {
+  if ((isAcknowledged || isOver) && (silentFromMs(draft, retiring) ?? 0) <= draft.nowMs) {
     const because = isAcknowledged ? 'all consumers acknowledged' : 'the grace window ended';
     draft.change({ change: 'destroy', version: retiring.version, because });
   }

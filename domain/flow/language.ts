@@ -78,6 +78,8 @@ export interface FlowLimits {
   readonly requestTtl: IsoDuration;
   /** How long consumers have to acknowledge a cutover before the old credential is retired. Default PT24H. */
   readonly grace: IsoDuration;
+  /** How long nobody may have used the old credential before it is destroyed, where its issuer can tell. Not asked when left out. */
+  readonly silence?: IsoDuration;
   /** How soon after an onboarding or a review the next review must be complete. P90D when left out. */
   readonly reviewEvery?: IsoDuration;
 }

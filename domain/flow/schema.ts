@@ -137,7 +137,7 @@ const approval = closed({
     .exactOptional(closed({ after: duration(), to: group }))
     .describe('After a while, another group may decide too.'),
   timeout: closed({ after: duration(), result: z.enum(['deny', 'expire']) }),
-  // Left out, it stays out: a default filled in would give every flow from before it another digest.
+  // Left out, these stay out: a default filled in would give every flow from before it another digest.
   denials: z
     .exactOptional(
       z
@@ -275,6 +275,11 @@ export const limitsSchema = closed({
   requestTtl: duration().default('P3D').describe('How long a request may wait for people.'),
   grace: duration(0).default('PT24H').describe('How long consumers have to acknowledge a rotation.'),
   // Left out, it stays out: a default filled in would give every flow from before it another digest.
+  silence: z
+    .exactOptional(duration())
+    .describe(
+      'How long nobody may have used the replaced credential before it is destroyed, where its issuer can tell.',
+    ),
   reviewEvery: z.exactOptional(duration()),
 }).prefault({});
 

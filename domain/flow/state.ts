@@ -135,6 +135,8 @@ export interface CredentialFacts {
   readonly leaseEndsAt: string;
   readonly expiresAt?: string;
   readonly promotedEpoch?: number;
+  /** RFC 3339; absent where the issuer cannot tell, or tells of none. */
+  readonly lastUsedAt?: string;
   /** The issuer confirmed the destroy; final once the lease is over too. */
   readonly hasReceipt: boolean;
 }

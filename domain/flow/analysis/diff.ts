@@ -103,6 +103,7 @@ function limitChanges(was: Flow, is: Flow): readonly Change[] {
     ...limit('credentialTtl', 'a credential that leaks is accepted for longer'),
     ...limit('requestTtl', 'a request may wait for its approvals for longer'),
     ...limit('grace', 'the replaced credential is accepted for longer'),
+    ...limit('silence', 'the replaced credential is accepted for longer while somebody uses it'),
     ...limit('reviewEvery', 'ownership and scope are reviewed less often', defaultReviewEvery),
   ];
 }
