@@ -114,10 +114,19 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
       const probe = order.probe ?? (await probeRefusal(order, issuer, store, version));
       const receipt = await keepProbe(ledger, { handle: order.handle, probe });
       await store.discard({ identityId, version });
-      if (await isIdentityEmptied(ledger, identityId, version)) await issuer.retireIdentity({ identityId });
+      if (await isIdentityEmptied(ledger, identityId, version)) await retire(issuer, identityId);
       return { receipt, afterLease };
     },
   };
+}
+
+/**
+ * Removes what the issuer keeps of an identity whose every credential is confirmed gone. What it still lists came after that:
+ * a creation that was cut off may land later than any lease. It goes as well, or it would keep the rest for ever.
+ */
+async function retire(issuer: Issuer, identityId: string): Promise<void> {
+  for (const { handle } of await issuer.list({ identityId })) await issuer.destroy({ handle, identityId });
+  await issuer.retireIdentity({ identityId });
 }
 
 /**

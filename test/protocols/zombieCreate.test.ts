@@ -44,6 +44,13 @@ const credential = (identityId: string) =>
   installation.ledger.prisma.credential.findUniqueOrThrow({
     where: { identityId_version: { identityId, version: 1 } },
   });
+const lastLeaseEnd = async (identityId: string) =>
+  (
+    await installation.ledger.prisma.credential.findFirstOrThrow({
+      where: { identityId },
+      orderBy: { leaseEndsAt: 'desc' },
+    })
+  ).leaseEndsAt;
 const isListed = async (identityId: string) => (await installation.issuer.list({ identityId })).length > 0;
 const cancel = (requestId: string) =>
   hand.command(requestId, { do: 'cancel', by: 'owner@tenure.example', reason: 'not now' });
@@ -109,6 +116,30 @@ test.concurrent('the same under a revocation: the identity is revoked only when 
   await zombie.release();
   await untilLedgerClockPasses(installation, leaseEndsAt);
   await hand.report(requestId, destroy, outcome);
+  await hand.carryOutAll(requestId);
+  expect(await hand.stateOf(requestId)).toMatchObject({ state: 'completed' });
+  expect(await isListed(identityId)).toBe(false);
+});
+
+test.concurrent('a creation that lands after even the last look does not keep the identity from being revoked, and goes with it', async () => {
+  const { requestId: onboarding, identityId } = await hand.open(onboardingOrder());
+  await hand.carryOutAll(onboarding);
+  const { requestId: rotation } = await hand.open(openOrder('rotation', { identityId }));
+  const zombie = faults.hold('before create', identityId);
+  const outcome = hand.perform(await hand.orderOf(rotation, 'create'));
+  await zombie.reached;
+  const where = { identityId_version: { identityId, version: 2 } };
+  const { leaseEndsAt } = await installation.ledger.prisma.credential.findUniqueOrThrow({ where });
+  await cancel(rotation);
+  await untilLedgerClockPasses(installation, leaseEndsAt);
+  await hand.carryOutAll(rotation);
+  expect(await hand.credentialsOf(identityId)).toBe('v1 current, v2 destroyed');
+
+  await zombie.release();
+  await outcome;
+  expect((await installation.issuer.list({ identityId })).map(({ handle }) => handle)).toContain(`${identityId}-v2`);
+  const { requestId } = await hand.open(openOrder('revocation', { identityId }));
+  await untilLedgerClockPasses(installation, await lastLeaseEnd(identityId));
   await hand.carryOutAll(requestId);
   expect(await hand.stateOf(requestId)).toMatchObject({ state: 'completed' });
   expect(await isListed(identityId)).toBe(false);
