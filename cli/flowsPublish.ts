@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { type ApiAccess, accessOptions, callApi, requireUrl } from './apiCalls.ts';
-import { CommandFailed, exitCodes } from './exitCodes.ts';
-import { readFlowsAndTests, readText } from './flowFiles.ts';
+import { exitCodes } from './exitCodes.ts';
+import { readFlowSet } from './flowSet.ts';
 import { coloured, counted, printJson, printLine } from './output.ts';
 
 /** What is read of an answer; `--json` prints all of it. */
@@ -118,39 +116,15 @@ export function registerFlowsPublish(flows: Command): void {
     });
 }
 
-/** The flows of a directory, their separate tests with them, and the invariants beside them. */
+/** A directory, and what is published without being in it, where that is to be retired. */
 async function readSet(directory: string, { retireOthers, ...access }: SetOptions) {
-  const { flows, tests } = await readFlowsAndTests([directory]);
-  const testsOf = (name: string): string | undefined =>
-    tests.find(({ parsed }) => parsed.ok && parsed.flow.metadata.name === name)?.source;
-  const documents = flows.map(({ file, source, parsed }) => {
-    const beside = parsed.ok ? testsOf(parsed.flow.metadata.name) : undefined;
-    return {
-      file,
-      source,
-      name: parsed.ok ? parsed.flow.metadata.name : '',
-      ...(beside === undefined ? {} : { tests: beside }),
-    };
-  });
-  const invariants = join(directory, 'invariants.yaml');
-  if (await isThere(invariants))
-    documents.push({ file: invariants, source: await readText(invariants), name: 'invariants' });
+  const documents = await readFlowSet(directory);
   const names = documents.map(({ name }) => name);
   const retire = retireOthers === true ? (await publishedNames(access)).filter((name) => !names.includes(name)) : [];
   return {
     files: documents.map(({ file }) => file),
     body: { flows: documents.map(({ file: _file, name: _name, ...document }) => document), retire },
   };
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return await stat(file).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false;
-      throw new CommandFailed('usage', `${file} cannot be read (${error.code}).`, { cause: error });
-    },
-  );
 }
 
 async function publishedNames(access: ApiAccess): Promise<readonly string[]> {

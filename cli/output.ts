@@ -34,6 +34,11 @@ export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Text of others on one line of a terminal: what is invisible, or acts on the terminal, is shown as a dot. */
+export function visible(text: string): string {
+  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '·');
+}
+
 /** `1 flow`, `2 flows`. */
 export function counted(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { apiKeyPrefixPattern } from '../domain/apiKey.ts';
 import { defaultPace } from '../domain/massRevocation.ts';
+import { recoveryKeyOf } from './recoveryKeys.ts';
 
 /**
  * What `tenure.yaml` may say. Strict: an unknown key is an error, never ignored, since a misspelt `separation` or `roles`
@@ -239,6 +240,23 @@ const vaultStore = z.strictObject({
   caFile: path.optional(),
 });
 
+const recoveryKey = z.strictObject({
+  person: email,
+  publicKey: z
+    .string()
+    .max(200)
+    .refine(
+      (text) => recoveryKeyOf(text) !== undefined,
+      'not an Ed25519 public key: write its SPKI bytes in base64 (`openssl pkey -in <file> -pubout -outform DER | base64`)',
+    )
+    .meta({ description: 'Ed25519: the SPKI bytes in base64. The private key is with the person, never here.' }),
+});
+
+const recovery = z.strictObject({ keys: z.array(recoveryKey).max(50).default([]) }).meta({
+  description:
+    'Who, two together, may put other flows in the place of those that let nobody publish any: docs/operating.md, "When nobody can publish flows".',
+});
+
 export const configurationSchema = z.strictObject({
   listen: listen.prefault('127.0.0.1:8080'),
   publicUrl: serverUrl
@@ -262,6 +280,7 @@ export const configurationSchema = z.strictObject({
   people: z.array(person).max(10_000).default([]),
   roles: roles.prefault({}),
   pipelines: z.record(word, pipeline).default({}),
+  recovery: recovery.prefault({}),
   issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey])).default({}),
   stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),
 });

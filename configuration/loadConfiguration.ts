@@ -8,6 +8,7 @@ import {
   type SecretReference,
 } from './configurationSchema.ts';
 import { nearestKey } from './nearestKey.ts';
+import { recoveryKeyOf } from './recoveryKeys.ts';
 import { openYaml, type YamlSource } from './yamlSource.ts';
 
 /** The configuration cannot be used. `problems` are complete sentences, each with file, line and column where there is one. */
@@ -98,7 +99,23 @@ function findContradictions(configuration: ParsedConfiguration): { path: Propert
         message: `pipeline "${name}" names the oidc provider "${pipeline.oidc}", which is ${provider === undefined ? 'not declared' : 'for people'}. Declare one with "for: pipelines".`,
       });
   }
-  return found;
+  return [...found, ...recoveryContradictions(configuration.recovery.keys)];
+}
+
+/** Keys of one person alone, or one key for two, would let one person do what takes two. */
+function recoveryContradictions(
+  keys: ParsedConfiguration['recovery']['keys'],
+): { path: PropertyKey[]; message: string }[] {
+  const keyIds = keys.map(({ publicKey }) => recoveryKeyOf(publicKey)?.keyId);
+  const repeated = keys.flatMap(({ person }, index) => {
+    const first = keyIds.indexOf(keyIds[index]);
+    if (first === index) return [];
+    const message = `the recovery key of ${person} is that of ${keys[first]?.person}. Give everybody a key of their own.`;
+    return [{ path: ['recovery', 'keys', index, 'publicKey'], message }];
+  });
+  if (keys.length === 0 || new Set(keys.map(({ person }) => person)).size >= 2) return repeated;
+  const message = `recovery takes two different people, and only ${keys[0]?.person} has a key. Add another person's.`;
+  return [...repeated, { path: ['recovery', 'keys'], message }];
 }
 
 function complete(parsed: ParsedConfiguration, { path, env }: { path: string; env: NodeJS.ProcessEnv }): Configuration {

@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import { authorsOf } from './flow/authors.ts';
 import type { SignedDecision } from './flow/events.ts';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
 import type { ApprovalStage, RequestKind } from './flow/language.ts';
@@ -100,6 +101,7 @@ export interface Parties {
   readonly ownerId?: string;
   /** Who is to own it after a review: attests in the owner's place, and is kept from deciding wherever the owner is. */
   readonly newOwnerId?: string;
+  /** One or several (`authorsOf`). */
   readonly flowAuthor: string;
 }
 
@@ -180,7 +182,7 @@ function separationOf(id: string, stage: ApprovalStage, parties: Parties): strin
   if (separation.includes('onBehalfOf') && parties.onBehalfOf.includes(id)) return 'the person it acts for';
   if (separation.includes('owner') && parties.ownerId === id) return 'the owner';
   if (separation.includes('owner') && parties.newOwnerId === id) return 'the owner to be';
-  if (separation.includes('flowAuthor') && parties.flowAuthor === id) return 'the author of the flow';
+  if (separation.includes('flowAuthor') && authorsOf(parties.flowAuthor).includes(id)) return 'the author of the flow';
   return undefined;
 }
 

@@ -29,14 +29,35 @@ export function identityAt({ identityId, requestId }: Place): string {
  */
 export async function applyChange(tx: Transaction, place: Place, change: Change): Promise<readonly string[]> {
   if (change.change === 'begin-revocation') return beginRevocation(tx, place, change.epoch);
-  if (!(await applyToRequest(tx, place, change))) await applyToIdentity(tx, place, change);
+  const ofIdentity = await applyToRequest(tx, place, change);
+  if (ofIdentity !== undefined) await applyToIdentity(tx, place, ofIdentity);
   return [];
 }
 
 type OwnChange = Exclude<Change, { change: 'begin-revocation' }>;
 
-/** Changes of the request itself, and of the published flows. Returns false for one that is of its identity. */
-async function applyToRequest(tx: Transaction, { requestId, now }: Place, change: OwnChange): Promise<boolean> {
+/** What `applyToRequest` leaves. A change that has a case neither there nor in `applyToIdentity` does not compile. */
+type IdentityChange = Exclude<
+  OwnChange,
+  {
+    change:
+      | 'record-decision'
+      | 'withdraw-decision'
+      | 'pause'
+      | 'resume'
+      | 'notify'
+      | 'stopped-by-freeze'
+      | 'publish-flow'
+      | 'retire-flow';
+  }
+>;
+
+/** Changes of the request itself, and of the published flows. Returns one that is of its identity. */
+async function applyToRequest(
+  tx: Transaction,
+  { requestId, now }: Place,
+  change: OwnChange,
+): Promise<IdentityChange | undefined> {
   switch (change.change) {
     case 'record-decision': {
       const { decision } = change;
@@ -49,41 +70,41 @@ async function applyToRequest(tx: Transaction, { requestId, now }: Place, change
           ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
         },
       });
-      return true;
+      return;
     }
     case 'withdraw-decision':
       await tx.decision.update({ where: { id: change.decisionId }, data: { withdrawnAt: now } });
-      return true;
+      return;
     case 'pause':
       await tx.pause.create({
         data: { id: randomUUID(), requestId, principal: change.by, reason: change.reason, createdAt: now },
       });
-      return true;
+      return;
     case 'resume':
       await tx.pause.updateMany({
         where: { requestId, liftedAt: null, ...(change.all ? {} : { principal: change.by }) },
         data: { liftedAt: now, liftedBy: change.by },
       });
-      return true;
+      return;
     case 'notify':
       await enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
-      return true;
+      return;
     case 'stopped-by-freeze':
       await tx.freezeStop.createMany({
         data: change.freezeIds.map((freezeId) => ({ freezeId, requestId, what: change.what, at: now })),
         skipDuplicates: true,
       });
-      return true;
+      return;
     case 'publish-flow':
     case 'retire-flow':
       await publish(tx, { requestId, now }, change);
-      return true;
+      return;
     default:
-      return false;
+      return change;
   }
 }
 
-async function applyToIdentity(tx: Transaction, place: Place, change: OwnChange): Promise<void> {
+async function applyToIdentity(tx: Transaction, place: Place, change: IdentityChange): Promise<void> {
   const { requestId, now } = place;
   const identityId = identityAt(place);
   const credential = (version: number, data: Prisma.CredentialUpdateInput) =>
@@ -169,9 +190,11 @@ async function applyToIdentity(tx: Transaction, place: Place, change: OwnChange)
     case 'complete-review':
       await completeReview(tx, place, change);
       return;
-    default:
-      // A quarantine leaves its evidence and no row.
+    case 'record-quarantine':
+      // It leaves its evidence and no row.
       return;
+    default:
+      change satisfies never;
   }
 }
 

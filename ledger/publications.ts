@@ -160,9 +160,10 @@ export async function publishDocument(
   await tx.flowPublication.create({ data: { name, operation, digest, requestId, publishedBy, publishedAt: at } });
 }
 
-async function retireDocument(
+/** Effect: no version of this name rules from the commit on. @throws PublicationDamaged when another than `replaces` is published */
+export async function retireDocument(
   tx: Transaction,
-  { name, operation, replaces }: Extract<Publish, { change: 'retire-flow' }>,
+  { name, operation, replaces }: Omit<Extract<Publish, { change: 'retire-flow' }>, 'change'>,
   { requestId, publishedBy, at }: PublishedBy,
 ): Promise<void> {
   const { count } = await tx.publishedFlow.deleteMany({ where: { name, digest: replaces } });

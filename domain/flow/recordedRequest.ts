@@ -83,7 +83,7 @@ const recordSchema: z.ZodType<RecordedRequest> = z.strictObject({
   version: z.literal(recordVersion),
   id: text,
   facts: factsSchema,
-  flowAuthor: z.string().max(200),
+  flowAuthor: z.string().max(1_000),
   events: z
     .array(event)
     .max(1_000, 'has at most 1000 events')

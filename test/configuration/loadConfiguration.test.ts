@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -204,4 +205,28 @@ test('the example of docs/configuration.md loads as it stands', () => {
   const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
   expect(problemsOf(example)).toEqual([]);
   expect(Object.keys(load(example).pipelines)).toEqual(['deploy']);
+});
+
+test('recovery of flows takes keys of two different people, each an Ed25519 key of its own', () => {
+  const key = (type: 'ed25519' | 'x25519' = 'ed25519') => {
+    const { publicKey } = type === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('x25519');
+    return publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  };
+  const withKeys = (...keys: readonly (readonly [string, string])[]) =>
+    problemsOf(
+      `${least}recovery:\n  keys:\n${keys.map(([who, text]) => `    - {person: ${who}, publicKey: ${text}}\n`).join('')}`,
+    );
+  const [anns, bos] = [key(), key()];
+  expect(withKeys(['ann@x.example', anns], ['bo@x.example', bos], ['bo@x.example', key()])).toEqual([]);
+  expect(withKeys(['ann@x.example', anns], ['ann@x.example', bos])).toEqual([
+    expect.stringContaining(
+      "recovery takes two different people, and only ann@x.example has a key. Add another person's.",
+    ),
+  ]);
+  expect(withKeys(['ann@x.example', anns], ['bo@x.example', anns])).toEqual([
+    expect.stringContaining('the recovery key of bo@x.example is that of ann@x.example.'),
+  ]);
+  expect(withKeys(['ann@x.example', anns], ['bo@x.example', key('x25519')])).toEqual([
+    expect.stringContaining('not an Ed25519 public key'),
+  ]);
 });

@@ -13,6 +13,7 @@ import {
   signDecision,
   type UnsignedDecision,
 } from '../../domain/decisions.ts';
+import { jointAuthor } from '../../domain/flow/authors.ts';
 import type { ApprovalStage, Separation } from '../../domain/flow/language.ts';
 import { exampleFacts } from './flow/exampleFacts.ts';
 
@@ -151,6 +152,13 @@ test('nobody whom the flow separates, and nobody inactive, ever makes a quorum',
     }),
     { numRuns: 2_000 },
   );
+});
+
+test('every one of several authors is kept from deciding where the author is', () => {
+  const people = ['ann', 'bea', 'cy'].map((id) => person(id, 'security'));
+  const stage = asked([['group:security', 1]], { separation: ['flowAuthor'] });
+  const joint = { ...parties, flowAuthor: jointAuthor(['ann', 'bea']) };
+  expect(people.filter((each) => mayDecide(each, stage, joint, false).may).map(({ id }) => id)).toEqual(['cy']);
 });
 
 const signer = generateKeyPairSync('ed25519');

@@ -104,7 +104,7 @@ function reportOf({
 }
 
 /** Each change that lets more through, in one line. */
-function weakeningLines({ diff }: SoundSubmission): readonly string[] {
+export function weakeningLines({ diff }: SoundSubmission): readonly string[] {
   return [
     ...diff.changes
       .filter(({ label }) => label === 'WEAKENS')
