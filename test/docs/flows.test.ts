@@ -13,7 +13,8 @@ const blocks = [...page.matchAll(/^```(\w+)(?: (\S+))?\n(.*?)^```$/gms)].map(([,
   text,
 }));
 const examples = blocks
-  .filter(({ language }) => language === 'console')
+  // Those of an installation are publishing.test.ts's.
+  .filter(({ language, file }) => language === 'console' && file !== 'installation')
   .map(({ text }) => ({ text, command: text.split('\n').findLast((line) => line.startsWith('$ ')) }));
 
 let directory: string;
@@ -21,7 +22,8 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'tenure-flows-page-'));
   const flow = blocks.find(({ language }) => language === 'yaml');
   writeFileSync(join(directory, 'production-bots.flow.yaml'), flow?.text ?? '');
-  for (const { file, text } of blocks) if (file !== undefined) writeFileSync(join(directory, file), text);
+  for (const { language, file, text } of blocks)
+    if (language === 'yaml' && file !== undefined) writeFileSync(join(directory, file), text);
   symlinkSync(join(root, 'flows'), join(directory, 'flows'));
   copyFileSync(join(root, 'examples/flows/requests.jsonl'), join(directory, 'requests.jsonl'));
 });
