@@ -12,6 +12,7 @@ test('each workflow says how it moves between versions: what may wait for days g
   expect(Object.fromEntries(behaviors)).toEqual({
     lifecycle: { versioningBehavior: 'PINNED' },
     onboarding: { versioningBehavior: 'AUTO_UPGRADE' },
+    publication: { versioningBehavior: 'AUTO_UPGRADE' },
     review: { versioningBehavior: 'AUTO_UPGRADE' },
     revocation: { versioningBehavior: 'AUTO_UPGRADE' },
     rotation: { versioningBehavior: 'AUTO_UPGRADE' },
