@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import { type ProblemSlug, problems, problemType } from '../domain/problems.ts';
+import { FlowVersionNotUnderstood } from '../ledger/flows.ts';
 import { LedgerRestored } from '../ledger/restore.ts';
 
 /** One part of the request that is at fault: `body.scopes.0`, `query.limit`, `header.idempotency-key`. */
@@ -122,6 +123,7 @@ function problemOf(error: unknown, isUnavailable: (error: unknown) => boolean): 
   }
   if (error instanceof URIError) return invalidRequest([{ field: 'path', message: 'is not properly percent-encoded' }]);
   if (error instanceof LedgerRestored) return new Problem('observe-only', error.message);
+  if (error instanceof FlowVersionNotUnderstood) return new Problem('newer-release', error.message);
   if (isUnavailable(error)) return unavailable(error);
   return new Problem(
     'internal',

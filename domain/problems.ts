@@ -67,6 +67,7 @@ export const problems = {
   'flow-not-sound': { status: 422, title: 'The flows cannot be published as they are' },
   'already-published': { status: 409, title: 'Exactly this is published already' },
   'published-meanwhile': { status: 409, title: 'Other flows were published meanwhile' },
+  'newer-release': { status: 503, title: 'A newer release wrote what this one does not know' },
   'never-published': { status: 422, title: 'This version was never published' },
   'owner-not-valid': { status: 422, title: 'The owner is not valid' },
 } as const satisfies Readonly<Record<string, { status: number; title: string }>>;

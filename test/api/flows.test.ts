@@ -251,3 +251,18 @@ test('more analyses than one principal may ask for in a minute are refused; read
   expect((await limited.as('auditor', '/v1/flows/onboarding')).status).toBe(200);
   expect((await limited.as('admin', '/v1/flows/onboarding/paths')).status).toBe(200);
 });
+
+test('a published flow that this release does not know is told as such, naming what to do', async () => {
+  const older = await apiFixture();
+  const newer = { ...parsed(production).flow, embargoes: [] };
+  const digest = 'a'.repeat(64);
+  const name = 'production-accounts';
+  const { flowVersion, publishedFlow } = older.ledger.prisma;
+  await flowVersion.create({
+    data: { digest, name, operation: 'onboarding', canonical: canonicalJson(newer), source: production, author: 'ann' },
+  });
+  await publishedFlow.create({ data: { name, operation: 'onboarding', digest } });
+  const answer = await older.as('stranger', `/v1/flows/${name}`);
+  expect([answer.status, answer.slug]).toEqual([503, 'newer-release']);
+  expect(answer.detail).toContain(digest);
+});
