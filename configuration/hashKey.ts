@@ -1,5 +1,6 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { SecretReference } from './configurationSchema.ts';
+import { strictBase64 } from './keyFiles.ts';
 import { readSecret, SecretUnreadable } from './secretReference.ts';
 
 /**
@@ -7,10 +8,8 @@ import { readSecret, SecretUnreadable } from './secretReference.ts';
  * @throws SecretUnreadable when it is missing or malformed; the message names its place, never its content
  */
 export function readHashKey(issuer: string, reference: SecretReference, env: NodeJS.ProcessEnv): KeyObject {
-  const text = readSecret(reference, env).trim();
-  const bytes = Buffer.from(text, 'base64');
-  // Buffer.from ignores what is not base64, and would take a damaged key for another one.
-  if (bytes.length !== 32 || bytes.toString('base64') !== text)
+  const bytes = strictBase64(readSecret(reference, env).trim());
+  if (bytes?.length !== 32)
     throw new SecretUnreadable(
       `The hashKey of issuer "${issuer}" in tenure.yaml does not name 32 bytes in base64. Make one with "openssl rand -base64 32", or restore it from the backup.`,
     );

@@ -11,6 +11,12 @@ export function freshSecretKey(): string {
   return `${randomBytes(32).toString('base64')}\n`;
 }
 
+/** Bytes in base64 (RFC 4648 §4); undefined for anything else: Buffer.from would ignore it, and take a damaged key for another. */
+export function strictBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.toString('base64') === text ? bytes : undefined;
+}
+
 /** Writes a new file (0600) that is on disk when this returns. @throws EEXIST when it is there already */
 export function writeDurably(path: string, content: string): void {
   const file = openSync(path, 'wx', 0o600);

@@ -213,11 +213,11 @@ function endedHolds(identity: Identity, request: Request): Prisma.Sql {
         WHERE ${endedAt} > ${request.createdAt} AND ${isSubject}) h)`;
 }
 
-type AskedRequest = Pick<
+export type AskedRequest = Pick<
   Request,
   'kind' | 'trigger' | 'justification' | 'requesterId' | 'requesterKind' | 'onBehalfOf'
 >;
-type PersonOf = (id: string) => { id: string; active: boolean; groups: readonly string[] };
+export type PersonOf = (id: string) => { id: string; active: boolean; groups: readonly string[] };
 
 /** The facts guards read, of a request on an identity that exists or is about to. */
 export function guardFactsOf(

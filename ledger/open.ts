@@ -1,8 +1,8 @@
 import type { NewSubject, OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
 import { parseName } from '../domain/names.ts';
 import { type Identity, Prisma } from '../prisma/generated/client.ts';
+import { chooseFlow } from './chooseFlow.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
-import { flowFor } from './flows.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { answer, join, runningRequest } from './joinRequest.ts';
 import { createRequest, reviewed } from './newRequest.ts';
@@ -80,7 +80,7 @@ async function openOnboarding(tx: Transaction, ledger: Ledger, order: OpenOrder)
       `${subject.ownerId} is not an active person of the directory. Name an owner who is.`,
     );
   }
-  const flow = await chooseFlow(tx, order, { ...identity, createdAt: new Date() });
+  const flow = await flowOnIdentity(tx, order, { ...identity, createdAt: new Date() });
   if ('opened' in flow) return flow;
   await tx.identity.create({ data: { ...identity, labels: { ...subject.labels } } });
   return createRequest(tx, ledger, order, flow.digest, false);
@@ -99,36 +99,20 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
   }
   const obstacle = order.kind === 'review' ? await reviewObstacle(tx, identity, reviewed(order)) : undefined;
   if (obstacle !== undefined) return refuse(obstacle.slug, obstacle.detail);
-  const flow = await chooseFlow(tx, order, identity);
+  const flow = await flowOnIdentity(tx, order, identity);
   if ('opened' in flow) return flow;
   if (running !== undefined) return join(tx, ledger, order, running, flow.digest, atOnce);
   return createRequest(tx, ledger, order, flow.digest, atOnce);
 }
 
-async function chooseFlow(
+function flowOnIdentity(
   tx: Transaction,
   order: OpenOrder,
   identity: Omit<Identity, 'labels'> & { labels: unknown },
-): Promise<{ digest: string } | Refusal> {
-  const named = [identity.ownerId, order.principal, order.onBehalfOf, order.proposal?.newOwner];
-  const ids = named.filter((id) => id !== undefined);
-  const people = await tx.person.findMany({ where: { id: { in: ids } } });
-  const facts = guardFactsOf(
-    identity,
-    {
-      kind: order.kind,
-      trigger: order.trigger,
-      justification: order.justification,
-      requesterId: order.principal,
-      requesterKind: order.principalKind,
-      onBehalfOf: order.onBehalfOf ?? null,
-      proposal: order.proposal,
-    },
-    (id) => people.find((person) => person.id === id) ?? { id, active: false, groups: [] },
-    new Date(),
+): Promise<{ readonly digest: string } | Refusal> {
+  return chooseFlow(tx, order, [identity.ownerId, order.proposal?.newOwner], (asked, person, now) =>
+    guardFactsOf(identity, { ...asked, proposal: order.proposal }, person, now),
   );
-  const chosen = await flowFor(tx, order.kind, facts);
-  return 'found' in chosen ? { digest: chosen.found.digest } : refuse(chosen.slug, chosen.detail);
 }
 
 function newIdentity(id: string, subject: NewSubject) {

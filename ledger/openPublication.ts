@@ -1,6 +1,6 @@
 import type { OpenResult, PublicationOrder } from '../domain/flow/open.ts';
+import { chooseFlow } from './chooseFlow.ts';
 import type { Ledger, Transaction } from './client.ts';
-import { flowFor } from './flows.ts';
 import { publicationGuardFacts } from './gatherFacts.ts';
 import { createRequest } from './newRequest.ts';
 import { refuse } from './openRefusal.ts';
@@ -30,22 +30,9 @@ export async function openPublication(tx: Transaction, ledger: Ledger, order: Pu
   if (proposal.isRollback && !(await wasPublished(tx, proposal.items))) {
     return refuse('never-published', 'A rollback goes back to what was published before; not all of this was.');
   }
-  const named = [order.principal, order.onBehalfOf].filter((id) => id !== undefined);
-  const people = await tx.person.findMany({ where: { id: { in: named } } });
-  const facts = publicationGuardFacts(
-    proposal,
-    {
-      kind: order.kind,
-      trigger: order.trigger,
-      justification: order.justification,
-      requesterId: order.principal,
-      requesterKind: order.principalKind,
-      onBehalfOf: order.onBehalfOf ?? null,
-    },
-    (id) => people.find((person) => person.id === id) ?? { id, active: false, groups: [] },
-    new Date(),
+  const flow = await chooseFlow(tx, order, [], (asked, person, now) =>
+    publicationGuardFacts(proposal, asked, person, now),
   );
-  const chosen = await flowFor(tx, order.kind, facts);
-  if (!('found' in chosen)) return refuse(chosen.slug, chosen.detail);
-  return createRequest(tx, ledger, order, chosen.found.digest, false);
+  if ('opened' in flow) return flow;
+  return createRequest(tx, ledger, order, flow.digest, false);
 }

@@ -1,5 +1,6 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { strictBase64 } from '../../configuration/keyFiles.ts';
 
 /** The keys of a sealed store: one that writes, and all that may still be needed for reading, itself included. */
 export interface SealedKeys {
@@ -72,12 +73,6 @@ function writingKey(
       `The environment variable ${keyEnv}, which holds a sealed store's key, is not set. Set it and start again.`,
     );
   return sealedKey(text, `The environment variable ${keyEnv}`);
-}
-
-/** Buffer.from ignores what is not base64, and would take a damaged key for another one. */
-function strictBase64(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? bytes : undefined;
 }
 
 function readPrivately(path: string): string {

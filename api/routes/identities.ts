@@ -6,8 +6,9 @@ import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
 import { listCredentials, listIdentities } from '../../ledger/queries/identities.ts';
 import { pageBody, placeOf } from '../cursor.ts';
-import { visibleIdentity, visibleRequest } from '../findVisible.ts';
+import { visibleIdentity } from '../findVisible.ts';
 import { keyedCall } from '../keyedCall.ts';
+import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem } from '../problem.ts';
@@ -33,7 +34,7 @@ import {
   identityBody,
   identityExample,
 } from '../representations/identity.ts';
-import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
+import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const tag = 'Identities';
@@ -141,10 +142,7 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
           requireConfigured(deps, body);
           return await deps.gateway.open(order);
         });
-        return {
-          body: requestBody(await visibleRequest(deps, principal, requestId), principal),
-          headers: { Location: `/v1/requests/${requestId}` },
-        };
+        return await openedReply(deps, principal, requestId);
       },
     }),
 

@@ -10,12 +10,13 @@ import { requireStanding } from '../auth/standing.ts';
 import { visibleIdentity, visibleRequest } from '../findVisible.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
 import { nudgeSoon } from '../nudge.ts';
+import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem, refusalProblem } from '../problem.ts';
 import { consumers, email, Id, Instant, noQuery, Reason, scopes } from '../representations/fields.ts';
 import { IdentityBody, identityBody, identityExample } from '../representations/identity.ts';
-import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
+import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { proposalOf, reviewTrigger } from './reviews.ts';
 
@@ -232,13 +233,6 @@ function requireMayRotate(principal: Principal, identity: IdentityRow): void {
       'forbidden',
       `${principal.id} may not rotate ${identity.integration}/${identity.name}. Add it to the pipeline's "may" in tenure.yaml.`,
     );
-}
-
-async function openedReply(deps: ApiDependencies, principal: Principal, requestId: string) {
-  return {
-    body: requestBody(await visibleRequest(deps, principal, requestId), principal),
-    headers: { Location: `/v1/requests/${requestId}` },
-  };
 }
 
 function present(change: {

@@ -1,16 +1,12 @@
 import { z } from 'zod';
 import { documentLimit, type Submission, type SubmittedDocument } from '../../domain/flow/publishing/submission.ts';
-import { storePublication } from '../../ledger/publications.ts';
 import { findDocument } from '../../ledger/publishedSet.ts';
 import { flowHistory, previousDigest, publishedUnder } from '../../ledger/queries/flowHistory.ts';
-import type { Principal } from '../auth/principal.ts';
 import { badCursor } from '../cursor.ts';
-import { visibleRequest } from '../findVisible.ts';
-import { earlierCall, keyedCall } from '../keyedCall.ts';
-import { askedBy, openRequest } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
 import { checkPublication, type PublicationCheck } from '../publicationCheck.ts';
+import { publish } from '../publish.ts';
 import { defaultPageLimit, noParams, noQuery, pageQuery, Reason } from '../representations/fields.ts';
 import { FlowDigest, FlowName, FlowText } from '../representations/flow.ts';
 import {
@@ -20,7 +16,7 @@ import {
   publicationExample,
   VersionBody,
 } from '../representations/publication.ts';
-import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
+import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const tag = 'Flows';
@@ -248,68 +244,6 @@ function listVersions(deps: ApiDependencies): Route {
       return { body: { items, nextCursor } };
     },
   });
-}
-
-interface PublishCall {
-  readonly principal: Principal;
-  readonly params: object;
-  readonly body: { readonly justification: string };
-  readonly key: string;
-}
-
-/**
- * Checks what is asked, stores it past Temporal, and opens the request to publish exactly that. A repeated call finds the
- * first one's request, whatever was published since.
- * @throws Problem
- */
-async function publish(
-  deps: ApiDependencies,
-  operation: string,
-  { principal, params, body, key }: PublishCall,
-  submitted: () => Promise<{ submission: Submission; isRollback: boolean }>,
-) {
-  const call = keyedCall(operation, { principal, key, params, body });
-  const earlier = await earlierCall(deps, call);
-  const requestId =
-    earlier.kind === 'same' && earlier.requestId !== undefined
-      ? earlier.requestId
-      : await openRequest(deps, call, async () => {
-          const { submission, isRollback } = await submitted();
-          const publication = await stored(deps, submission, { author: principal.id, isRollback });
-          return await deps.gateway.open({
-            ...askedBy(call, principal),
-            kind: 'publication',
-            trigger: 'person',
-            justification: body.justification,
-            publication,
-          });
-        });
-  return {
-    body: requestBody(await visibleRequest(deps, principal, requestId), principal),
-    headers: { Location: `/v1/requests/${requestId}` },
-  };
-}
-
-/** @returns the digest under which a sound publication is stored. @throws Problem `flow-not-sound`, `already-published` */
-async function stored(
-  deps: ApiDependencies,
-  submission: Submission,
-  asked: { author: string; isRollback: boolean },
-): Promise<string> {
-  const check = await checkPublication(deps, submission, asked);
-  if (check.is === 'published')
-    throw new Problem('already-published', 'All of this is published already, exactly so. There is nothing to do.');
-  if (check.is === 'not-sound') {
-    const shown = check.findings.map((finding) => finding.shown);
-    throw new Problem(
-      'flow-not-sound',
-      `These flows cannot be published, and nothing was stored.\n\n${shown.join('\n\n')}\n\nCorrect them, and send them again.`,
-      { extensions: { findings: check.findings } },
-    );
-  }
-  const { proposal, documents, report } = check;
-  await storePublication(deps.ledger.prisma, { proposal, documents, report });
-  return proposal.digest;
 }
 
 function submissionOf({ flows, retire }: z.output<typeof FlowSet>): Submission {

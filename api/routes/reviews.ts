@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { OpenOrder } from '../../contracts/open.ts';
 import { requireStanding } from '../auth/standing.ts';
-import { visibleIdentity, visibleRequest } from '../findVisible.ts';
+import { visibleIdentity } from '../findVisible.ts';
 import { keyedCall } from '../keyedCall.ts';
+import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { email, Id, noQuery, Reason, scopes } from '../representations/fields.ts';
-import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
+import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const ReviewOrder = z
@@ -77,10 +78,7 @@ export function reviewRoutes(deps: ApiDependencies): Route[] {
           proposal,
         });
         const requestId = await openRequest(deps, call, () => deps.gateway.open(order));
-        return {
-          body: requestBody(await visibleRequest(deps, principal, requestId), principal),
-          headers: { Location: `/v1/requests/${requestId}` },
-        };
+        return await openedReply(deps, principal, requestId);
       },
     }),
   ];

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openRequest } from '../../ledger/open.ts';
 import { byHand } from '../setup/byHand.ts';
+import { flowsProcess } from '../setup/flowsProcess.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { lockedPublications, type RecoveryKeyPair, recoveryKeyPair } from '../setup/lockedPublications.ts';
 import { plainFlow, publicationFlows, publicationOrder } from '../setup/publications.ts';
@@ -13,7 +13,6 @@ import { run } from './flowsCommand.ts';
 
 /** `tenure flows recover` as two people type it, on the ledger of an installation where nobody can publish any more. */
 
-const root = join(import.meta.dirname, '../..');
 const at = (name: string) => `${name}@tenure.example`;
 let installation: TestInstallation;
 let home: string;
@@ -39,17 +38,8 @@ function keyFile(name: string, { privateKey, publicKey, person }: RecoveryKeyPai
   return `    - {person: ${person}, publicKey: ${spki}}\n`;
 }
 
-async function recover(...args: string[]): Promise<{ output: string; error: string; exitCode: number | null }> {
-  const child = spawn(process.execPath, [join(root, 'cli/main.ts'), 'flows', 'recover', ...args], {
-    cwd: home,
-    env: { PATH: process.env['PATH'], NO_COLOR: '1', DATABASE_URL: installation.databaseUrl },
-  });
-  let [output, error] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (error += chunk));
-  const exitCode = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { output, error, exitCode };
-}
+const recover = (...args: string[]) =>
+  flowsProcess({ cwd: home, databaseUrl: installation.databaseUrl }, ['recover', ...args]);
 
 const publications = () => installation.ledger.prisma.flowPublication.count();
 

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { parseRecords } from '../../domain/flow/recordedRequest.ts';
 import { acknowledge } from '../../ledger/acknowledge.ts';
 import { shippedDirectory } from '../domain/flow/shippedFlowFiles.ts';
 import { byHand } from '../setup/byHand.ts';
+import { flowsProcess } from '../setup/flowsProcess.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { onboardingOrder, openOrder } from '../setup/orders.ts';
 
@@ -16,7 +16,6 @@ import { onboardingOrder, openOrder } from '../setup/orders.ts';
  * `tenure flows simulate` on what it wrote: both as the commands that a security engineer types.
  */
 
-const root = join(import.meta.dirname, '../..');
 const at = (name: string) => `${name}@tenure.example`;
 const production = 'onboarding-production-service-account';
 const requests: Record<'onboarded' | 'denied' | 'rotated' | 'unanswered', string> = {
@@ -68,17 +67,7 @@ afterAll(async () => {
   await installation.close();
 });
 
-async function tenure(...args: string[]): Promise<{ output: string; error: string; exitCode: number | null }> {
-  const child = spawn(process.execPath, [join(root, 'cli/main.ts'), 'flows', ...args], {
-    cwd: home,
-    env: { PATH: process.env['PATH'], NO_COLOR: '1', DATABASE_URL: installation.databaseUrl },
-  });
-  let [output, error] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (error += chunk));
-  const exitCode = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { output, error, exitCode };
-}
+const tenure = (...args: string[]) => flowsProcess({ cwd: home, databaseUrl: installation.databaseUrl }, [...args]);
 
 const Report = z.object({
   played: z.int(),
