@@ -50,10 +50,18 @@ export async function launchVault({
   const args = directory === undefined ? [listen] : [listen, directory];
   const server = await startServerProcess({ name: 'Vault', command, args });
   const address = `http://${listen}`;
+  // It prints the token on a line of its own; what it logs meanwhile may stand before that line or after it.
+  const printed = Promise.withResolvers<string>();
+  server.onLine((line) => {
+    if (line.startsWith('hvs.')) printed.resolve(line);
+  });
   await readyOrFailed(server, answers(address, server), 30_000);
-  const [rootToken = ''] = server.lastLines().split('\n');
-  await readyOrFailed(server, knowsItsRoot({ address, rootToken }, server), 30_000);
-  return { server, rootToken };
+  await readyOrFailed(
+    server,
+    printed.promise.then((token) => knowsItsRoot({ address, rootToken: token }, server)),
+    30_000,
+  );
+  return { server, rootToken: await printed.promise };
 }
 
 async function answers(address: string, server: ServerProcess): Promise<void> {
