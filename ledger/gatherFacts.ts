@@ -221,7 +221,7 @@ export type PersonOf = (id: string) => { id: string; active: boolean; groups: re
 
 /** The facts guards read, of a request on an identity that exists or is about to. */
 export function guardFactsOf(
-  identity: Omit<Identity, 'labels'> & { readonly labels: unknown },
+  identity: Omit<Identity, 'labels' | 'agentPolicy'> & { readonly labels: unknown },
   request: AskedRequest & Proposing,
   person: PersonOf,
   now: Date,

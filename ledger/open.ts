@@ -108,7 +108,7 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
 function flowOnIdentity(
   tx: Transaction,
   order: OpenOrder,
-  identity: Omit<Identity, 'labels'> & { labels: unknown },
+  identity: Omit<Identity, 'labels' | 'agentPolicy'> & { labels: unknown },
 ): Promise<{ readonly digest: string } | Refusal> {
   return chooseFlow(tx, order, [identity.ownerId, order.proposal?.newOwner], (asked, person, now) =>
     guardFactsOf(identity, { ...asked, proposal: order.proposal }, person, now),
