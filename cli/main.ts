@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
+import { registerAgent } from './agent.ts';
 import { registerCompletion } from './completion.ts';
 import { registerDeployment } from './deployment.ts';
 import { registerDoctor } from './doctor.ts';
@@ -29,6 +30,7 @@ registerDoctor(program);
 registerEvidence(program);
 registerFlows(program);
 registerFreeze(program);
+registerAgent(program);
 registerStore(program);
 registerDeployment(program);
 registerCompletion(program);
