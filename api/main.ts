@@ -12,7 +12,9 @@ import { apiMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { flowAnalyst } from './analysis/analyst.ts';
 import { apiKeyLookup } from './apiKeyLookup.ts';
+import { grantSigner } from './grants/signer.ts';
 import { createLogger } from './logging.ts';
+import type { SecretSource } from './ports.ts';
 import { createApi } from './server.ts';
 import { temporalGateway } from './temporalGateway.ts';
 
@@ -46,6 +48,10 @@ const gateway = temporalGateway({
   interceptors: tracing?.client,
 });
 const stores = createStores({ configuration, prisma: ledger.prisma });
+const secrets: SecretSource = {
+  readLive: (store, identityId) => stores.named(store).read({ identityId }),
+  loginName: (issuer, handle) => loginNameOf(configuration, issuer, handle),
+};
 const analyst = flowAnalyst();
 const metrics = await startMetrics({
   process: 'api',
@@ -60,12 +66,10 @@ const server = createServer(
     ledger,
     directory: people,
     gateway,
-    secrets: {
-      readLive: (store, identityId) => stores.named(store).read({ identityId }),
-      loginName: (issuer, handle) => loginNameOf(configuration, issuer, handle),
-    },
+    secrets,
     analyst,
     findApiKey: apiKeyLookup({ configuration, ledger, env: process.env }),
+    grantSigner: grantSigner({ configuration, ledger, secrets }),
     decisionSigning: keys.decisionSigning,
     logger,
     now: () => new Date(),

@@ -9,6 +9,7 @@ import type { FlowAnalyst } from './analysis/analyst.ts';
 import type { AnsweredCall } from './answeredCalls.ts';
 import type { ApiKeyLookup } from './apiKeyLookup.ts';
 import type { Directory } from './auth/authenticate.ts';
+import type { GrantSigner } from './grants/signer.ts';
 import type { RateLimits } from './limits.ts';
 
 /** Everything the API works with; `main.ts` provides the real parts. */
@@ -21,6 +22,7 @@ export interface ApiDependencies {
   readonly secrets: SecretSource;
   readonly analyst: FlowAnalyst;
   readonly findApiKey: ApiKeyLookup;
+  readonly grantSigner: GrantSigner;
   readonly decisionSigning: { readonly keyId: string; readonly privateKey: KeyObject };
   readonly logger: Logger;
   /** For what callers may ask (an expiry in the future); what holds is decided by the ledger's clock. */

@@ -166,12 +166,22 @@ const pipeline = z.strictObject({
   may: z
     .array(
       z
-        .strictObject({ rotate: identityPattern.optional(), verifyKeys: identityPattern.optional() })
-        .refine((permission) => Object.keys(permission).length > 0, 'name what it may do: rotate or verifyKeys'),
+        .strictObject({
+          rotate: identityPattern.optional(),
+          verifyKeys: identityPattern.optional(),
+          introspect: word.optional(),
+        })
+        .refine(
+          (permission) => Object.keys(permission).length > 0,
+          'name what it may do: rotate, verifyKeys or introspect',
+        ),
     )
     .max(200)
     .default([])
-    .meta({ description: 'What it may do with which identities: `{rotate: payments/*}`, `{verifyKeys: payments/*}`.' }),
+    .meta({
+      description:
+        'What it may do with which identities: `{rotate: payments/*}`, `{verifyKeys: payments/*}`; and the tool whose grants it may introspect and revoke: `{introspect: search}`.',
+    }),
 });
 
 /** Of every type of issuer. */
@@ -217,6 +227,18 @@ const tenureKey = z.strictObject({
     description: 'How its keys begin, before an underscore: what a secret scanner looks for.',
   }),
 });
+
+const grants = z
+  .strictObject({
+    signer: z
+      .strictObject({ name: z.string().min(1).max(200), environment: z.string().min(1).max(200) })
+      .optional()
+      .meta({
+        description:
+          'The identity whose credential, of an issuer `signing-key`, signs grants. Left out: none is given.',
+      }),
+  })
+  .meta({ description: "Step-ups' grants: docs/grants.md." });
 
 const sealedStore = z
   .strictObject({
@@ -280,6 +302,7 @@ export const configurationSchema = z.strictObject({
   people: z.array(person).max(10_000).default([]),
   roles: roles.prefault({}),
   pipelines: z.record(word, pipeline).default({}),
+  grants: grants.prefault({}),
   recovery: recovery.prefault({}),
   issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey])).default({}),
   stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),

@@ -31,6 +31,11 @@ export interface AgentRule {
   readonly workspaces: readonly string[];
 }
 
+/** An agent as a principal. */
+export function agentPrincipal(identityId: string): string {
+  return `agent:${identityId}`;
+}
+
 /** One action of one tool, as scopes of identities and tokens have it: `search:read`. */
 export function scopeOf(tool: string, action: string): string {
   return `${tool}:${action}`;

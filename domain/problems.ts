@@ -52,6 +52,7 @@ export const problems = {
   'not-a-consumer': { status: 403, title: 'Not a registered consumer' },
   'store-unavailable': { status: 503, title: 'The store cannot be reached' },
   'no-secret': { status: 409, title: 'There is nothing to serve' },
+  'no-signer': { status: 503, title: 'Grants cannot be signed now' },
   revoking: { status: 409, title: 'The identity is being revoked' },
   frozen: { status: 409, title: 'Issuance is frozen' },
   'confirmation-required': { status: 409, title: 'It must be confirmed that this is meant' },

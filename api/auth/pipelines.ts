@@ -68,12 +68,17 @@ function personBehind(claims: JWTPayload, name: string, { personClaim }: Pipelin
  * stands for any characters within one segment (between slashes).
  */
 export function mayDo(
-  what: keyof PipelineRule['may'][number],
+  what: 'rotate' | 'verifyKeys',
   may: PipelineRule['may'],
   identity: { integration: string; name: string },
 ): boolean {
   const path = `${identity.integration}/${identity.name}`;
   return may.some(({ [what]: pattern }) => pattern !== undefined && matches(pattern, path));
+}
+
+/** Whether a pipeline is a resource server of this tool. */
+export function mayIntrospect(may: PipelineRule['may'], tool: string): boolean {
+  return may.some(({ introspect }) => introspect === tool);
 }
 
 function matches(pattern: string, path: string): boolean {

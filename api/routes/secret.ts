@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { handleOf } from '../../ledger/queries/identities.ts';
 import { mayStillServe, recordSecretAccess } from '../../ledger/secretAccess.ts';
-import type { ApiDependencies, LiveSecret, SecretSource } from '../ports.ts';
+import { readLive } from '../liveSecret.ts';
+import type { ApiDependencies } from '../ports.ts';
 import { Problem, refusalProblem } from '../problem.ts';
 import { Id, noQuery } from '../representations/fields.ts';
 import { defineRoute, type Route } from '../route.ts';
@@ -78,21 +79,4 @@ export function secretRoutes({ ledger, secrets }: ApiDependencies): Route[] {
       },
     }),
   ];
-}
-
-async function readLive(secrets: SecretSource, store: string, identityId: string): Promise<LiveSecret | undefined> {
-  try {
-    return await secrets.readLive(store, identityId);
-  } catch (cause) {
-    // Known by name: the adapters are not the API's to import.
-    if (!(cause instanceof Error) || cause.name !== 'StoreUnavailable') throw cause;
-    throw new Problem(
-      'store-unavailable',
-      `Store "${store}" does not answer now. Read again; what you hold is valid until it is rotated.`,
-      {
-        headers: { 'Retry-After': '1' },
-        cause,
-      },
-    );
-  }
 }

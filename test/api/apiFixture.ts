@@ -8,9 +8,10 @@ import { afterAll, afterEach } from 'vitest';
 import type { z } from 'zod';
 import { type AnalystLimits, flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
+import { grantSigner } from '../../api/grants/signer.ts';
 import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
-import type { LiveSecret, RequestGateway } from '../../api/ports.ts';
+import type { LiveSecret, RequestGateway, SecretSource } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
 import { loadKeys } from '../../configuration/keys.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
@@ -179,21 +180,23 @@ export async function apiFixture({
   const logLines: string[] = [];
   const analyst = flowAnalyst(analystLimits);
   cleanups.push(() => analyst.close());
+  const secrets: SecretSource = {
+    async readLive(_store, identityId) {
+      const served = store.values.get(identityId);
+      await store.whileReading();
+      return served;
+    },
+    loginName: (_issuer, handle) => `login_${handle}`,
+  };
   const api = createApi({
     configuration,
     ledger,
     directory: known,
     gateway,
-    secrets: {
-      async readLive(_store, identityId) {
-        const served = store.values.get(identityId);
-        await store.whileReading();
-        return served;
-      },
-      loginName: (_issuer, handle) => `login_${handle}`,
-    },
+    secrets,
     analyst,
     findApiKey: apiKeyLookup({ configuration, ledger, env: {} }),
+    grantSigner: grantSigner({ configuration, ledger, secrets }),
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: (line) => void logLines.push(line) }),
     now: () => new Date(),

@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
+import { grantSigner } from '../../api/grants/signer.ts';
 import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
-import type { RequestGateway } from '../../api/ports.ts';
+import type { RequestGateway, SecretSource } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
 import { directory } from '../../ledger/directory.ts';
@@ -49,17 +50,19 @@ export async function installationApi(
   );
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: databaseUrl });
   const analyst = flowAnalyst();
+  const secrets: SecretSource = {
+    readLive: (_store, identityId) => store.read({ identityId }),
+    loginName: () => undefined,
+  };
   const api = createApi({
     configuration,
     ledger,
     directory: directory(ledger.prisma, configuration.people),
     gateway,
-    secrets: {
-      readLive: (_store, identityId) => store.read({ identityId }),
-      loginName: () => undefined,
-    },
+    secrets,
     analyst,
     findApiKey: apiKeyLookup({ configuration, ledger, env: {} }),
+    grantSigner: grantSigner({ configuration, ledger, secrets }),
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: () => undefined }),
     now: () => new Date(),
