@@ -12,6 +12,7 @@ import {
   removeDueRow,
 } from '../ledger/dueWork.ts';
 import { restoreInForce, resumeIfCompared } from '../ledger/restore.ts';
+import { sweepSingleUses } from '../ledger/singleUse.ts';
 import { recordSwept } from '../ledger/sweep.ts';
 import { departedOwners, escalateFreeze, freezeDepartedOwner, freezeMissedReview } from '../ledger/systemFreezes.ts';
 
@@ -131,8 +132,9 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
           .catch((error: unknown) => parts.onError(error, `revival of request ${request.id}`));
       }
       const departed = restore === undefined ? await freezeWhatWasLeft() : 0;
+      const isMoreUsed = await sweepSingleUses(ledger.prisma);
       await recordLifecycleSuccess(ledger);
-      return { handled: rows.length + sleeping.length + departed };
+      return { handled: rows.length + sleeping.length + departed + (isMoreUsed ? 1 : 0) };
     },
   };
 }

@@ -8,7 +8,7 @@ import { notFound, Problem } from './problem.ts';
 
 /**
  * People of the directory see every identity and request (there is no secret in them); a pipeline sees those that it may
- * rotate, reads, or asked for. What is not visible is not there.
+ * rotate, reads, or asked for; an agent sees itself and its own requests. What is not visible is not there.
  */
 export async function visibleIdentity(
   { ledger }: Pick<ApiDependencies, 'ledger'>,
@@ -22,10 +22,11 @@ export async function visibleIdentity(
 
 function seesIdentity(
   principal: Principal,
-  identity: Pick<IdentityRow, 'integration' | 'name' | 'consumers'>,
+  identity: Pick<IdentityRow, 'id' | 'integration' | 'name' | 'consumers'>,
 ): boolean {
   return (
     principal.kind === 'person' ||
+    identity.id === principal.identityId ||
     identity.consumers.includes(principal.id) ||
     mayDo('rotate', principal.may ?? [], identity)
   );

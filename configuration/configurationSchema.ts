@@ -108,7 +108,7 @@ const oidcProvider = z.strictObject({
   name: word,
   issuer: serverUrl,
   audience: z.string().min(1),
-  for: z.enum(['people', 'pipelines']),
+  for: z.enum(['people', 'pipelines', 'agents']),
   groupsClaim: z
     .string()
     .min(1)
@@ -182,6 +182,18 @@ const pipeline = z.strictObject({
       description:
         'What it may do with which identities: `{rotate: payments/*}`, `{verifyKeys: payments/*}`; and the tool whose grants it may introspect and revoke: `{introspect: search}`.',
     }),
+});
+
+const tool = z.strictObject({
+  audience: serverUrl.meta({
+    description: 'What grants for this tool are made out to (`aud`, RFC 9068): the address of its resource server.',
+  }),
+  actions: z
+    .array(word)
+    .min(1)
+    .max(100)
+    .refine((actions) => new Set(actions).size === actions.length, 'names an action twice')
+    .meta({ description: 'What may be done with it. A scope is `<tool>:<action>`.' }),
 });
 
 /** Of every type of issuer. */
@@ -304,12 +316,14 @@ export const configurationSchema = z.strictObject({
   pipelines: z.record(word, pipeline).default({}),
   grants: grants.prefault({}),
   recovery: recovery.prefault({}),
+  tools: z.record(word, tool).default({}).meta({ description: 'What agents may be granted.' }),
   issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey])).default({}),
   stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),
 });
 
 export type SecretReference = z.output<typeof databaseUrl>;
 export type OidcProvider = z.output<typeof oidcProvider>;
+export type Tool = z.output<typeof tool>;
 export type PipelineRule = z.output<typeof pipeline>;
 export type IssuerConfiguration = Configuration['issuers'][string];
 export type StoreConfiguration = Configuration['stores'][string];

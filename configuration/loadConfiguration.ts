@@ -96,7 +96,7 @@ function findContradictions(configuration: ParsedConfiguration): { path: Propert
     if (provider?.for !== 'pipelines')
       found.push({
         path: ['pipelines', name, 'oidc'],
-        message: `pipeline "${name}" names the oidc provider "${pipeline.oidc}", which is ${provider === undefined ? 'not declared' : 'for people'}. Declare one with "for: pipelines".`,
+        message: `pipeline "${name}" names the oidc provider "${pipeline.oidc}", which is ${provider === undefined ? 'not declared' : `for ${provider.for}`}. Declare one with "for: pipelines".`,
       });
   }
   return [...found, ...recoveryContradictions(configuration.recovery.keys)];

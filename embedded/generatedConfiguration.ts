@@ -46,6 +46,7 @@ export function generatedConfiguration({
         },
       ]),
     ),
+    tools: { search: { audience: 'https://search.example.com', actions: ['read', 'write'] } },
     issuers: {
       'main-db': { type: 'postgres-role', url: { file: state.issuerUrl }, scopes: applicationScopes },
       keys: {

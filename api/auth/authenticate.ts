@@ -2,7 +2,9 @@ import type { Request, RequestHandler } from 'express';
 import { decodeJwt, type JWTPayload } from 'jose';
 import { z } from 'zod';
 import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
+import type { Ledger } from '../../ledger/client.ts';
 import { Problem } from '../problem.ts';
+import { agentSignIn, isAgentIssuer } from './agents.ts';
 import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
 import { pipelinePrincipal } from './pipelines.ts';
 import { type Principal, setPrincipal } from './principal.ts';
@@ -25,21 +27,29 @@ const longestToken = 16_384;
 export function authenticate({
   configuration,
   directory,
+  ledger,
+  now,
 }: {
   configuration: Configuration;
   directory: Directory;
+  ledger: Pick<Ledger, 'prisma' | 'evidence'>;
+  now: () => Date;
 }): RequestHandler {
   const verifiers = configuration.oidc.map(tokenVerifier);
+  const agents = agentSignIn({ configuration, ledger, now });
+
+  async function principalBehind(token: string): Promise<Principal> {
+    const unverified = unverifiedClaims(token);
+    if (isAgentIssuer(unverified.iss)) return agents.byAssertion(token, unverified.iss);
+    const { provider, verify } = verifierFor(unverified, verifiers);
+    const claims = await verify(token);
+    if (provider.for === 'pipelines') return pipelinePrincipal(claims, provider.name, configuration.pipelines);
+    if (provider.for === 'agents') return agents.byWorkloadToken(claims, provider.name);
+    return personPrincipal(claims, provider, configuration, directory);
+  }
+
   return async (req, res, next) => {
-    const token = bearerToken(req);
-    const verifier = verifierFor(token, verifiers);
-    const claims = await verifier.verify(token);
-    setPrincipal(
-      res,
-      verifier.provider.for === 'pipelines'
-        ? pipelinePrincipal(claims, verifier.provider.name, configuration.pipelines)
-        : await personPrincipal(claims, verifier.provider, configuration, directory),
-    );
+    setPrincipal(res, await principalBehind(bearerToken(req)));
     next();
   };
 }
@@ -62,13 +72,15 @@ function bearerToken(req: Request): string {
 }
 
 /** Read before it is verified, only to choose whose keys to verify with. */
-function verifierFor(token: string, verifiers: readonly TokenVerifier[]): TokenVerifier {
-  let unverified: JWTPayload;
+function unverifiedClaims(token: string): JWTPayload {
   try {
-    unverified = decodeJwt(token);
+    return decodeJwt(token);
   } catch (cause) {
     throw unauthenticated('The token is not a well-formed signed JWT. Get a new one.', cause);
   }
+}
+
+function verifierFor(unverified: JWTPayload, verifiers: readonly TokenVerifier[]): TokenVerifier {
   const ofIssuer = verifiers.filter(({ provider }) => provider.issuer === unverified.iss);
   const audiences = [unverified.aud ?? []].flat();
   const chosen = ofIssuer.find(({ provider }) => audiences.includes(provider.audience)) ?? ofIssuer[0];

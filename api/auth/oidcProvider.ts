@@ -1,11 +1,8 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { OidcProvider } from '../../configuration/configurationSchema.ts';
 import { Problem } from '../problem.ts';
+import { algorithms, clockToleranceSeconds } from './signatures.ts';
 
-/** Asymmetric only: with `none` or a shared secret anyone who can read a key could sign. */
-const algorithms = ['RS256', 'ES256', 'PS256', 'EdDSA', 'Ed25519'];
-/** Between our clock and the provider's. */
-const clockToleranceSeconds = 10;
 const fetchTimeoutMs = 5_000;
 
 export interface TokenVerifier {

@@ -4,16 +4,18 @@ import { Problem } from '../problem.ts';
 
 /** Who calls, once the token is verified and the directory asked. */
 export interface Principal {
-  /** An e-mail address, or `pipeline:<name>`. */
+  /** An e-mail address, `pipeline:<name>`, or `agent:<identity>`. */
   readonly id: string;
-  readonly kind: 'person' | 'pipeline';
+  readonly kind: 'person' | 'pipeline' | 'agent';
   readonly groups: readonly string[];
   readonly roles: readonly Role[];
   /** RFC 3339: when this person last signed in, if the token says so (`auth_time`, OpenID Connect Core 1.0 §2). */
   readonly authenticatedAt?: string;
   /** The person a pipeline's run acts for. */
   readonly onBehalfOf?: string;
-  /** What a pipeline may do; absent for people. */
+  /** The identity that an agent is; absent for all others. */
+  readonly identityId?: string;
+  /** What a pipeline may do; absent for all others. */
   readonly may?: PipelineRule['may'];
 }
 

@@ -192,7 +192,7 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'Read an identity',
       description: 'What it is, its state, and the freezes that hold its issuance.',
-      access: { kinds: ['person', 'pipeline'] },
+      access: { kinds: ['person', 'pipeline', 'agent'] },
       params: OneIdentity,
       query: noQuery,
       reply: { status: 200, description: 'The identity.', schema: IdentityBody, example: identityExample },
@@ -209,7 +209,7 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'Read the credentials of an identity',
       description: 'Every version ever issued, newest first, with its receipt once it is destroyed. Never a value.',
-      access: { kinds: ['person', 'pipeline'] },
+      access: { kinds: ['person', 'pipeline', 'agent'] },
       params: OneIdentity,
       query: noQuery,
       reply: {

@@ -9,6 +9,7 @@ import { eligibilityOf, proofOf } from '../eligibility.ts';
 import { visibleRequest } from '../findVisible.ts';
 import { waitForChange } from '../longPoll.ts';
 import type { ApiDependencies } from '../ports.ts';
+import { notFound } from '../problem.ts';
 import { defaultPageLimit, Id, noParams, pageQuery, wholeNumber } from '../representations/fields.ts';
 import { PublicationReportBody } from '../representations/publication.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
@@ -27,8 +28,8 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'List requests',
       description:
-        'Newest first. `awaiting=me` keeps those that you may decide or prove now; such a page can be short and still have a next one. A pipeline sees those it asked for.',
-      access: { kinds: ['person', 'pipeline'] },
+        'Newest first. `awaiting=me` keeps those that you may decide or prove now; such a page can be short and still have a next one. A pipeline sees those it asked for, an agent those about it.',
+      access: { kinds: ['person', 'pipeline', 'agent'] },
       params: noParams,
       query: z.strictObject({
         ...pageQuery,
@@ -46,10 +47,12 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       problems: [],
       async handle({ principal, query }) {
         const { limit = defaultPageLimit, cursor, awaiting, state, kind, identityId } = query;
+        const about = principal.identityId ?? identityId;
+        if (identityId !== undefined && identityId !== about) throw notFound('identity', identityId);
         const filter = {
           ...(state === undefined ? {} : { state }),
           ...(kind === undefined ? {} : { kind }),
-          ...(identityId === undefined ? {} : { identityId }),
+          ...(about === undefined ? {} : { identityId: about }),
           ...(principal.kind === 'pipeline' ? { requesterId: principal.id } : {}),
           ...(awaiting === undefined ? {} : { isOpen: true as const }),
         };
@@ -70,7 +73,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       summary: 'Read a request, or wait until it changes',
       description:
         'With `waitSeconds` the answer comes when the request has moved past `afterSequence` (or past where it stood when you asked), at the latest after that time. `forMe` says whether you may decide or prove, and if not why; `digest` is what a decision or proof must name.',
-      access: { kinds: ['person', 'pipeline'] },
+      access: { kinds: ['person', 'pipeline', 'agent'] },
       params: z.strictObject({ requestId: Id }),
       query: z.strictObject({
         waitSeconds: wholeNumber(0, longestWaitSeconds)

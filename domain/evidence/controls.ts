@@ -22,6 +22,7 @@ const boundaryProtection = 'NIST-SP-800-53:SC-7';
 const bySubject: ReadonlyMap<string, readonly string[]> = new Map([
   ['identity', [identitiesManaged, owasp.improperOffboarding]],
   ['credential', [identitiesManaged, owasp.longLivedSecrets]],
+  ['agent', [identitiesManaged, perRequestDecision]],
   ['secret', [identitiesManaged, owasp.secretLeakage, owasp.humanUse]],
   ['request', [permissionsManaged, perRequestDecision]],
   ['decision', [permissionsManaged, perRequestDecision, owasp.overprivileged]],

@@ -30,7 +30,7 @@ export type RequestTarget = Pick<OpenOrder, 'kind' | 'identityId'> | Pick<Public
 interface Asked {
   readonly requestId: string;
   readonly principal: string;
-  readonly principalKind: 'person' | 'pipeline' | 'system';
+  readonly principalKind: 'person' | 'pipeline' | 'agent' | 'system';
   readonly onBehalfOf?: string;
   readonly idempotencyKey: string;
   /** SHA-256 of the canonical body: the same key with another body is refused. */

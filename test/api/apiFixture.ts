@@ -102,6 +102,8 @@ export interface Send {
 
 export interface ApiFixture {
   readonly address: string;
+  /** What agents' assertions are for. */
+  readonly publicUrl: string;
   readonly ledger: OpenedLedger;
   readonly gateway: FakeGateway;
   /** What the store serves, by identity. */
@@ -220,6 +222,7 @@ export async function apiFixture({
     answerOf(await fetch(`${address}${path}`, requestInit(token, options)));
   return {
     address,
+    publicUrl: configuration.publicUrl,
     ledger,
     gateway,
     store,
@@ -240,6 +243,7 @@ keys: {directory: keys}
 oidc:
   - {name: company, issuer: '${issuer}', audience: tenure, for: people}
   - {name: ci, issuer: '${issuer}', audience: tenure-pipelines, for: pipelines}
+  - {name: workloads, issuer: '${issuer}', audience: tenure-agents, for: agents}
 people:
 ${people.map((name) => `  - {id: ${emailOf(name)}, name: ${name}, groups: [${groupsOf(name)}]}`).join('\n')}
 roles:
@@ -250,6 +254,8 @@ roles:
   flow-author: [group:flow-author]
 pipelines:
   deploy: {oidc: ci, claims: {repository_id: "1", environment: production}, personClaim: actor, may: [{rotate: 'payments/*'}]}
+tools:
+  search: {audience: 'https://search.example.com', actions: [read, write]}
 issuers:
   main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read, write: app_write}}
 stores:

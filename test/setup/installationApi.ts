@@ -18,13 +18,17 @@ import type { TestInstallation } from './installation.ts';
 import { people } from './people.ts';
 
 /** Those of every installation, as far as the API asks about them; it never connects to an issuer. */
-const adapters = `issuers:
+const adapters = `tools:
+  search: {audience: 'https://search.example.com', actions: [read, write]}
+issuers:
   main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read}}
 stores:
   sealed: {type: sealed, keyEnv: SEALED_KEY}`;
 
 export interface InstallationApi {
   readonly address: string;
+  /** What agents' assertions are for. */
+  readonly publicUrl: string;
   tokenOf(person: string): Promise<string>;
   /** A GET, or a POST of `body` under a fresh key. @throws what the API answered, when it is no success */
   as<T>(person: string, path: string, body?: object): Promise<T>;
@@ -43,7 +47,10 @@ export async function installationApi(
   const roles = ['requester', 'responder', 'auditor', 'admin', 'flow-author', 'flow-publisher'].map(
     (role) => `  ${role}: [group:${role}]`,
   );
-  const oidc = `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`;
+  const oidc = [
+    `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`,
+    `  - {name: workloads, issuer: '${provider.issuer}', audience: tenure-agents, for: agents}`,
+  ].join('\n');
   writeFileSync(
     join(home, 'tenure.yaml'),
     ['keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles, adapters].join('\n'),
@@ -75,6 +82,7 @@ export async function installationApi(
   const tokenOf = (person: string) => provider.token({ email: `${person}@tenure.example`, name: person });
   return {
     address,
+    publicUrl: configuration.publicUrl,
     tokenOf,
     async as<T>(person: string, path: string, body?: object): Promise<T> {
       const response = await fetch(`${address}${path}`, {

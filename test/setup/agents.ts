@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { type CryptoKey, exportJWK, generateKeyPair, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
+import { type AgentPolicy, type AgentRegistration, type PublicJwk, scopesOfPolicy } from '../../domain/agents.ts';
+import { initialFlowState } from '../../domain/flow/state.ts';
+import { idFromKey } from '../../domain/ids.ts';
+import type { CredentialState, IdentityState } from '../../domain/states.ts';
+import { oidcSubjectOf } from '../../ledger/agentAuthentication.ts';
+import type { Ledger } from '../../ledger/client.ts';
+
+/** The key pair of an agent. */
+export interface AgentKeyPair {
+  readonly privateKey: CryptoKey;
+  readonly publicKey: PublicJwk;
+}
+
+export async function newAgentKey(alg = 'ES256'): Promise<AgentKeyPair> {
+  const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+  return { privateKey, publicKey: { ...(await exportJWK(publicKey)) } as PublicJwk };
+}
+
+/** A `private_key_jwt` (RFC 7523) of this agent, good for one call; `claims` and `header` override everything. */
+export function assertionOf(
+  { identityId, key, audience }: { identityId: string; key: AgentKeyPair; audience: string },
+  { claims = {}, header = {} }: { claims?: JWTPayload; header?: Partial<JWTHeaderParameters> } = {},
+): Promise<string> {
+  const agent = `agent:${identityId}`;
+  const now = Math.floor(Date.now() / 1000);
+  return new SignJWT({ iss: agent, sub: agent, aud: audience, iat: now, exp: now + 60, jti: randomUUID(), ...claims })
+    .setProtectedHeader({ alg: 'ES256', ...header })
+    .sign(key.privateKey);
+}
+
+export const examplePolicy: AgentPolicy = {
+  rules: [{ tool: 'search', actions: ['read', 'write'], resources: ['orders/*'], workspaces: ['payments'] }],
+};
+
+/**
+ * An agent as its onboarding leaves it, put into the ledger past every flow: for tests that are not about onboarding. Needs
+ * a flow in the ledger.
+ */
+export async function insertAgent(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  {
+    registration,
+    policy = examplePolicy,
+    name = `agent ${randomUUID()}`,
+    owner = 'owner@example.com',
+  }: { registration: AgentRegistration; policy?: AgentPolicy; name?: string; owner?: string },
+): Promise<string> {
+  const identityId = idFromKey('identity', { principal: 'a test', key: name });
+  const expiresAt = new Date(Date.now() + 30 * 86_400_000);
+  await prisma.identity.create({
+    data: {
+      id: identityId,
+      kind: 'agent',
+      name,
+      nameKey: name,
+      environment: 'production',
+      ownerId: owner,
+      purpose: 'a test',
+      scopes: [...scopesOfPolicy(policy)],
+      integration: 'payments',
+      labels: {},
+      consumers: [],
+      expiresAt,
+      issuer: 'agents',
+      store: 'sealed',
+      state: 'active',
+      epoch: 1,
+      agentPolicy: JSON.parse(JSON.stringify(policy)),
+    },
+  });
+  await insertAgentKey({ prisma }, { identityId, version: 1, registration });
+  return identityId;
+}
+
+/** A version of an agent's credential, brought to `state`, and its row at the issuer. */
+export async function insertAgentKey(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  {
+    identityId,
+    version,
+    registration,
+    state = 'current',
+    validUntil = new Date(Date.now() + 30 * 86_400_000),
+  }: {
+    identityId: string;
+    version: number;
+    registration: AgentRegistration;
+    state?: 'minting' | 'current' | 'retiring' | 'destroying';
+    validUntil?: Date;
+  },
+): Promise<void> {
+  const { digest: flowDigest } = await prisma.flowVersion.findFirstOrThrow({ where: { operation: 'onboarding' } });
+  const handle = `${identityId}-v${version}`;
+  const requestId = idFromKey('request', { principal: 'a test', key: handle });
+  const stored = JSON.parse(JSON.stringify(registration));
+  await prisma.request.create({
+    data: {
+      id: requestId,
+      kind: version === 1 ? 'onboarding' : 'rotation',
+      identityId,
+      flowDigest,
+      state: 'completed',
+      trigger: 'person',
+      requesterId: 'requester@example.com',
+      requesterKind: 'person',
+      registration: stored,
+      flowState: JSON.parse(JSON.stringify(initialFlowState(new Date().toISOString()))),
+      workflowId: `onboarding/${identityId}`,
+      finishedAt: new Date(),
+    },
+  });
+  await prisma.identity.update({ where: { id: identityId }, data: { highestVersion: version } });
+  await prisma.credential.create({
+    data: { handle, identityId, version, requestId, state: 'minting', leaseEndsAt: new Date(), expiresAt: validUntil },
+  });
+  for (const next of ways[state])
+    await prisma.credential.update({ where: { handle }, data: { state: next, epoch: 1 } });
+  await prisma.agentKey.create({
+    data: {
+      handle,
+      issuer: 'agents',
+      installationId: 'a test',
+      identityId,
+      version,
+      registration: stored,
+      oidcSubject: 'oidc' in registration ? oidcSubjectOf(registration.oidc) : null,
+      validUntil,
+    },
+  });
+}
+
+const ways: Readonly<Record<'minting' | 'current' | 'retiring' | 'destroying', readonly CredentialState[]>> = {
+  minting: [],
+  current: ['staged', 'current'],
+  retiring: ['staged', 'current', 'retiring'],
+  destroying: ['staged', 'current', 'destroying'],
+};
+
+/** The shortest way to a state that an agent's identity may end in. */
+export async function moveIdentity(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  id: string,
+  states: readonly IdentityState[],
+): Promise<void> {
+  for (const state of states) await prisma.identity.update({ where: { id }, data: { state } });
+}
