@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/client.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import { createPostgresRoleIssuer } from './issuers/postgresRole.ts';
 import { namesOfHandle } from './issuers/postgresRoleNames.ts';
+import { createSigningKeyIssuer } from './issuers/signingKey.ts';
 import { createTenureKeyIssuer } from './issuers/tenureKey.ts';
 import { createSealedStore } from './stores/sealed.ts';
 import { loadSealedKeys } from './stores/sealedKeys.ts';
@@ -52,6 +53,7 @@ export function loginNameOf({ issuers }: Configuration, issuer: string, handle: 
 const loginNames: Record<IssuerConfiguration['type'], (handle: string) => string | undefined> = {
   'postgres-role': (handle) => namesOfHandle(handle)?.login,
   'tenure-key': () => undefined,
+  'signing-key': () => undefined,
 };
 
 function adapters<T>(kind: 'issuer' | 'store', all: ReadonlyMap<string, Closable<T>>): Adapters<T> {
@@ -84,6 +86,7 @@ function createIssuer(
       scopes,
     });
   }
+  if (declared.type === 'signing-key') return createSigningKeyIssuer(name, { prisma, installationId });
   const { url, scopes, reassignTo } = declared;
   return createPostgresRoleIssuer(name, {
     url: readSecret(url, process.env),

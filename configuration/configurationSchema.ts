@@ -240,6 +240,8 @@ const tenureKey = z.strictObject({
   }),
 });
 
+const signingKey = z.strictObject({ type: z.literal('signing-key'), revocations });
+
 const grants = z
   .strictObject({
     signer: z
@@ -317,7 +319,7 @@ export const configurationSchema = z.strictObject({
   grants: grants.prefault({}),
   recovery: recovery.prefault({}),
   tools: z.record(word, tool).default({}).meta({ description: 'What agents may be granted.' }),
-  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey])).default({}),
+  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey, signingKey])).default({}),
   stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),
 });
 

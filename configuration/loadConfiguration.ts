@@ -98,6 +98,13 @@ function findContradictions(configuration: ParsedConfiguration): { path: Propert
         path: ['pipelines', name, 'oidc'],
         message: `pipeline "${name}" names the oidc provider "${pipeline.oidc}", which is ${provider === undefined ? 'not declared' : `for ${provider.for}`}. Declare one with "for: pipelines".`,
       });
+    pipeline.may.forEach(({ introspect }, index) => {
+      if (introspect !== undefined && !Object.hasOwn(configuration.tools, introspect))
+        found.push({
+          path: ['pipelines', name, 'may', index, 'introspect'],
+          message: `pipeline "${name}" may introspect the tool "${introspect}", which is not declared. Declare it under "tools".`,
+        });
+    });
   }
   return [...found, ...recoveryContradictions(configuration.recovery.keys)];
 }
@@ -145,11 +152,11 @@ function withAbsolutePaths(parsed: ParsedConfiguration, absolute: (file: string)
     keys: { directory: absolute(parsed.keys.directory) },
     evidence: parsed.evidence.anchorFile === undefined ? {} : { anchorFile: absolute(parsed.evidence.anchorFile) },
     ...(parsed.temporal === undefined ? {} : { temporal: absoluteTemporal(parsed.temporal, absolute) }),
-    issuers: mapValues(parsed.issuers, (issuer) =>
-      issuer.type === 'postgres-role'
-        ? { ...issuer, url: withAbsoluteFile(issuer.url, absolute) }
-        : { ...issuer, hashKey: withAbsoluteFile(issuer.hashKey, absolute) },
-    ),
+    issuers: mapValues(parsed.issuers, (issuer) => {
+      if (issuer.type === 'postgres-role') return { ...issuer, url: withAbsoluteFile(issuer.url, absolute) };
+      if (issuer.type === 'tenure-key') return { ...issuer, hashKey: withAbsoluteFile(issuer.hashKey, absolute) };
+      return issuer;
+    }),
     stores: mapValues(parsed.stores, (store) =>
       store.type === 'sealed'
         ? {

@@ -1,5 +1,8 @@
 import { agentPrincipal, scopeOf } from './agents.ts';
 
+/** The principal under which the API reads the key that signs grants: its one registered consumer. */
+export const signerPrincipal = 'system:grants';
+
 /** A grant as the ledger has it: what a token is made from, each time anew. */
 export interface Grant {
   readonly id: string;

@@ -8,9 +8,6 @@ export interface SignerName {
   readonly environment: string;
 }
 
-/** The principal under which the API reads the signing key. */
-export const signerPrincipal = 'system:grants';
-
 /** The signer as the ledger has it now. */
 export interface SignerStanding {
   readonly identityId: string;

@@ -1,9 +1,9 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK, SignJWT } from 'jose';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
-import type { GrantClaims } from '../../domain/grantClaims.ts';
+import { type GrantClaims, signerPrincipal } from '../../domain/grantClaims.ts';
 import type { Ledger } from '../../ledger/client.ts';
-import { findSigner, listPublishedKeys, signerPrincipal } from '../../ledger/grantSigner.ts';
+import { findSigner, listPublishedKeys } from '../../ledger/grantSigner.ts';
 import { handleOf } from '../../ledger/queries/identities.ts';
 import { mayStillServe, recordSecretAccess } from '../../ledger/secretAccess.ts';
 import { readLive } from '../liveSecret.ts';

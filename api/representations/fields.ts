@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { signerPrincipal } from '../../domain/grantClaims.ts';
 import { idPattern } from '../../domain/ids.ts';
 
 /** Fields that several resources share; each bound is also a line of the reference pages. */
@@ -29,10 +30,13 @@ export const slug = z
 export const email = z.email().max(200).toLowerCase();
 
 export const Consumer = z
-  .union([email, z.string().regex(/^pipeline:[a-z0-9][a-z0-9-]{0,62}$/)], {
-    error: 'must be an e-mail address or pipeline:<name>',
+  .union([email, z.string().regex(/^pipeline:[a-z0-9][a-z0-9-]{0,62}$/), z.literal(signerPrincipal)], {
+    error: `must be an e-mail address, pipeline:<name>, or ${signerPrincipal}`,
   })
-  .meta({ description: 'A principal: an e-mail address, or `pipeline:<name>`.', example: 'pipeline:deploy' });
+  .meta({
+    description: `A principal: an e-mail address, or \`pipeline:<name>\`; of an identity that signs grants, \`${signerPrincipal}\` alone.`,
+    example: 'pipeline:deploy',
+  });
 
 /** Duplicates would count twice against a cap and twice in what approvers read. */
 export const distinct = <T extends z.ZodType<string>>(item: T, most: number) =>

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { IssuerConfiguration } from '../../configuration/configurationSchema.ts';
 import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import { identityKinds } from '../../domain/flow/language.ts';
+import { signerPrincipal } from '../../domain/grantClaims.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
@@ -265,6 +267,17 @@ function requireConfigured(
     throw invalidRequest([
       { field: `body.consumers.${undeclared}`, message: 'names a pipeline that tenure.yaml does not declare' },
     ]);
+  requireSignerAlone(issuer.type, asked.consumers);
+}
+
+/** Whoever reads a signing key signs in Tenure's name, so nobody but Tenure does; and it reads nothing else. */
+function requireSignerAlone(issuerType: IssuerConfiguration['type'], consumers: readonly string[]): void {
+  const isSigning = issuerType === 'signing-key';
+  if (isSigning ? consumers.join() === signerPrincipal : !consumers.includes(signerPrincipal)) return;
+  const message = isSigning
+    ? `must be ["${signerPrincipal}"]: nobody else reads a signing key`
+    : `must not name ${signerPrincipal}: it reads signing keys alone`;
+  throw invalidRequest([{ field: 'body.consumers', message }]);
 }
 
 function listed(names: readonly string[]): string {

@@ -57,7 +57,7 @@ export async function postgresSubject(): Promise<PostgresSubject> {
     databaseName: database.name,
     scopeRoles,
     port: Number(new URL(database.url).port),
-    scopes: ['orders:write', 'ledger:read'],
+    scope: 'orders:write',
     secrets: [password],
     wire: {
       create: ['BEGIN', 'CREATE ROLE', 'GRANT', 'ALTER ROLE', 'COMMIT', 'pg_advisory_unlock'],

@@ -11,7 +11,7 @@ async function tenureKeySubject(): Promise<IssuerSubject> {
 
   return {
     port: Number(new URL(database.url).port),
-    scopes: ['orders:write', 'orders:read'],
+    scope: 'orders:write',
     secrets: [hashKey.toString('base64'), hashKey.toString('hex'), new URL(database.url).password],
     // Each of them is one statement.
     wire: { create: ['INSERT INTO'], extend: ['UPDATE'], destroy: ['DELETE FROM'] },

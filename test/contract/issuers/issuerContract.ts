@@ -12,8 +12,8 @@ export interface IssuerSubject {
   readonly port: number;
   /** The issuer under test, with short time-outs: by another port than its own (a proxy's), or with a wrong login of Tenure's own. */
   connect(options?: { port?: number; isOwnLoginWrong?: boolean }): ClosableIssuer;
-  /** Scopes that exist. */
-  readonly scopes: readonly [string, string];
+  /** One that exists. */
+  readonly scope: string;
   /** Bytes on the wire at which an effect happens, for cutting the connection before and after each. */
   readonly wire: {
     readonly create: readonly string[];
@@ -78,7 +78,7 @@ export function issuerContract(name: string, makeSubject: () => Promise<IssuerSu
         handle,
         identityId,
         secret: shown.plant(await issuer.generateSecret({ handle })),
-        scopes: [subject.scopes[0]],
+        scopes: [subject.scope],
         validUntil: secondsFromNow(300),
         ...given,
       };
@@ -243,7 +243,7 @@ export function issuerContract(name: string, makeSubject: () => Promise<IssuerSu
     });
 
     test('an unknown scope is refused by name and nothing is made', async () => {
-      const order = await newOrder({ scopes: [subject.scopes[0], `no-such-scope'"; --`] });
+      const order = await newOrder({ scopes: [subject.scope, `no-such-scope'"; --`] });
       const error = await refusal(issuer.create(order));
       expect(error.name).toBe('IssuerRefused');
       expect(error.message).toContain('no-such-scope');
