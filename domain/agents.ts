@@ -45,3 +45,8 @@ export function scopeOf(tool: string, action: string): string {
 export function scopesOfPolicy({ rules }: AgentPolicy): readonly string[] {
   return [...new Set(rules.flatMap(({ tool, actions }) => actions.map((action) => scopeOf(tool, action))))];
 }
+
+/** The principal that an agent is. */
+export function agentId(identityId: string): string {
+  return `agent:${identityId}`;
+}

@@ -7,6 +7,7 @@ import type { ApprovalStage, RequestKind } from './flow/language.ts';
 import type { PublicationProposal } from './flow/publication.ts';
 import type { ReviewProposal } from './flow/review.ts';
 import type { Risk } from './flow/risk.ts';
+import type { StepUpAsk } from './stepUp.ts';
 
 /** What an approver is shown, and nothing else: the decision binds its digest (promise 5). */
 export type Review = ReviewOfIdentity | ReviewOfPublication;
@@ -30,6 +31,8 @@ export interface ReviewOfIdentity extends ReviewedRequest {
   readonly subject: SubjectFacts;
   /** Of a review only: what becomes of the subject when it passes. */
   readonly proposal?: ReviewProposal;
+  /** Of a step-up only: what is granted when it passes. */
+  readonly stepUp?: StepUpAsk;
 }
 
 export interface ReviewOfPublication extends ReviewedRequest {

@@ -1,17 +1,18 @@
 import { type Approver, type Eligibility, notEligible, type Parties } from './decisions.ts';
 import { durationMs } from './flow/duration.ts';
-import type { RequesterFacts } from './flow/facts.ts';
+import type { RequesterKind } from './flow/facts.ts';
 import type { IsoDuration, StepUpStage } from './flow/language.ts';
 
 /**
- * Proofs: a person proves afresh that it is them, and that they want exactly this. A proof is a decision with the verdict
- * `confirm`, signed and bound as every other, with the instant at which that person last signed in.
+ * Proofs: somebody proves afresh that it is them, and that they want exactly this. A proof is a decision with the verdict
+ * `confirm`, signed and bound as every other, with the instant at which that person last signed in, or at which the agent
+ * signed what it was shown.
  */
 
 /** Who asked for the request. */
 export interface Asker {
   readonly requesterId: string;
-  readonly requesterKind: RequesterFacts['kind'];
+  readonly requesterKind: RequesterKind;
   /** Empty when nobody is known. */
   readonly onBehalfOf: string;
 }
@@ -31,17 +32,19 @@ export function proverOf(
       return requesterKind === 'person' ? requesterId : behind;
     case 'onBehalfOf':
       return behind;
+    case 'agent':
+      return requesterKind === 'agent' ? requesterId : undefined;
     // As for approvals: of a review that names a new owner, that person.
     case 'owner':
       return newOwnerId ?? ownerId;
   }
 }
 
-/** Whether this person's proof counts at this stage now. Pure: the API asks before signing, `advance` again under the lock. */
+/** Whether this person's, or this agent's, proof counts at this stage now. Pure: the API asks before signing, `advance` again under the lock. */
 export function mayProve(person: Approver, stage: StepUpStage, prover: string | undefined): Eligibility {
-  if (!person.active) return notEligible(`${person.id} is not an active person of the directory.`);
+  if (!person.active) return notEligible(`${person.id} is not active.`);
   if (person.id === prover) return { may: true };
-  const asked = prover === undefined ? 'a person who is not known, so that nobody can give it' : prover;
+  const asked = prover ?? 'somebody who is not known, so that nobody can give it';
   return notEligible(`Stage ${stage.id} asks for the proof of ${asked}, and ${person.id} is somebody else.`);
 }
 

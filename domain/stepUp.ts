@@ -1,4 +1,19 @@
+import { durationMs } from './flow/duration.ts';
 import type { IsoDuration } from './flow/language.ts';
+
+/** How long a grant lives where neither flow nor policy says: short, since one that is verified offline lives that long. */
+export const defaultGrantTtl: IsoDuration = 'PT10M';
+
+/** Beyond it, a flow is not read: access that long is no grant any more. */
+export const longestGrantTtl: IsoDuration = 'PT1H';
+
+/** The longest life of a grant under a flow, for an agent of a policy: the shorter of what each allows. */
+export function grantCeiling(
+  { grantTtl = defaultGrantTtl }: { readonly grantTtl?: IsoDuration },
+  policyTtl: IsoDuration | undefined,
+): IsoDuration {
+  return policyTtl !== undefined && durationMs(policyTtl) < durationMs(grantTtl) ? policyTtl : grantTtl;
+}
 
 /** What an agent asks for by a step-up. Stored with the request, shown to approvers, and bound into their decisions. */
 export interface StepUpAsk {

@@ -5,6 +5,7 @@ import type { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
 import { completeReview, scheduleReview } from './completeReview.ts';
 import { setDue } from './dueWork.ts';
+import { issueGrant } from './issueGrant.ts';
 import { enqueue } from './outbox.ts';
 import { publish } from './publications.ts';
 
@@ -48,16 +49,14 @@ type IdentityChange = Exclude<
       | 'notify'
       | 'stopped-by-freeze'
       | 'publish-flow'
-      | 'retire-flow';
+      | 'retire-flow'
+      | 'grant';
   }
 >;
 
 /** Changes of the request itself, and of the published flows. Returns one that is of its identity. */
-async function applyToRequest(
-  tx: Transaction,
-  { requestId, now }: Place,
-  change: OwnChange,
-): Promise<IdentityChange | undefined> {
+async function applyToRequest(tx: Transaction, place: Place, change: OwnChange): Promise<IdentityChange | undefined> {
+  const { requestId, now } = place;
   switch (change.change) {
     case 'record-decision': {
       const { decision } = change;
@@ -98,6 +97,9 @@ async function applyToRequest(
     case 'publish-flow':
     case 'retire-flow':
       await publish(tx, { requestId, now }, change);
+      return;
+    case 'grant':
+      await issueGrant(tx, { requestId, identityId: identityAt(place), now }, change);
       return;
     default:
       return change;
@@ -272,6 +274,7 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   'publish-flow': 'flow.published',
   'retire-flow': 'flow.retired',
   'stopped-by-freeze': 'request.frozen',
+  grant: 'grant.issued',
 };
 
 /** What a change leaves as evidence: its kind and its own fields (promise 9). Proofs have kinds of their own. */

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import type { JsonObject, JsonValue } from './canonicalJson.ts';
 
 /** Principals that are no person: they stay readable in evidence. */
-const impersonalPrincipal = /^(?:pipeline|system):/;
+const impersonalPrincipal = /^(?:pipeline|system|agent):/;
 
 /** 128 bits: no two people of one installation share a pseudonym by chance. */
 const pseudonymHexDigits = 32;
@@ -10,7 +10,7 @@ const pseudonymHexDigits = 32;
 /**
  * What evidence calls a principal. A person becomes `p_` and 128 bits of HMAC-SHA-256 under the person key: the same
  * person is the same pseudonym throughout the installation, and whoever holds the key (and nobody else) can ask "is this
- * them?". `pipeline:` and `system:` principals are returned as they are; a pseudonym is never hashed again.
+ * them?". `pipeline:`, `agent:` and `system:` principals are returned as they are; a pseudonym is never hashed again.
  */
 export function pseudonym(personKey: Buffer, principal: string): string {
   if (impersonalPrincipal.test(principal) || isPseudonym(principal)) return principal;

@@ -4,6 +4,7 @@ import { type AuditEntry, Draft, instant } from './draft.ts';
 import type { RequestEvent, Verdict } from './events.ts';
 import { exceptionFor, waive } from './exceptions.ts';
 import { cancelByFreeze } from './frozen.ts';
+import { settleGrant } from './grant.ts';
 import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } from './issuance.ts';
 import { type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
 import type { Flow, FlowException, Stage } from './language.ts';
@@ -167,6 +168,8 @@ function settleEffect(draft: Draft): boolean {
       return settleReview(draft);
     case 'publication':
       return settlePublication(draft);
+    case 'step-up':
+      return settleGrant(draft);
     default:
       return settleIssuance(draft);
   }

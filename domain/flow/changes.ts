@@ -1,5 +1,6 @@
 import type { Approver } from '../decisions.ts';
 import { credentialTransitions } from '../states.ts';
+import type { StepUpAsk } from '../stepUp.ts';
 import type { AmendedSubject, SignedDecision } from './events.ts';
 import { identityFactsOf } from './facts.ts';
 import { endHolds } from './heldTime.ts';
@@ -48,6 +49,13 @@ export type Change =
       readonly reissue: boolean;
       readonly reviewBy: string;
     }
+  /** `expiresAt`: RFC 3339. `onBehalfOf`: absent when the agent acts for itself. */
+  | ({
+      readonly change: 'grant';
+      readonly grantId: string;
+      readonly onBehalfOf?: string;
+      readonly expiresAt: string;
+    } & Omit<StepUpAsk, 'ttl'>)
   | ({ readonly change: 'publish-flow'; readonly digest: string } & Pick<
       PublicationItem,
       'name' | 'operation' | 'replaces'
@@ -163,6 +171,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
       };
     }
     case 'record-quarantine':
+    case 'grant':
     case 'publish-flow':
     case 'retire-flow':
     case 'stopped-by-freeze':

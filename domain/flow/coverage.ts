@@ -130,6 +130,7 @@ function endsOf({ on, stages, limits }: Flow): readonly string[] {
   const mayOutlive =
     on === 'onboarding' ||
     on === 'rotation' ||
+    on === 'step-up' ||
     stages.some((stage) => 'stepUp' in stage) ||
     mayStandFor(stages, requestTtlMs);
   const ends = [

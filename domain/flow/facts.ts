@@ -4,12 +4,19 @@ import type { IdentityKind, RequestKind } from './language.ts';
  * What guards may read, by what the request is about. Typed for CEL in `guards.ts`; every field is always present, so that no
  * guard meets a missing fact by accident.
  */
-export type Facts = IdentityRequestFacts | PublicationRequestFacts;
+export type Facts = IdentityRequestFacts | StepUpRequestFacts | PublicationRequestFacts;
 
 /** Of a request on an identity. */
 export interface IdentityRequestFacts extends SharedFacts {
   readonly subject: SubjectFacts;
   readonly owner: PersonFacts;
+}
+
+/** Of a step-up: the subject is the agent that asks. */
+export interface StepUpRequestFacts extends IdentityRequestFacts {
+  readonly tool: ToolFacts;
+  readonly policy: PolicyFacts;
+  readonly delegation: DelegationFacts;
 }
 
 /** Of a request that changes the published flows: it has no identity, and nobody owns it. */
@@ -47,6 +54,30 @@ export interface SubjectFacts {
   readonly store: string;
 }
 
+/** What an agent asks for. */
+export interface ToolFacts {
+  /** Of `tools` in tenure.yaml. */
+  readonly name: string;
+  readonly action: string;
+  readonly resource: string;
+  readonly workspace: string;
+}
+
+/** What the agent's approved policy says of it; each says more than the one before, and all are of one rule. */
+export interface PolicyFacts {
+  /** The tool and the action, and the identity has their scope still. */
+  readonly coversAction: boolean;
+  /** The same, on this resource. */
+  readonly coversResource: boolean;
+  /** The same, in this workspace. */
+  readonly coversWorkspace: boolean;
+}
+
+export interface DelegationFacts {
+  /** The person it acts for showed it by a token of their own (RFC 8693); otherwise the agent only says so. */
+  readonly isVerified: boolean;
+}
+
 /** What a publication would change, as the check that it is bound to found it. */
 export interface PublicationFacts {
   /** Of the flows, and `invariants` where those change. */
@@ -68,7 +99,7 @@ export interface PublicationFacts {
  * The facts of a request on an identity.
  * @throws TypeError for a publication, which has no subject: whoever asks has mistaken the kind of the request
  */
-export function identityFactsOf(facts: Facts): IdentityRequestFacts {
+export function identityFactsOf(facts: Facts): IdentityRequestFacts | StepUpRequestFacts {
   if ('subject' in facts) return facts;
   throw new TypeError(`A ${facts.request.kind} has no subject: a defect of Tenure, please report it.`);
 }
@@ -80,5 +111,8 @@ export interface PersonFacts {
 }
 
 export interface RequesterFacts extends PersonFacts {
-  readonly kind: 'person' | 'pipeline' | 'system';
+  readonly kind: RequesterKind;
 }
+
+export const requesterKinds = ['person', 'pipeline', 'system', 'agent'] as const;
+export type RequesterKind = (typeof requesterKinds)[number];

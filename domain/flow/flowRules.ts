@@ -12,6 +12,7 @@ import {
 } from './language.ts';
 import { nearestWord } from './nearestWord.ts';
 import { effectOf } from './schema.ts';
+import { stepUpRules } from './stepUpRules.ts';
 import { testPeople, testRoles } from './testFacts.ts';
 
 /** What must hold in a flow beyond the shape of each part. */
@@ -30,6 +31,7 @@ export interface FlowSketch {
   /** `subject.kind`. */
   readonly kind: Flow['subject']['kind'];
   readonly requestTtl: string | undefined;
+  readonly grantTtl: string | undefined;
   /** Reasons of its weights, in their order. */
   readonly risks: readonly (string | undefined)[];
   readonly stages: readonly (Stage | undefined)[];
@@ -43,6 +45,7 @@ export function brokenRules(flow: FlowSketch): readonly BrokenRule[] {
     ...riskRules(flow),
     ...stageRules(flow),
     ...flow.stages.flatMap((stage, index) => [...approvalRules(flow, stage, index), ...waitRules(flow, stage, index)]),
+    ...stepUpRules(flow),
     ...(flow.on === 'publication' ? ownerlessRules(flow) : []),
     ...testRules(flow),
   ];

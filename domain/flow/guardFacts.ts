@@ -1,4 +1,4 @@
-import type { Facts, IdentityRequestFacts, PublicationRequestFacts } from './facts.ts';
+import type { Facts, PublicationRequestFacts, StepUpRequestFacts } from './facts.ts';
 import type { RequestKind } from './language.ts';
 
 /** Types a guard may read. An `instant` is text in CEL (RFC 3339), made to compare by `timestamp()`. */
@@ -10,7 +10,7 @@ export type FactRoot = FactType | Readonly<Record<string, FactType>>;
 type TypesOf<T> = {
   readonly [Root in keyof T]: T[Root] extends string ? FactType : { readonly [Field in keyof T[Root]]: FactType };
 };
-type AllFacts = IdentityRequestFacts & PublicationRequestFacts;
+type AllFacts = StepUpRequestFacts & PublicationRequestFacts;
 
 const person = { id: 'string', active: 'bool', groups: 'list<string>' } as const;
 
@@ -39,6 +39,9 @@ const declared = {
     strengthens: 'int',
     changesDecisions: 'int',
   },
+  tool: { name: 'string', action: 'string', resource: 'string', workspace: 'string' },
+  policy: { coversAction: 'bool', coversResource: 'bool', coversWorkspace: 'bool' },
+  delegation: { isVerified: 'bool' },
   requester: { ...person, kind: 'string' },
   onBehalfOf: person,
   request: { kind: 'string', trigger: 'string', justification: 'string' },
@@ -51,13 +54,16 @@ export const factTypes: ReadonlyMap<string, FactRoot> = new Map<string, FactRoot
 
 const publicationOnly: readonly string[] = ['publication'] satisfies (keyof AllFacts)[];
 const identityOnly: readonly string[] = ['subject', 'owner'] satisfies (keyof AllFacts)[];
+const stepUpOnly: readonly string[] = ['tool', 'policy', 'delegation'] satisfies (keyof AllFacts)[];
 
-const ofIdentities = without(publicationOnly);
-const ofPublications = without(identityOnly);
+const ofIdentities = without([...publicationOnly, ...stepUpOnly]);
+const ofStepUps = without(publicationOnly);
+const ofPublications = without([...identityOnly, ...stepUpOnly]);
 
 /** The facts that guards on this operation may read. */
 export function factTypesOf(operation: RequestKind): ReadonlyMap<string, FactRoot> {
-  return operation === 'publication' ? ofPublications : ofIdentities;
+  if (operation === 'publication') return ofPublications;
+  return operation === 'step-up' ? ofStepUps : ofIdentities;
 }
 
 function without(roots: readonly string[]): ReadonlyMap<string, FactRoot> {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { triggers } from './facts.ts';
+import { requesterKinds, triggers } from './facts.ts';
 import {
   type FactRoot,
   type FactType,
@@ -35,9 +35,14 @@ export function factsJsonSchema(): JsonSchema {
   const operations = Object.keys(effectOf);
   const factsOn = (operation: RequestKind) =>
     closedObject(Object.fromEntries([...factTypesOf(operation)].map(([root, type]) => [root, rootSchema(root, type)])));
+  // Every other operation has the same facts.
+  const shapes = new Map([
+    ['publication', 'publicationFacts'],
+    ['step-up', 'stepUpFacts'],
+  ]);
   const of = (operation: string) => ({
     allOf: [
-      { $ref: operation === 'publication' ? '#/$defs/publicationFacts' : '#/$defs/facts' },
+      { $ref: `#/$defs/${shapes.get(operation) ?? 'facts'}` },
       { type: 'object', properties: { request: { type: 'object', properties: { kind: { const: operation } } } } },
     ],
   });
@@ -46,6 +51,7 @@ export function factsJsonSchema(): JsonSchema {
     $defs: {
       facts: factsOn('onboarding'),
       publicationFacts: factsOn('publication'),
+      stepUpFacts: factsOn('step-up'),
       ...Object.fromEntries(operations.map((operation) => [operation, of(operation)])),
     },
   });
@@ -73,7 +79,7 @@ function publishedSchema(schema: z.ZodType): JsonSchema {
 /** Texts that only ever are one of a few words. */
 const words: Readonly<Record<string, readonly string[]>> = {
   'subject.kind': identityKinds,
-  'requester.kind': ['person', 'pipeline', 'system'],
+  'requester.kind': requesterKinds,
   'request.kind': Object.keys(effectOf),
   'request.trigger': triggers,
 };

@@ -24,7 +24,7 @@ export function refused(slug: ProblemSlug, detail: string): Verdict {
 export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
   readonly request: Pick<
     LedgerFacts['request'],
-    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf' | 'proposal' | 'publication'
+    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf' | 'proposal' | 'stepUp' | 'publication'
   >;
 };
 
@@ -55,6 +55,7 @@ export function reviewOf(
     ownerId,
     subject,
     ...(request.proposal === undefined ? {} : { proposal: request.proposal }),
+    ...(request.stepUp === undefined ? {} : { stepUp: request.stepUp }),
   };
 }
 

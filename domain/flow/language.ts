@@ -21,16 +21,16 @@ export type IdentityKind = (typeof identityKinds)[number];
 export const separations = ['requester', 'onBehalfOf', 'owner', 'flowAuthor'] as const;
 export type Separation = (typeof separations)[number];
 
-/** How a person proves afresh that it is them. */
-export const stepUpMethods = ['session'] as const;
+/** How somebody proves afresh that it is them: a person by a sign-in, an agent by its key. */
+export const stepUpMethods = ['session', 'agent-key'] as const;
 export type StepUpMethod = (typeof stepUpMethods)[number];
 
 /** Whose proof a `stepUp` stage asks for. */
-export const stepUpParties = ['requester', 'owner', 'onBehalfOf'] as const;
+export const stepUpParties = ['requester', 'owner', 'onBehalfOf', 'agent'] as const;
 export type StepUpParty = (typeof stepUpParties)[number];
 
 /** What a flow does at its end, one word for each kind of request. */
-export const effects = ['issue', 'rotate', 'revoke', 'review', 'publish'] as const;
+export const effects = ['issue', 'rotate', 'revoke', 'review', 'publish', 'grant'] as const;
 export type Effect = (typeof effects)[number];
 
 /** Versions of the language that this release reads; a file of another one is refused by its name. */
@@ -82,6 +82,8 @@ export interface FlowLimits {
   readonly silence?: IsoDuration;
   /** How soon after an onboarding or a review the next review must be complete. P90D when left out. */
   readonly reviewEvery?: IsoDuration;
+  /** Step-ups only: how long a grant lives at most, whatever the agent's policy allows. PT10M when left out. */
+  readonly grantTtl?: IsoDuration;
 }
 
 /** A reason why a request is a risk, or is none: `add` counts where `when` holds. */
@@ -120,9 +122,9 @@ export interface ApprovalStage extends StageBase {
 export interface StepUpStage extends StageBase {
   readonly stepUp: {
     readonly method: StepUpMethod;
-    /** `requester` is the person who asked, or the one behind the machine that did. */
+    /** `requester` is the person who asked, or the one behind the machine that did. `agent` is the agent itself, by its key. */
     readonly by: StepUpParty;
-    /** How old the sign-in may be when the proof is given. */
+    /** How old the sign-in, or what the agent signed, may be when the proof is given. */
     readonly maxAge: IsoDuration;
   };
 }

@@ -1,5 +1,5 @@
 import type { AdvanceResult } from './events.ts';
-import type { Trigger } from './facts.ts';
+import type { RequesterKind, Trigger } from './facts.ts';
 import type { IdentityKind } from './language.ts';
 import type { ReviewProposal } from './review.ts';
 
@@ -30,7 +30,7 @@ export type RequestTarget = Pick<OpenOrder, 'kind' | 'identityId'> | Pick<Public
 interface Asked {
   readonly requestId: string;
   readonly principal: string;
-  readonly principalKind: 'person' | 'pipeline' | 'agent' | 'system';
+  readonly principalKind: RequesterKind;
   readonly onBehalfOf?: string;
   readonly idempotencyKey: string;
   /** SHA-256 of the canonical body: the same key with another body is refused. */

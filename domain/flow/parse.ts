@@ -200,10 +200,12 @@ function guardMistakes(tree: YamlTree): readonly BrokenRule[] {
 /** The parts that have a valid shape, so that rules about them are checked in the same run. */
 function sketchOf(value: unknown): FlowSketch {
   const kind = valueAt(value, ['subject', 'kind']);
+  const limits = limitsSchema.safeParse(valueAt(value, ['limits']));
   return {
     on: operationAt(value, ['on']),
     kind: identityKinds.find((known) => known === kind),
-    requestTtl: limitsSchema.safeParse(valueAt(value, ['limits'])).data?.requestTtl,
+    requestTtl: limits.data?.requestTtl,
+    grantTtl: limits.data?.grantTtl,
     risks: weightsAt(value).map((weight) => {
       const because = valueAt(weight, ['because']);
       return typeof because === 'string' ? because : undefined;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseName } from '../names.ts';
+import { defaultGrantTtl, longestGrantTtl } from '../stepUp.ts';
 import { durationMs, durationPattern, InvalidDuration } from './duration.ts';
 import type { Facts } from './facts.ts';
 import { type FactRoot, type FactType, factTypes, factTypesOf, isInstant } from './guardFacts.ts';
@@ -14,6 +15,7 @@ import {
   identityKinds,
   type RequestKind,
   readableVersions,
+  requestKinds,
   type Stage,
   separations,
   stepUpMethods,
@@ -30,6 +32,7 @@ export const effectOf: Partial<Readonly<Record<RequestKind, Effect>>> = {
   revocation: 'revoke',
   review: 'review',
   publication: 'publish',
+  'step-up': 'grant',
 };
 
 /** A map that allows no other keys. The message of its `unrecognized_keys` issues is the list of those it does. */
@@ -162,8 +165,12 @@ export const stageSchema = byKey<Stage>('a stage', {
     stepUp: closed({
       method: z.enum(stepUpMethods),
       by: z.enum(stepUpParties),
-      maxAge: duration(1_000).describe('How old the sign-in may be when the proof is given.'),
-    }).describe('This person proves afresh that it is them, and that they want exactly this.'),
+      maxAge: duration(1_000).describe(
+        'How old the sign-in, or what the agent signed, may be when the proof is given.',
+      ),
+    }).describe(
+      'They prove afresh that it is them, and that they want exactly this: a person by a sign-in, the agent by its key.',
+    ),
   }),
   approval: closed({ ...stageId, ...when, approval }),
   wait: closed({ ...stageId, ...when, wait: closed({ for: duration() }).describe('A cooling-off, by the clock.') }),
@@ -238,11 +245,11 @@ function factFields<T extends z.ZodType>(
 
 const whole = (types: ReadonlyMap<string, FactRoot>) => closed(factFields(types, (shape) => shape));
 
-/** All facts of a request, none left out: of a publication or of an identity, as the request's kind says. */
+/** All facts of a request, none left out: those that its kind has. */
 export const factsSchema = z.unknown().transform((value, context): Facts => {
   const request: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'request') : undefined;
   const kind: unknown = typeof request === 'object' && request !== null ? Reflect.get(request, 'kind') : undefined;
-  const result = whole(factTypesOf(kind === 'publication' ? kind : 'onboarding')).safeParse(value);
+  const result = whole(factTypesOf(requestKinds.find((known) => known === kind) ?? 'onboarding')).safeParse(value);
   if (result.success) return result.data as unknown as Facts;
   for (const issue of result.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
   return z.NEVER;
@@ -281,6 +288,11 @@ export const limitsSchema = closed({
       'How long nobody may have used the replaced credential before it is destroyed, where its issuer can tell.',
     ),
   reviewEvery: z.exactOptional(duration()),
+  grantTtl: z
+    .exactOptional(duration(1_000))
+    .describe(
+      `Step-ups only: how long a grant lives at most; ${defaultGrantTtl} when left out, never beyond ${longestGrantTtl}.`,
+    ),
 }).prefault({});
 
 /** Beyond it, a weight would settle every comparison by itself. */

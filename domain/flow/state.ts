@@ -1,8 +1,9 @@
 import type { Approver, Parties } from '../decisions.ts';
 import type { FreezeCause, FreezeMode } from '../freezeSelector.ts';
 import type { CredentialState, IdentityState, RequestState } from '../states.ts';
+import type { StepUpAsk } from '../stepUp.ts';
 import type { Facts } from './facts.ts';
-import type { RequestKind } from './language.ts';
+import type { IsoDuration, RequestKind } from './language.ts';
 import type { PublicationProposal } from './publication.ts';
 import type { ReviewProposal } from './review.ts';
 import type { Risk } from './risk.ts';
@@ -87,6 +88,8 @@ export interface LedgerFacts {
     readonly createdAt: string;
     /** Reviews only. */
     readonly proposal?: ReviewProposal;
+    /** Step-ups only. */
+    readonly stepUp?: StepUpAsk;
     /** Publications only. */
     readonly publication?: PublicationProposal;
   };
@@ -114,6 +117,8 @@ export interface LedgerIdentity {
   readonly state: IdentityState;
   readonly epoch: number;
   readonly highestVersion: number;
+  /** Of agents whose policy says so: the longest life of a grant. */
+  readonly grantTtl?: IsoDuration;
 }
 
 /**

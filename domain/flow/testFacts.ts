@@ -1,5 +1,6 @@
+import { agentId } from '../agents.ts';
 import type { Approver } from '../decisions.ts';
-import type { Facts, IdentityRequestFacts, PublicationRequestFacts, SharedFacts } from './facts.ts';
+import type { Facts, PublicationRequestFacts, SharedFacts, StepUpRequestFacts } from './facts.ts';
 import type { Flow, GivenFacts } from './language.ts';
 
 /** What a test inside a flow file need not say: neutral facts, and a small directory of people. */
@@ -17,15 +18,16 @@ export const testPeople: ReadonlyMap<string, Omit<Approver, 'id'>> = new Map([
 ]);
 
 /** Roles that an event of a test may name instead of a person. */
-export const testRoles = ['owner', 'requester', 'onBehalfOf'] as const;
+export const testRoles = ['owner', 'requester', 'onBehalfOf', 'agent'] as const;
 
 /**
  * The facts of a test: what it gives, and for the rest a development identity of the flow's kind with 30 days to live,
- * asked for by an active person who does not own it. Of a publication: one flow of that person, which weakens nothing.
+ * asked for by an active person who does not own it. Of a step-up: an agent that asks for itself, for what its policy covers.
+ * Of a publication: one flow of that person, which weakens nothing.
  */
 export function factsOfTest(flow: Flow, given: GivenFacts): Facts {
   const now = typeof given['now'] === 'string' ? given['now'] : testBeginsAt;
-  const neutral = { ...shared(flow, now), ...about(flow, now) } satisfies Facts;
+  const neutral = { ...shared(flow, now), ...about(flow, now) };
   const merged = Object.entries(neutral).map(([root, value]) => {
     if (typeof value === 'string') return [root, value];
     return [root, { ...value, ...Object(given[root]) }];
@@ -34,18 +36,16 @@ export function factsOfTest(flow: Flow, given: GivenFacts): Facts {
 }
 
 /** An identity, or what a publication would change. */
-function about(
-  { on, subject }: Flow,
-  now: string,
-): Pick<IdentityRequestFacts, 'subject' | 'owner'> | Pick<PublicationRequestFacts, 'publication'> {
+function about({ on, subject }: Flow, now: string): Partial<StepUpRequestFacts & PublicationRequestFacts> {
   if (on === 'publication') {
     const counts = { retires: 0, weakens: 0, strengthens: 0, changesDecisions: 0 };
     return { publication: { names: ['example'], operations: ['onboarding'], isRollback: false, ...counts } };
   }
   return {
+    ...(on === 'step-up' ? ofStepUp : {}),
     subject: {
-      id: 'test-identity',
-      kind: subject.kind ?? 'service-account',
+      id: testIdentity,
+      kind: subject.kind ?? (on === 'step-up' ? 'agent' : 'service-account'),
       name: 'example',
       environment: 'development',
       purpose: 'a test',
@@ -61,9 +61,20 @@ function about(
   };
 }
 
+const testIdentity = 'test-identity';
+
+const ofStepUp: Pick<StepUpRequestFacts, 'tool' | 'policy' | 'delegation'> = {
+  tool: { name: 'example', action: 'read', resource: 'example', workspace: 'development' },
+  policy: { coversAction: true, coversResource: true, coversWorkspace: true },
+  delegation: { isVerified: false },
+};
+
 function shared({ on }: Flow, now: string): SharedFacts {
   return {
-    requester: { id: 'rui', kind: 'person', active: true, groups: [] },
+    requester:
+      on === 'step-up'
+        ? { id: agentId(testIdentity), kind: 'agent', active: true, groups: [] }
+        : { id: 'rui', kind: 'person', active: true, groups: [] },
     onBehalfOf: { id: '', active: false, groups: [] },
     request: { kind: on, trigger: 'person', justification: 'a test' },
     risk: { score: 0 },
@@ -75,6 +86,7 @@ function shared({ on }: Flow, now: string): SharedFacts {
 export function personOfTest(name: string, given: GivenFacts, facts: Facts): Approver | undefined {
   if (name === 'owner') return 'owner' in facts ? facts.owner : undefined;
   if (name === 'requester') return facts.requester;
+  if (name === 'agent') return facts.requester.kind === 'agent' ? facts.requester : undefined;
   if (name === 'onBehalfOf') return facts.onBehalfOf.id === '' ? undefined : facts.onBehalfOf;
   const people: Readonly<Record<string, Omit<Approver, 'id'>>> = Object(given['people']);
   const person = Object.hasOwn(people, name) ? people[name] : testPeople.get(name);

@@ -1,10 +1,11 @@
 import { type Approver, digestOfReview } from '../decisions.ts';
 import type { FreezeMode } from '../freezeSelector.ts';
 import type { RequestState } from '../states.ts';
+import type { StepUpAsk } from '../stepUp.ts';
 import { type Advance, advance, type FlowEvent } from './advance.ts';
 import { applyChange } from './changes.ts';
 import type { Command, SignedDecision, Verdict } from './events.ts';
-import type { Facts, PublicationFacts } from './facts.ts';
+import type { Facts, PublicationFacts, StepUpRequestFacts } from './facts.ts';
 import { endHolds } from './heldTime.ts';
 import { reviewOf } from './judge.ts';
 import type { Flow } from './language.ts';
@@ -273,7 +274,7 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
   } as const;
   return {
     ...shared,
-    request,
+    request: { ...request, ...('tool' in guardFacts ? { stepUp: askOfTest(guardFacts) } : {}) },
     identity: {
       id: subject.id,
       state: isNew ? 'requested' : 'active',
@@ -283,6 +284,11 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
     credentials: isNew ? [] : [served],
     parties: { ...asked, ownerId: owner.id },
   };
+}
+
+/** What these facts say is asked for, bound to a key that no test looks at. */
+function askOfTest({ tool: { name, ...tool }, delegation }: StepUpRequestFacts): StepUpAsk {
+  return { tool: name, ...tool, audience: 'test', jkt: 'test', isOnBehalfVerified: delegation.isVerified };
 }
 
 /** What these facts say is published, with content that no test looks at. */

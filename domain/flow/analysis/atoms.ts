@@ -77,6 +77,11 @@ const lasting: ReadonlySet<string> = new Set([
   'requester.id',
   'requester.kind',
   'onBehalfOf.id',
+  'tool.name',
+  'tool.action',
+  'tool.resource',
+  'tool.workspace',
+  'delegation.isVerified',
 ]);
 
 /** What a publication would change is bound to it, whole. */

@@ -1,3 +1,4 @@
+import { defaultGrantTtl } from '../../stepUp.ts';
 import { type Flow, type IsoDuration, type Stage, type StepUpStage, stageKind, type VerifyStage } from '../language.ts';
 import { defaultReviewEvery } from '../review.ts';
 import { approvalChanges } from './approvalDiff.ts';
@@ -6,7 +7,7 @@ import { exceptionChanges } from './exceptionDiff.ts';
 import { flowGuardFormula } from './flowGuardFormula.ts';
 import { never, not } from './formula.ts';
 import { type PathChange, pathChanges } from './pathDiff.ts';
-import { separatedWords } from './pathWords.ts';
+import { partyWords } from './pathWords.ts';
 import { riskChanges } from './riskDiff.ts';
 import { implies } from './theory.ts';
 
@@ -104,6 +105,7 @@ function limitChanges(was: Flow, is: Flow): readonly Change[] {
     ...limit('requestTtl', 'a request may wait for its approvals for longer'),
     ...limit('grace', 'the replaced credential is accepted for longer'),
     ...limit('silence', 'the replaced credential is accepted for longer while somebody uses it'),
+    ...limit('grantTtl', 'a grant is accepted for longer', defaultGrantTtl),
     ...limit('reviewEvery', 'ownership and scope are reviewed less often', defaultReviewEvery),
   ];
 }
@@ -192,7 +194,7 @@ function stepUpChanges(flow: string, path: string, was: StepUpStage, is: StepUpS
   const [before, after] = [was.stepUp, is.stepUp];
   const age = longerChange(flow, `${path}.maxAge`, before.maxAge, after.maxAge, 'an older sign-in is proof enough');
   if (before.by === after.by) return age;
-  const [asked, asks] = [separatedWords[before.by], separatedWords[after.by]];
+  const [asked, asks] = [partyWords[before.by], partyWords[after.by]];
   const because = 'another person proves it than before';
   return [{ ...changeOf(flow, `${path}.by`, asked, asks, 'WEAKENS', because), isOfPaths: true }, ...age];
 }

@@ -28,6 +28,8 @@ export type StepOutcome =
   | { readonly is: 'new-owner-not-active' }
   /** What is published is no longer what the publication was checked against. */
   | { readonly is: 'published-meanwhile' }
+  /** The agent's approved policy does not cover what it asks for. */
+  | { readonly is: 'outside-policy' }
   | { readonly is: 'notified' }
   /** After the effect, a notice whose `when` cannot be evaluated is passed over: what took effect is not denied. */
   | { readonly is: 'not-told' };

@@ -117,6 +117,7 @@ function isOfFacts(outcome: FlowPath['steps'][number]['outcome']): boolean {
     case 'identity-expired':
     case 'new-owner-not-active':
     case 'published-meanwhile':
+    case 'outside-policy':
     case 'notified':
     case 'not-told':
       return true;

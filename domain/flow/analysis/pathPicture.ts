@@ -192,6 +192,7 @@ function exitWords(stage: Stage, outcome: StepOutcome): string | undefined {
     case 'identity-expired':
     case 'new-owner-not-active':
     case 'published-meanwhile':
+    case 'outside-policy':
       return words;
   }
 }

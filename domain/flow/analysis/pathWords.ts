@@ -1,5 +1,5 @@
 import { durationMs } from '../duration.ts';
-import type { ApprovalStage, Effect, IsoDuration, Separation, Stage, StepUpStage } from '../language.ts';
+import type { ApprovalStage, Effect, IsoDuration, Separation, Stage, StepUpParty, StepUpStage } from '../language.ts';
 import type { FlowPath, PathEnd, PathStep } from './path.ts';
 import { exceptionWords } from './waivers.ts';
 import { spanWords } from './words.ts';
@@ -12,6 +12,7 @@ const effectWords: Readonly<Record<Effect, string>> = {
   revoke: 'every credential is revoked',
   review: 'the review is complete',
   publish: 'the flows are published',
+  grant: 'access is granted',
 };
 
 /** What happens at one stage of a path. */
@@ -51,6 +52,8 @@ export function stepWords({ stage, outcome }: PathStep): string {
       return 'refused: the new owner is not active';
     case 'published-meanwhile':
       return 'refused: other flows were published meanwhile';
+    case 'outside-policy':
+      return 'refused: its policy does not cover it';
     case 'notified':
       return 'notify' in stage ? `tells ${stage.notify.to.map(recipientWords).join(', ')}` : 'told';
   }
@@ -66,7 +69,9 @@ const unevaluated = { when: 'condition', that: 'check', risk: 'risk' } as const;
 
 /** `the owner proves afresh that it is them (signed in at most 5 minutes ago)`. */
 export function proofWords({ stepUp }: StepUpStage): string {
-  return `${separatedWords[stepUp.by]} proves afresh that it is them (signed in at most ${durationWords(stepUp.maxAge)} ago)`;
+  const age = durationWords(stepUp.maxAge);
+  if (stepUp.by === 'agent') return `the agent proves afresh by its key that it is it (signed at most ${age} ago)`;
+  return `${partyWords[stepUp.by]} proves afresh that it is them (signed in at most ${age} ago)`;
 }
 
 /** How many of whom, and who of them may not: `2 of group:security (not the requester or the owner)`. */
@@ -91,6 +96,13 @@ export const separatedWords: Readonly<Record<Separation, string>> = {
   onBehalfOf: 'the person it acts for',
   owner: 'the owner',
   flowAuthor: 'the author of the flow',
+};
+
+export const partyWords: Readonly<Record<StepUpParty, string>> = {
+  requester: separatedWords.requester,
+  onBehalfOf: separatedWords.onBehalfOf,
+  owner: separatedWords.owner,
+  agent: 'the agent',
 };
 
 const recipientWords = (to: string): string => (to.startsWith('group:') ? to : `the ${to}`);

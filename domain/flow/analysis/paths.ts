@@ -235,11 +235,15 @@ class Enumeration {
     const expired = withFurther(asked, not(notExpired));
     if (this.#canBe(expired)) this.#denied(expired, stage, { is: 'identity-expired' }, 'identity-expired');
     const alive = withFurther(asked, notExpired);
+    if (this.#flow.on === 'step-up') {
+      const outside = withFurther(alive, not(insidePolicy));
+      if (this.#canBe(outside)) this.#denied(outside, stage, { is: 'outside-policy' }, 'outside-policy');
+    }
     if (this.#flow.on === 'review') {
       const leftAgain = withFurther(alive, namesNewOwner, not(ownerActive));
       if (this.#canBe(leftAgain)) this.#denied(leftAgain, stage, { is: 'new-owner-not-active' }, 'owner-not-valid');
     }
-    const begun = this.#flow.on === 'review' ? withFurther(alive, any(not(namesNewOwner), ownerActive)) : alive;
+    const begun = withFurther(alive, ...whatElseHolds(this.#flow.on));
     if (this.#canBe(begun)) this.#enter(index + 1, { ...stepped(begun, stage, { is: 'begun' }), hasBegun: true });
   }
 
@@ -305,6 +309,10 @@ const notExpired: Formula = not({
   op: 'atom',
   atom: { kind: 'number', of: fact('subject.expiresAt - now', beginning), comparison: '<=', bound: 0n },
 });
+const insidePolicy: Formula = {
+  op: 'atom',
+  atom: { kind: 'flag', fact: fact('policy.coversWorkspace', beginning) },
+};
 const ownerActive: Formula = { op: 'atom', atom: { kind: 'flag', fact: fact('owner.active', beginning) } };
 const namesNewOwner: Formula = {
   op: 'atom',
@@ -318,6 +326,12 @@ const incident: Formula = {
   op: 'atom',
   atom: { kind: 'text', fact: fact('request.trigger', opening), values: ['incident'] },
 };
+
+/** What the effect itself asks, whatever the stages. */
+function whatElseHolds(on: Flow['on']): readonly Formula[] {
+  if (on === 'review') return [any(not(namesNewOwner), ownerActive)];
+  return on === 'step-up' ? [insidePolicy] : [];
+}
 
 /** Whom a notice went to is not asked again, only that the guard still has an answer. */
 function askedAgain(flow: Flow, walked: Walked): Walked {

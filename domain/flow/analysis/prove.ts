@@ -7,7 +7,7 @@ import type { Invariant, Requirement } from './invariants.ts';
 import { beginning, opening } from './moments.ts';
 import type { FlowPath, PathStep } from './path.ts';
 import { pathsOfFlows } from './paths.ts';
-import { durationWords, listed, pathInWords, separatedWords } from './pathWords.ts';
+import { durationWords, listed, partyWords, pathInWords, separatedWords } from './pathWords.ts';
 import { canBe } from './theory.ts';
 import { conditionWords } from './words.ts';
 
@@ -127,7 +127,7 @@ function givesProof({ stage, outcome }: PathStep, { by, maxAgeAtMost }: StepUp):
 }
 
 function proofWords({ by, maxAgeAtMost }: StepUp): string {
-  return `${listed(by.map((party) => separatedWords[party]))} (signed in at most ${durationWords(maxAgeAtMost)} ago)`;
+  return `${listed(by.map((party) => partyWords[party]))} (signed in at most ${durationWords(maxAgeAtMost)} ago)`;
 }
 
 type Approvals = Extract<Requirement, { approvals: unknown }>['approvals'];

@@ -4,7 +4,7 @@ import { guardFormula } from './guardFormula.ts';
 import type { Found } from './lint.ts';
 import { beginning, opening } from './moments.ts';
 import type { FlowPath } from './path.ts';
-import { separatedWords } from './pathWords.ts';
+import { partyWords } from './pathWords.ts';
 import { implies } from './theory.ts';
 
 /** Whether anybody can give the proof that a stage asks for. */
@@ -15,7 +15,7 @@ export function stepUpFindings(stage: StepUpStage, index: number, proven: readon
   const isGone = (conditions: readonly Formula[]): boolean =>
     [opening, beginning].some((moment) => implies(conditions, gone(by, moment)));
   if (proven.length === 0 || !proven.every(({ conditions }) => isGone(conditions))) return [];
-  const message = `Stage ${stage.id} asks for the proof of ${separatedWords[by]}, and is only reached when there is no such active person: every request waits there until its life ends.`;
+  const message = `Stage ${stage.id} asks for the proof of ${partyWords[by]}, and is only reached when there is no such active person: every request waits there until its life ends.`;
   const suggestion = 'Ask somebody else, or give the stage a when that leaves these requests out.';
   return [
     { rule: 'step-up-unsatisfiable', severity: 'error', path: ['stages', index, 'stepUp', 'by'], message, suggestion },
@@ -31,6 +31,8 @@ function gone(by: StepUpParty, moment: string): Formula {
       return not(holds('owner.active'));
     case 'onBehalfOf':
       return behind;
+    case 'agent':
+      return not(holds('requester.active'));
     case 'requester': {
       const isPerson = holds('requester.kind == "person"');
       return { op: 'if', condition: isPerson, whenTrue: not(holds('requester.active')), whenFalse: behind };

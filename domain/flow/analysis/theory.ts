@@ -1,4 +1,4 @@
-import { triggers } from '../facts.ts';
+import { requesterKinds, triggers } from '../facts.ts';
 import { evaluateGuard } from '../guards.ts';
 import { identityKinds, requestKinds } from '../language.ts';
 import { type Atom, type Fact, type FreeAtom, factKey, freeKey, labelPrefix, type Summand } from './atoms.ts';
@@ -216,7 +216,7 @@ const closed: ReadonlyMap<string, readonly string[]> = new Map<string, readonly 
   ['subject.kind', identityKinds],
   ['request.kind', requestKinds],
   ['request.trigger', triggers],
-  ['requester.kind', ['person', 'pipeline', 'system']],
+  ['requester.kind', requesterKinds],
 ]);
 
 function keysOf(atom: Atom): readonly string[] {

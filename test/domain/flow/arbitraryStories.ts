@@ -58,7 +58,7 @@ const approvalStage = fc
   }));
 const waitStage = fc.constantFrom('PT1H', 'PT31S', 'P1D').map((span) => ({ wait: { for: span } }));
 const stepUpStage = fc
-  .constantFrom(...stepUpParties)
+  .constantFrom(...stepUpParties.filter((party) => party !== 'agent'))
   .map((by) => ({ stepUp: { method: 'session' as const, by, maxAge: 'PT5M' } }));
 const notifyStage = fc.constant({ notify: { to: ['owner'] } });
 const stage = fc.tuple(

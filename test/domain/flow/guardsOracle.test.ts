@@ -1,7 +1,12 @@
 import { isCelError, run } from '@bufbuild/cel';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type IdentityRequestFacts, type PublicationRequestFacts, triggers } from '../../../domain/flow/facts.ts';
+import {
+  type PublicationRequestFacts,
+  requesterKinds,
+  type StepUpRequestFacts,
+  triggers,
+} from '../../../domain/flow/facts.ts';
 import { factTypes } from '../../../domain/flow/guardFacts.ts';
 import { guardFunctions } from '../../../domain/flow/guardLanguage.ts';
 import { compileGuard, evaluateGuard } from '../../../domain/flow/guards.ts';
@@ -20,8 +25,8 @@ const instant = fc
   .map((ms) => new Date(ms - (ms % 43_200_000)).toISOString());
 const person = { id: word, active: fc.boolean(), groups: words };
 
-/** Of a request on an identity and of a publication at once: no request has both, and every guard finds what it reads. */
-type AllFacts = IdentityRequestFacts & PublicationRequestFacts;
+/** Of a step-up and of a publication at once: no request has both, and every guard finds what it reads. */
+type AllFacts = StepUpRequestFacts & PublicationRequestFacts;
 
 const count = fc.integer({ min: 0, max: 60 });
 const anyFacts: fc.Arbitrary<AllFacts> = fc.record({
@@ -49,7 +54,10 @@ const anyFacts: fc.Arbitrary<AllFacts> = fc.record({
     strengthens: count,
     changesDecisions: count,
   }),
-  requester: fc.record({ ...person, kind: fc.constantFrom('person', 'pipeline', 'system') }),
+  tool: fc.record({ name: word, action: word, resource: word, workspace: word }),
+  policy: fc.record({ coversAction: fc.boolean(), coversResource: fc.boolean(), coversWorkspace: fc.boolean() }),
+  delegation: fc.record({ isVerified: fc.boolean() }),
+  requester: fc.record({ ...person, kind: fc.constantFrom(...requesterKinds) }),
   onBehalfOf: fc.record(person),
   request: fc.record({
     kind: fc.constantFrom(...requestKinds),

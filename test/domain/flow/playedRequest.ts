@@ -7,7 +7,7 @@ import type { Command, SignedDecision, Verdict } from '../../../domain/flow/even
 import { type IdentityRequestFacts, identityFactsOf, type Trigger } from '../../../domain/flow/facts.ts';
 import { endHolds } from '../../../domain/flow/heldTime.ts';
 import { reviewOf } from '../../../domain/flow/judge.ts';
-import type { Flow, Stage } from '../../../domain/flow/language.ts';
+import type { Flow, RequestKind, Stage } from '../../../domain/flow/language.ts';
 import type { EffectOrder, EffectOutcome, Receipt } from '../../../domain/flow/plan.ts';
 import {
   type FlowState,
@@ -23,7 +23,7 @@ const keys = generateKeyPairSync('ed25519');
 const isGenuine = signedByOneOf({ test: keys.publicKey.export({ type: 'spki', format: 'pem' }).toString() });
 
 /** A flow of these stages, with short limits that are easy to count in. */
-export function flowOf(on: 'onboarding' | 'rotation' | 'revocation' | 'review', stages: readonly Stage[]): Flow {
+export function flowOf(on: Exclude<RequestKind, 'invocation' | 'publication'>, stages: readonly Stage[]): Flow {
   return {
     apiVersion: 'tenure/v1',
     kind: 'Flow',

@@ -24,8 +24,15 @@ test.each(told)('a request can go this path: $words', ({ path }) => {
   const facts = factsFor(flow, path);
   const world = new TestWorld({ flow, facts, flowAuthor: 'ann' });
   if (path.steps.some(({ outcome }) => outcome.is === 'published-meanwhile')) world.publishMeanwhile();
+  const lifeMs = durationMs(flow.limits.requestTtl);
   const isAtEndOfLife = path.steps.some(({ outcome }) => outcome.is === 'request-timed-out');
   for (const { stage, outcome } of path.steps) {
+    if ('stepUp' in stage && outcome.is === 'request-timed-out') world.wait(lifeMs);
+    if ('stepUp' in stage && outcome.is === 'proven') {
+      if (isAtEndOfLife) world.wait(lifeMs - 1);
+      expect(stage.stepUp.by).toBe('onBehalfOf');
+      world.confirm(facts.onBehalfOf, world.nowMs);
+    }
     if (!('approval' in stage)) continue;
     expect(outcome.is === 'skipped' || outcome.is === 'passed-over' || world.stage === stage.id).toBe(true);
     const { escalate, timeout } = stage.approval;
@@ -76,6 +83,10 @@ function factsFor(flow: Flow, path: FlowPath): Facts {
     const found = publicationFacts(flow).find(fits);
     if (found !== undefined) return found;
   }
+  if (flow.on === 'step-up') {
+    const found = stepUpFacts(flow).find(fits);
+    if (found !== undefined) return found;
+  }
   for (const trigger of triggers) {
     // The test world takes every incident for a responder's.
     if (flow.on === 'revocation' && (trigger === 'incident') !== isByResponder) continue;
@@ -101,6 +112,30 @@ function factsFor(flow: Flow, path: FlowPath): Facts {
     }
   }
   throw new Error(`No facts were found for: ${pathConditions(path).join(' and ')}`);
+}
+
+function stepUpFacts(flow: Flow): readonly Facts[] {
+  const policies = [3, 2, 1, 0].map((covered) => ({
+    coversAction: covered > 0,
+    coversResource: covered > 1,
+    coversWorkspace: covered > 2,
+  }));
+  const tools = ['development', 'production/eu'].flatMap((workspace) =>
+    ['read', 'write'].map((action) => ({ workspace, action })),
+  );
+  const people = [{ id: '' }, { id: 'ana', active: true }, { id: 'ana', active: false }];
+  const lives = ['2026-06-01T00:00:00Z', '2025-06-01T00:00:00Z'];
+  return policies.flatMap((policy) =>
+    tools.flatMap((tool) =>
+      people.flatMap((onBehalfOf) =>
+        [true, false].flatMap((active) =>
+          lives.map((expiresAt) =>
+            factsOfTest(flow, { policy, tool, onBehalfOf, owner: { active }, subject: { expiresAt } }),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function publicationFacts(flow: Flow): readonly Facts[] {
