@@ -36,14 +36,9 @@ export function generatedConfiguration({
     people: embeddedPeople.map(({ email, name, groups }) => ({ id: email, name, groups: [...groups] })),
     roles: Object.fromEntries(roleNames.map((role) => [role, [`group:${role}`]])),
     pipelines: Object.fromEntries(
-      embeddedPipelines.map(({ name, claims }) => [
+      embeddedPipelines.map(({ name, claims, may }) => [
         name,
-        {
-          oidc: 'pipelines',
-          claims,
-          personClaim: 'triggered_by',
-          may: [{ rotate: 'payments/*', verifyKeys: 'payments/*' }],
-        },
+        { oidc: 'pipelines', claims, personClaim: 'triggered_by', may: [may] },
       ]),
     ),
     tools: { search: { audience: 'https://search.example.com', actions: ['read', 'write'] } },
@@ -54,7 +49,9 @@ export function generatedConfiguration({
         hashKey: { file: state.apiKeyHashKey },
         scopes: Object.keys(applicationScopes),
       },
+      signing: { type: 'signing-key' },
     },
+    grants: { signer: { name: 'grant-signer', environment: 'production' } },
     stores: { sealed: { type: 'sealed', keyFile: state.sealedStoreKey } },
   };
   return `# Made by \`tenure up\` at every start: changes here are lost.\n${stringify(configuration)}`;

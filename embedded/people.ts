@@ -29,9 +29,21 @@ export const embeddedPeople: readonly EmbeddedPerson[] = Object.entries(groupsBy
   groups,
 }));
 
-/** What a CI system's tokens would claim; the generated tenure.yaml pins both claims. */
-export const embeddedPipelines: readonly { name: string; claims: Readonly<Record<string, string>> }[] = [
-  { name: 'deploy', claims: { repository_id: '1', environment: 'production' } },
+export interface EmbeddedPipeline {
+  readonly name: string;
+  /** What its tokens claim; the generated tenure.yaml pins every one of them. */
+  readonly claims: Readonly<Record<string, string>>;
+  readonly may: Readonly<Record<string, string>>;
+}
+
+/** A CI system's, and the resource server of the tool `search`. */
+export const embeddedPipelines: readonly EmbeddedPipeline[] = [
+  {
+    name: 'deploy',
+    claims: { repository_id: '1', environment: 'production' },
+    may: { rotate: 'payments/*', verifyKeys: 'payments/*' },
+  },
+  { name: 'search-server', claims: { repository_id: '2', environment: 'production' }, may: { introspect: 'search' } },
 ];
 
 /** Finds a person by name or e-mail address. */

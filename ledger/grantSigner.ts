@@ -1,6 +1,7 @@
 import { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
 import { holds } from './freezeSubjects.ts';
+import type { KeptSigningKey } from './signingKeys.ts';
 
 /** How tenure.yaml names the identity that signs grants. */
 export interface SignerName {
@@ -14,13 +15,6 @@ export interface SignerStanding {
   readonly isFrozen: boolean;
   /** The credential that its store serves; null before the first is served. */
   readonly handle: string | null;
-}
-
-/** A public key of the signer, as RFC 7517 has it. */
-export interface PublishedKey {
-  readonly handle: string;
-  readonly kid: string;
-  readonly publicKey: Readonly<Record<string, string>>;
 }
 
 /** The active identity of this name, and what its store serves: of what is not being destroyed, what was promoted last. */
@@ -40,13 +34,13 @@ export async function findSigner(
 /** Published from before a key signs (`staged`) for as long as it may be accepted (`retiring`). */
 export const isPublished = Prisma.sql`c."state" IN ('staged', 'current', 'retiring')`;
 
-/** The signer's public keys, the newest first. */
+/** The public keys of the signer, the newest first. */
 export async function listPublishedKeys(
   table: Pick<Transaction, '$queryRaw'>,
   { name, environment }: SignerName,
-): Promise<readonly PublishedKey[]> {
+): Promise<readonly KeptSigningKey[]> {
   return table.$queryRaw`
-    SELECT k."handle", k."kid", k."publicKey"
+    SELECT k."kid", k."publicKey"
     FROM "identity" i
     JOIN "credential" c ON c."identityId" = i."id" AND ${isPublished}
     JOIN "signing_key" k ON k."handle" = c."handle"

@@ -1,11 +1,12 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { calculateJwkThumbprint, type JWK, SignJWT } from 'jose';
+import { calculateJwkThumbprint, SignJWT } from 'jose';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
 import { type GrantClaims, signerPrincipal } from '../../domain/grantClaims.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { findSigner, listPublishedKeys } from '../../ledger/grantSigner.ts';
 import { handleOf } from '../../ledger/queries/identities.ts';
 import { mayStillServe, recordSecretAccess } from '../../ledger/secretAccess.ts';
+import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
 import { readLive } from '../liveSecret.ts';
 import type { SecretSource } from '../ports.ts';
 import { Problem } from '../problem.ts';
@@ -15,9 +16,15 @@ export interface GrantSigner {
   /** An access token (RFC 9068). @throws Problem `no-signer`, `store-unavailable` */
   sign(claims: GrantClaims): Promise<string>;
   /** RFC 7517; no keys while there is no signer. */
-  jwks(): Promise<{ keys: JWK[] }>;
+  jwks(): Promise<{ keys: PublishedJwk[] }>;
   /** Before a grant is asked for: one could be signed now, as far as the ledger knows. @throws Problem `no-signer` */
   requireSigner(): Promise<void>;
+}
+
+export interface PublishedJwk extends PublicSigningKey {
+  readonly kid: string;
+  readonly alg: 'ES256';
+  readonly use: 'sig';
 }
 
 interface HeldKey {

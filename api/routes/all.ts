@@ -17,6 +17,7 @@ import { reconciliationRoutes } from './reconciliations.ts';
 import { requestRoutes } from './requests.ts';
 import { reviewRoutes } from './reviews.ts';
 import { secretRoutes } from './secret.ts';
+import { wellKnownRoutes } from './wellKnown.ts';
 
 /** Every route of the API: what is not here is neither served nor documented. */
 export function apiRoutes(deps: ApiDependencies): Route[] {
@@ -26,6 +27,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     reviewRoutes,
     secretRoutes,
     apiKeyRoutes,
+    wellKnownRoutes,
     requestRoutes,
     decisionRoutes,
     proofRoutes,

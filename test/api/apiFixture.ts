@@ -254,10 +254,15 @@ roles:
   flow-author: [group:flow-author]
 pipelines:
   deploy: {oidc: ci, claims: {repository_id: "1", environment: production}, personClaim: actor, may: [{rotate: 'payments/*'}]}
+  search-server: {oidc: ci, claims: {repository_id: "2"}, may: [{introspect: search}]}
+  mail-server: {oidc: ci, claims: {repository_id: "3"}, may: [{introspect: mail}]}
 tools:
   search: {audience: 'https://search.example.com', actions: [read, write]}
+  mail: {audience: 'https://mail.example.com', actions: [send]}
 issuers:
   main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read, write: app_write}}
+  signing: {type: signing-key}
+grants: {signer: {name: grant-signer, environment: production}}
 stores:
   sealed: {type: sealed, keyEnv: SEALED_KEY}
 `;

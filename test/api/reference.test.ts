@@ -35,6 +35,8 @@ async function operations() {
 
 /** The resources of the HTTP API as the design names them; a route that is missing here or there fails. */
 const resources = [
+  'GET /.well-known/jwks.json',
+  'GET /.well-known/oauth-authorization-server',
   'GET /healthz',
   'GET /readyz',
   'GET /v1/evidence',

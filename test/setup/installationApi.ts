@@ -20,8 +20,14 @@ import { people } from './people.ts';
 /** Those of every installation, as far as the API asks about them; it never connects to an issuer. */
 const adapters = `tools:
   search: {audience: 'https://search.example.com', actions: [read, write]}
+  mail: {audience: 'https://mail.example.com', actions: [send]}
+pipelines:
+  search-server: {oidc: ci, claims: {repository_id: "2"}, may: [{introspect: search}]}
+  mail-server: {oidc: ci, claims: {repository_id: "3"}, may: [{introspect: mail}]}
 issuers:
   main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read}}
+  signing: {type: signing-key}
+grants: {signer: {name: grant-signer, environment: production}}
 stores:
   sealed: {type: sealed, keyEnv: SEALED_KEY}`;
 
@@ -49,6 +55,7 @@ export async function installationApi(
   );
   const oidc = [
     `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`,
+    `  - {name: ci, issuer: '${provider.issuer}', audience: tenure-pipelines, for: pipelines}`,
     `  - {name: workloads, issuer: '${provider.issuer}', audience: tenure-agents, for: agents}`,
   ].join('\n');
   writeFileSync(

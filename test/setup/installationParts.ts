@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { issuanceActivities } from '../../activities/issuance.ts';
 import type { Issuer } from '../../activities/issuers/issuer.ts';
 import { createPostgresRoleIssuer } from '../../activities/issuers/postgresRole.ts';
+import { createSigningKeyIssuer } from '../../activities/issuers/signingKey.ts';
 import { ledgerActivities } from '../../activities/ledger.ts';
 import { lifecycleActivities } from '../../activities/lifecycle.ts';
 import { reconcilePage } from '../../activities/reconciliation.ts';
@@ -100,10 +101,13 @@ export async function installationParts(
   const key = sealedKey(place.sealedKey, 'the test');
   const realStore = createSealedStore('sealed', { keys: sealedKeys(key), prisma: ledger.prisma });
   const issuer = wrapIssuer(realIssuer);
+  const ofOurOwn = { prisma: ledger.prisma, installationId: ledger.installation.id };
+  const issuersOfOurOwn: Readonly<Record<string, Issuer>> = { signing: createSigningKeyIssuer('signing', ofOurOwn) };
+  const issuerNamed = (name: string) => issuersOfOurOwn[name] ?? issuer;
   const store = wrapStore(realStore);
   const issuance = issuanceActivities({
     ledger,
-    issuer: () => issuer,
+    issuer: issuerNamed,
     store: () => store,
     fingerprintKey: keys.fingerprint,
   });
@@ -114,7 +118,7 @@ export async function installationParts(
     ...lifecycleActivities({
       ledger,
       destroy: issuance.destroy,
-      reconcile: reconcilePage({ ledger, issuer: () => issuer, store: () => store, effects: issuance, onError }),
+      reconcile: reconcilePage({ ledger, issuer: issuerNamed, store: () => store, effects: issuance, onError }),
       starts: gateway,
       onError,
     }),
