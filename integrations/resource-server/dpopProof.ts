@@ -27,6 +27,7 @@ export type DpopRefusal =
   | 'too-old'
   | 'from-the-future'
   | 'no-jti'
+  | 'wrong-key'
   | 'wrong-token'
   | 'wrong-nonce'
   | 'replayed';
@@ -54,6 +55,8 @@ export interface DpopCall {
   readonly url: string;
   /** The access token of the same call. The proof must be bound to it by `ath`. */
   readonly accessToken?: string;
+  /** RFC 7638 thumbprint of the key that the access token is bound to: its `cnf.jkt`. */
+  readonly boundTo?: string;
   /** The nonce that this server handed out (RFC 9449 §9), where it asks for one. */
   readonly nonce?: string;
   readonly useOnce: UseOnce;
@@ -61,7 +64,7 @@ export interface DpopCall {
 }
 
 export interface DpopProof {
-  /** Of the key that signed the proof (RFC 7638, SHA-256): what a token's `cnf.jkt` must equal. */
+  /** Of the key that signed the proof (RFC 7638, SHA-256): what a token that is bound to it has as `cnf.jkt`. */
   readonly thumbprint: string;
   /** Public members only. */
   readonly publicKey: JWK;
@@ -102,6 +105,11 @@ export async function verifyDpopProof(header: readonly string[] | undefined, cal
     throw new DpopProofRefused('no-jti', `The DPoP proof needs a jti of 1 to ${longestJtiCharacters} characters.`);
 
   const thumbprint = await calculateJwkThumbprint(publicKey, 'sha256');
+  if (call.boundTo !== undefined && thumbprint !== call.boundTo)
+    throw new DpopProofRefused(
+      'wrong-key',
+      'The access token is bound to another key than the DPoP proof is signed with.',
+    );
   // With the key, so that nobody can use up the jti of another's proof; hashed, so that what is remembered is short.
   const isFirstUse = await call.useOnce(
     sha256(`${thumbprint}.${jti}`),
@@ -218,6 +226,6 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url');
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -301,6 +301,16 @@ describe('the call', () => {
     expect(await refusal([signedProof(key, claims({ ath: `${ath}=` }))], { accessToken })).toBe('wrong-token');
   });
 
+  test('has a token that is bound to the key of the proof; a proof of another key is not used up', async () => {
+    const memory = remembering();
+    const proof = signedProof(key, claims());
+    const { thumbprint } = await verifyDpopProof([proof], call());
+    expect(await refusal([signedProof(dpopKey(), claims())], { ...memory, boundTo: thumbprint })).toBe('wrong-key');
+    expect(await refusal([proof], { ...memory, boundTo: '' })).toBe('wrong-key');
+    expect(memory.used.size).toBe(0);
+    expect(await refusal([proof], { ...memory, boundTo: thumbprint })).toBeUndefined();
+  });
+
   test('has the nonce that was asked for', async () => {
     const withNonce = signedProof(key, claims({ nonce: 'asked-for' }));
     expect(await refusal([withNonce], { nonce: 'asked-for' })).toBeUndefined();
