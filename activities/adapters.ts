@@ -1,7 +1,9 @@
 import type { Configuration, IssuerConfiguration, StoreConfiguration } from '../configuration/configurationSchema.ts';
 import { readHashKey } from '../configuration/hashKey.ts';
+import { offeredScopes } from '../configuration/offeredScopes.ts';
 import { readSecret } from '../configuration/secretReference.ts';
 import type { Ledger } from '../ledger/client.ts';
+import { createAgentKeyIssuer } from './issuers/agentKey.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import { createPostgresRoleIssuer } from './issuers/postgresRole.ts';
 import { namesOfHandle } from './issuers/postgresRoleNames.ts';
@@ -31,7 +33,7 @@ export function createIssuers({
   prisma,
 }: { configuration: Configuration; installationId: string } & Pick<Ledger, 'prisma'>): Adapters<Issuer> {
   const declared = Object.entries(configuration.issuers);
-  const place = { installationId, prisma };
+  const place = { installationId, prisma, tools: configuration.tools };
   return adapters('issuer', new Map(declared.map(([name, each]) => [name, createIssuer(name, each, place)])));
 }
 
@@ -54,6 +56,7 @@ const loginNames: Record<IssuerConfiguration['type'], (handle: string) => string
   'postgres-role': (handle) => namesOfHandle(handle)?.login,
   'tenure-key': () => undefined,
   'signing-key': () => undefined,
+  'agent-key': () => undefined,
 };
 
 function adapters<T>(kind: 'issuer' | 'store', all: ReadonlyMap<string, Closable<T>>): Adapters<T> {
@@ -74,8 +77,10 @@ function adapters<T>(kind: 'issuer' | 'store', all: ReadonlyMap<string, Closable
 function createIssuer(
   name: string,
   declared: IssuerConfiguration,
-  { installationId, prisma }: { installationId: string } & Pick<Ledger, 'prisma'>,
+  { installationId, prisma, tools }: { installationId: string } & Pick<Ledger, 'prisma'> & Pick<Configuration, 'tools'>,
 ): Closable<Issuer> {
+  if (declared.type === 'agent-key')
+    return createAgentKeyIssuer(name, { prisma, installationId, scopes: offeredScopes(declared, tools) });
   if (declared.type === 'tenure-key') {
     const { scopes, prefix, hashKey } = declared;
     return createTenureKeyIssuer(name, {

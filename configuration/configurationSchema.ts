@@ -254,6 +254,10 @@ const grants = z
   })
   .meta({ description: "Step-ups' grants: docs/grants.md." });
 
+const agentKey = z
+  .strictObject({ type: z.literal('agent-key'), revocations })
+  .meta({ description: 'What agents authenticate with. Its scopes are every `<tool>:<action>` of `tools`.' });
+
 const sealedStore = z
   .strictObject({
     type: z.literal('sealed'),
@@ -319,7 +323,7 @@ export const configurationSchema = z.strictObject({
   grants: grants.prefault({}),
   recovery: recovery.prefault({}),
   tools: z.record(word, tool).default({}).meta({ description: 'What agents may be granted.' }),
-  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey, signingKey])).default({}),
+  issuers: z.record(word, z.discriminatedUnion('type', [postgresRole, tenureKey, agentKey, signingKey])).default({}),
   stores: z.record(word, z.discriminatedUnion('type', [sealedStore, vaultStore])).default({}),
 });
 

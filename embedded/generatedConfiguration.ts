@@ -50,6 +50,7 @@ export function generatedConfiguration({
         scopes: Object.keys(applicationScopes),
       },
       signing: { type: 'signing-key' },
+      agents: { type: 'agent-key' },
     },
     grants: { signer: { name: 'grant-signer', environment: 'production' } },
     stores: { sealed: { type: 'sealed', keyFile: state.sealedStoreKey } },

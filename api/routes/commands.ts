@@ -211,7 +211,7 @@ function amendedSubject(
   if (identity === null)
     throw new Problem('not-amendable', 'A publication is bound to its content: ask for another one.');
   const issuer = configuration.issuers[identity.issuer];
-  const offered = issuer === undefined ? [] : offeredScopes(issuer);
+  const offered = issuer === undefined ? [] : offeredScopes(issuer, configuration.tools);
   const unsupported = asked?.find((scope) => !offered.includes(scope));
   if (unsupported !== undefined)
     throw new Problem('unsupported-scope', `Issuer "${identity.issuer}" does not offer scope "${unsupported}".`);

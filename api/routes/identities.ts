@@ -252,7 +252,7 @@ function requireConfigured(
       'unknown-store',
       `There is no store "${asked.store}". tenure.yaml has: ${listed(Object.keys(configuration.stores))}.`,
     );
-  const offered = offeredScopes(issuer);
+  const offered = offeredScopes(issuer, configuration.tools);
   const unsupported = asked.scopes.find((scope) => !offered.includes(scope));
   if (unsupported !== undefined)
     throw new Problem(

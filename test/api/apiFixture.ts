@@ -261,6 +261,7 @@ tools:
   mail: {audience: 'https://mail.example.com', actions: [send]}
 issuers:
   main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read, write: app_write}}
+  agents: {type: agent-key}
   signing: {type: signing-key}
 grants: {signer: {name: grant-signer, environment: production}}
 stores:

@@ -6,6 +6,7 @@ import { idFromKey } from '../../domain/ids.ts';
 import type { CredentialState, IdentityState } from '../../domain/states.ts';
 import { oidcSubjectOf } from '../../ledger/agentAuthentication.ts';
 import type { Ledger } from '../../ledger/client.ts';
+import type { Prisma } from '../../prisma/generated/client.ts';
 
 /** The key pair of an agent. */
 export interface AgentKeyPair {
@@ -48,10 +49,18 @@ export async function insertAgent(
   }: { registration: AgentRegistration; policy?: AgentPolicy; name?: string; owner?: string },
 ): Promise<string> {
   const identityId = idFromKey('identity', { principal: 'a test', key: name });
-  const expiresAt = new Date(Date.now() + 30 * 86_400_000);
+  await insertIdentity({ prisma }, { id: identityId, name, policy, owner });
+  await insertAgentKey({ prisma }, { identityId, version: 1, registration });
+  return identityId;
+}
+
+async function insertIdentity(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  { id, name, policy, owner }: { id: string; name: string; policy: AgentPolicy; owner: string },
+): Promise<void> {
   await prisma.identity.create({
     data: {
-      id: identityId,
+      id,
       kind: 'agent',
       name,
       nameKey: name,
@@ -62,16 +71,40 @@ export async function insertAgent(
       integration: 'payments',
       labels: {},
       consumers: [],
-      expiresAt,
+      expiresAt: inAMonth(),
       issuer: 'agents',
       store: 'sealed',
       state: 'active',
       epoch: 1,
-      agentPolicy: JSON.parse(JSON.stringify(policy)),
+      agentPolicy: plain(policy),
     },
   });
-  await insertAgentKey({ prisma }, { identityId, version: 1, registration });
-  return identityId;
+}
+
+/** A request that is over, by which this registration was asked for. */
+async function insertRequest(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  { identityId, registration }: { identityId: string; registration: AgentRegistration },
+): Promise<string> {
+  const { digest: flowDigest } = await prisma.flowVersion.findFirstOrThrow({ where: { operation: 'onboarding' } });
+  const id = idFromKey('request', { principal: 'a test', key: randomUUID() });
+  await prisma.request.create({
+    data: {
+      id,
+      kind: 'onboarding',
+      identityId,
+      flowDigest,
+      state: 'completed',
+      trigger: 'person',
+      requesterId: 'requester@example.com',
+      requesterKind: 'person',
+      registration: plain(registration),
+      flowState: plain(initialFlowState(new Date().toISOString())),
+      workflowId: `onboarding/${identityId}`,
+      finishedAt: new Date(),
+    },
+  });
+  return id;
 }
 
 /** A version of an agent's credential, brought to `state`, and its row at the issuer. */
@@ -82,41 +115,23 @@ export async function insertAgentKey(
     version,
     registration,
     state = 'current',
-    validUntil = new Date(Date.now() + 30 * 86_400_000),
+    validUntil = inAMonth(),
   }: {
     identityId: string;
     version: number;
     registration: AgentRegistration;
-    state?: 'minting' | 'current' | 'retiring' | 'destroying';
+    state?: keyof typeof ways;
     validUntil?: Date;
   },
 ): Promise<void> {
-  const { digest: flowDigest } = await prisma.flowVersion.findFirstOrThrow({ where: { operation: 'onboarding' } });
   const handle = `${identityId}-v${version}`;
-  const requestId = idFromKey('request', { principal: 'a test', key: handle });
-  const stored = JSON.parse(JSON.stringify(registration));
-  await prisma.request.create({
-    data: {
-      id: requestId,
-      kind: version === 1 ? 'onboarding' : 'rotation',
-      identityId,
-      flowDigest,
-      state: 'completed',
-      trigger: 'person',
-      requesterId: 'requester@example.com',
-      requesterKind: 'person',
-      registration: stored,
-      flowState: JSON.parse(JSON.stringify(initialFlowState(new Date().toISOString()))),
-      workflowId: `onboarding/${identityId}`,
-      finishedAt: new Date(),
-    },
-  });
+  const requestId = await insertRequest({ prisma }, { identityId, registration });
   await prisma.identity.update({ where: { id: identityId }, data: { highestVersion: version } });
   await prisma.credential.create({
     data: { handle, identityId, version, requestId, state: 'minting', leaseEndsAt: new Date(), expiresAt: validUntil },
   });
   for (const next of ways[state])
-    await prisma.credential.update({ where: { handle }, data: { state: next, epoch: 1 } });
+    await prisma.credential.update({ where: { handle }, data: { state: next, epoch: version } });
   await prisma.agentKey.create({
     data: {
       handle,
@@ -124,19 +139,43 @@ export async function insertAgentKey(
       installationId: 'a test',
       identityId,
       version,
-      registration: stored,
+      registration: plain(registration),
       oidcSubject: 'oidc' in registration ? oidcSubjectOf(registration.oidc) : null,
       validUntil,
     },
   });
 }
 
-const ways: Readonly<Record<'minting' | 'current' | 'retiring' | 'destroying', readonly CredentialState[]>> = {
+/** A credential whose request asks for this registration, in an empty ledger. */
+export async function insertAsked(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  { handle, registration }: { handle: string; registration: AgentRegistration },
+): Promise<void> {
+  const [identityId = '', version = ''] = handle.split('-v');
+  const flow = { digest: 'a test', name: 'a test', operation: 'onboarding', canonical: '{}', source: '', author: '' };
+  await prisma.flowVersion.createMany({ data: [flow], skipDuplicates: true });
+  if ((await prisma.identity.findUnique({ where: { id: identityId } })) === null)
+    await insertIdentity({ prisma }, { id: identityId, name: identityId, policy: examplePolicy, owner: 'owner' });
+  const requestId = await insertRequest({ prisma }, { identityId, registration });
+  await prisma.identity.update({ where: { id: identityId }, data: { highestVersion: Number(version) } });
+  const credential = { handle, identityId, version: Number(version), requestId, leaseEndsAt: new Date() };
+  await prisma.credential.create({ data: { ...credential, state: 'minting' } });
+  // There may be one minting credential of an identity; what the issuer reads is the same in every state.
+  await prisma.credential.update({ where: { handle }, data: { state: 'destroying' } });
+}
+
+const inAMonth = (): Date => new Date(Date.now() + 30 * 86_400_000);
+
+function plain(value: object): Prisma.InputJsonObject {
+  return JSON.parse(JSON.stringify(value));
+}
+
+const ways = {
   minting: [],
   current: ['staged', 'current'],
   retiring: ['staged', 'current', 'retiring'],
   destroying: ['staged', 'current', 'destroying'],
-};
+} as const satisfies Partial<Record<CredentialState, readonly CredentialState[]>>;
 
 /** The shortest way to a state that an agent's identity may end in. */
 export async function moveIdentity(

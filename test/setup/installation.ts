@@ -37,7 +37,7 @@ export interface InstallationOptions extends PartsOptions {
 
 /**
  * One installation on the run's real servers: a database, a Temporal namespace and roles of its own, with the real
- * `postgres-role` issuer (`main-db`) and the real sealed store (`sealed`).
+ * `postgres-role` issuer (`main-db`), the real `agent-key` issuer (`agents`) and the real sealed store (`sealed`).
  */
 export async function testInstallation(options: InstallationOptions = {}): Promise<TestInstallation> {
   const { leaseMs = 10_000, flows, temporalAddress: address = inject('temporalAddress'), ...wraps } = options;

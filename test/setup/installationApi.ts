@@ -26,6 +26,7 @@ pipelines:
   mail-server: {oidc: ci, claims: {repository_id: "3"}, may: [{introspect: mail}]}
 issuers:
   main-db: {type: postgres-role, url: {env: ISSUER_URL}, scopes: {read: app_read}}
+  agents: {type: agent-key}
   signing: {type: signing-key}
 grants: {signer: {name: grant-signer, environment: production}}
 stores:

@@ -2,6 +2,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { pino } from 'pino';
 import { issuanceActivities } from '../../activities/issuance.ts';
+import { createAgentKeyIssuer } from '../../activities/issuers/agentKey.ts';
 import type { Issuer } from '../../activities/issuers/issuer.ts';
 import { createPostgresRoleIssuer } from '../../activities/issuers/postgresRole.ts';
 import { createSigningKeyIssuer } from '../../activities/issuers/signingKey.ts';
@@ -102,7 +103,10 @@ export async function installationParts(
   const realStore = createSealedStore('sealed', { keys: sealedKeys(key), prisma: ledger.prisma });
   const issuer = wrapIssuer(realIssuer);
   const ofOurOwn = { prisma: ledger.prisma, installationId: ledger.installation.id };
-  const issuersOfOurOwn: Readonly<Record<string, Issuer>> = { signing: createSigningKeyIssuer('signing', ofOurOwn) };
+  const issuersOfOurOwn: Readonly<Record<string, Issuer>> = {
+    signing: createSigningKeyIssuer('signing', ofOurOwn),
+    agents: createAgentKeyIssuer('agents', { ...ofOurOwn, scopes: ['search:read', 'search:write', 'mail:send'] }),
+  };
   const issuerNamed = (name: string) => issuersOfOurOwn[name] ?? issuer;
   const store = wrapStore(realStore);
   const issuance = issuanceActivities({

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { durationMs } from './flow/duration.ts';
+import { readPublicJwk } from './publicJwk.ts';
+
+/** What somebody may write as an agent's registration and policy; `domain/agents.ts` says what they mean. */
+
+const distinct = (item: z.ZodString, most: number) =>
+  z
+    .array(item)
+    .min(1)
+    .max(most)
+    .refine((items) => new Set(items).size === items.length, 'must not name anything twice');
+
+const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 lower-case letters, digits and hyphens');
+
+/** No spaces, no control or invisible characters: what approvers read is what is compared. */
+const pattern = z
+  .string()
+  .max(200)
+  .regex(
+    /^[A-Za-z0-9._~:@+=*-]+(?:\/[A-Za-z0-9._~:@+=*-]+)*$/,
+    'must be segments of letters, digits and . _ ~ : @ + = * - with / between them',
+  );
+
+const publicKey = z
+  .record(z.string().max(20), z.union([z.string().max(2000), z.array(z.unknown()).max(10)]))
+  .transform((written, context) => {
+    const read = readPublicJwk(written);
+    if (read.ok) return read.jwk;
+    context.issues.push({ code: 'custom', message: `the key ${read.reason}`, input: '' });
+    return z.NEVER;
+  })
+  .meta({ description: 'A public key as RFC 7517 has it: P-256, Ed25519, or RSA of at least 2048 bits.' });
+
+const jwksUri = z
+  .url()
+  .max(500)
+  .refine((text) => {
+    if (!URL.canParse(text)) return false;
+    const { username, password, hash } = new URL(text);
+    return username === '' && password === '' && hash === '';
+  }, 'must have no user, password or fragment')
+  .meta({ description: 'Where its public keys are found (RFC 7517 §5), by https. It rotates them there by itself.' });
+
+const oidc = z
+  .strictObject({
+    provider: word,
+    subject: z
+      .string()
+      .min(1)
+      .max(255)
+      .regex(/^[\x21-\x7e]+$/, 'must be ASCII without spaces'),
+  })
+  .meta({ description: "The `sub` of its workload's tokens, of a provider of tenure.yaml that is `for: agents`." });
+
+export const agentRegistrationSchema = z.union([
+  z.strictObject({ publicKey }),
+  z.strictObject({ jwksUri }),
+  z.strictObject({ oidc }),
+]);
+
+const grantTtl = z.string().refine(isPositiveDuration, 'must be a duration such as PT10M');
+
+export const agentPolicySchema = z.strictObject({
+  rules: z
+    .array(
+      z.strictObject({
+        tool: word,
+        actions: distinct(word, 100),
+        resources: distinct(pattern, 100),
+        workspaces: distinct(pattern, 100),
+      }),
+    )
+    .min(1)
+    .max(50),
+  grantTtl: z.exactOptional(grantTtl),
+});
+
+function isPositiveDuration(text: string): boolean {
+  try {
+    return durationMs(text) > 0;
+  } catch {
+    return false;
+  }
+}
