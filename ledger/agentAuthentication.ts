@@ -1,5 +1,6 @@
 import type { AgentRegistration } from '../domain/agents.ts';
 import type { IdentityState } from '../domain/states.ts';
+import { oidcSubjectOf } from './agentKeys.ts';
 import type { Transaction } from './client.ts';
 
 /** What an agent is registered with, and whether that counts now. */
@@ -45,18 +46,13 @@ export async function findAgent(
   return { identityId, state: first.state, registrations };
 }
 
-/** How the ledger finds the agent of a workload's subject: names of providers hold no space. */
-export function oidcSubjectOf({ provider, subject }: { provider: string; subject: string }): string {
-  return `${provider} ${subject}`;
-}
-
 /** Every agent that is registered with this subject: more than one must be told apart from none. */
 export async function findAgentsOfSubject(
   prisma: Pick<Transaction, '$queryRaw'>,
-  oidc: { provider: string; subject: string },
+  oidc: { readonly provider: string; readonly subject: string },
 ): Promise<readonly string[]> {
   const rows = await prisma.$queryRaw<{ identityId: string }[]>`
-    SELECT DISTINCT "identityId" FROM "agent_key" WHERE "oidcSubject" = ${oidcSubjectOf(oidc)} LIMIT 2`;
+    SELECT DISTINCT "identityId" FROM "agent_key" WHERE "oidcSubject" = ${oidcSubjectOf({ oidc })} LIMIT 2`;
   return rows.map(({ identityId }) => identityId);
 }
 

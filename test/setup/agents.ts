@@ -4,7 +4,7 @@ import { type AgentPolicy, type AgentRegistration, type PublicJwk, scopesOfPolic
 import { initialFlowState } from '../../domain/flow/state.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import type { CredentialState, IdentityState } from '../../domain/states.ts';
-import { oidcSubjectOf } from '../../ledger/agentAuthentication.ts';
+import { oidcSubjectOf } from '../../ledger/agentKeys.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import type { Prisma } from '../../prisma/generated/client.ts';
 
@@ -140,7 +140,7 @@ export async function insertAgentKey(
       identityId,
       version,
       registration: plain(registration),
-      oidcSubject: 'oidc' in registration ? oidcSubjectOf(registration.oidc) : null,
+      oidcSubject: oidcSubjectOf(registration),
       validUntil,
     },
   });
