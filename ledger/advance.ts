@@ -6,7 +6,7 @@ import { isFinalRequestState } from '../domain/states.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
-import { appendEvidence, type EvidenceDraft } from './evidence.ts';
+import { appendEvidence, type EvidenceDraft, requestChain } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
@@ -71,7 +71,7 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   const { request, identity } = gathered.facts;
   const hasMoved = result.changes.length > 0 || result.audit.length > 0 || result.next.state !== request.state;
   if (!result.isRecorded && !hasMoved) {
-    await appendEvidence(tx, ledger.evidence, step.told);
+    await appendEvidence(tx, ledger.evidence, step.told, [gathered.chainHead]);
     return gathered.sequence;
   }
   const sequence = gathered.sequence + 1;
@@ -114,12 +114,13 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
     identity !== undefined && mayRelabel(step)
       ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
       : [];
-  await appendEvidence(tx, ledger.evidence, [
+  const drafts = [
     ...step.told,
     ...evidenceDrafts(step, place),
     ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
     ...freezeDrafts(step, place, kept),
-  ]);
+  ];
+  await appendEvidence(tx, ledger.evidence, drafts, [gathered.chainHead]);
   return sequence;
 }
 
@@ -127,7 +128,7 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
 function endDraft({ gathered, event }: Step, { now, ...about }: Place): EvidenceDraft {
   const actor = actorOf(event, gathered);
   return {
-    chain: `request/${about.requestId}`,
+    chain: requestChain(about.requestId),
     kind: 'request.finished',
     actor,
     ...about,
@@ -138,7 +139,7 @@ function endDraft({ gathered, event }: Step, { now, ...about }: Place): Evidence
 
 function evidenceDrafts({ gathered, event, result }: Step, { now, ...about }: Place): readonly EvidenceDraft[] {
   const actor = actorOf(event, gathered);
-  const place = { chain: `request/${about.requestId}`, actor, ...about, at: now };
+  const place = { chain: requestChain(about.requestId), actor, ...about, at: now };
   const entries = [...result.changes.map(evidenceOf), ...result.audit.map(({ kind, data }) => ({ kind, data }))];
   if (!result.verdict.accepted) {
     const kind = event.kind === 'decision' ? refusedKind(event.decision.verdict) : 'request.command-refused';

@@ -17,7 +17,8 @@ export interface EvidenceKeys {
   readonly origin: string;
 }
 
-interface ChainHead {
+/** Where a chain ends; at position -1, a chain has no entry yet. */
+export interface ChainHead {
   readonly chain: string;
   readonly position: number;
   readonly mac: Uint8Array;
@@ -29,18 +30,19 @@ interface ChainHead {
  * call it once, after the row locks (identity, request, credentials), with all drafts of the transaction; a READ
  * COMMITTED transaction waits for another one on the same chain, a stricter one fails on the unique (chain, position).
  * Not idempotent: each call adds.
+ * @param locked heads of chains that this transaction has locked already, as it found them
  * @throws EvidenceDraftInvalid, NotPlainJson before anything is written; the transaction must then roll back
  */
 export async function appendEvidence(
   tx: Prisma.TransactionClient,
   keys: EvidenceKeys,
   drafts: readonly EvidenceDraft[],
+  locked: readonly ChainHead[] = [],
 ): Promise<void> {
   if (drafts.length === 0) return;
-  const chains = [...new Set(drafts.map(({ chain }) => chain))];
-  const found = await tx.$queryRaw<ChainHead[]>`
-    SELECT "chain", "position", "mac" FROM "evidence_chain_heads"(${chains}::text[])`;
-  const heads = new Map<string, Omit<ChainHead, 'chain'>>(found.map((head) => [head.chain, head]));
+  const heads = new Map<string, Omit<ChainHead, 'chain'>>(locked.map((head) => [head.chain, head]));
+  const chains = [...new Set(drafts.map(({ chain }) => chain))].filter((chain) => !heads.has(chain));
+  for (const head of chains.length === 0 ? [] : await lockedHeads(tx, chains)) heads.set(head.chain, head);
   const rows = drafts.map((draft) => {
     const head = heads.get(draft.chain) ?? { position: -1, mac: chainStart };
     const position = head.position + 1;
@@ -63,4 +65,20 @@ export async function appendEvidence(
       ${rows.map(({ draft }) => draft.at.toISOString())}::timestamptz[]
     ) WITH ORDINALITY AS draft("chain", "position", "body", "mac", "requestId", "identityId", "at", "place")
     ORDER BY "place"`;
+}
+
+function lockedHeads(tx: Prisma.TransactionClient, chains: readonly string[]): Promise<ChainHead[]> {
+  return tx.$queryRaw<ChainHead[]>`
+    SELECT "chain", "position", "mac" FROM "evidence_chain_heads"(${chains}::text[])`;
+}
+
+/** A chain that is locked, by what was found of it: null where it has no entry yet. */
+export function headOf(chain: string, found: { readonly position: number; readonly mac: string } | null): ChainHead {
+  if (found === null) return { chain, position: -1, mac: chainStart };
+  return { chain, position: found.position, mac: Buffer.from(found.mac, 'hex') };
+}
+
+/** The chain that tells of one request. */
+export function requestChain(requestId: string): string {
+  return `request/${requestId}`;
 }

@@ -11,6 +11,7 @@ import type { DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
 import { type Credential, type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
+import { type ChainHead, headOf, requestChain } from './evidence.ts';
 import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
@@ -28,6 +29,8 @@ export interface Gathered {
   /** Since when the ledger is observe-only (ledger/restore.ts); null while it may act. */
   readonly observedSince: Date | null;
   readonly approver: { id: string; active: boolean; groups: readonly string[] } | undefined;
+  /** Of the request's own chain, which is locked: its evidence is appended without asking again. */
+  readonly chainHead: ChainHead;
 }
 
 interface Surroundings {
@@ -41,6 +44,8 @@ interface Surroundings {
   people: { id: string; active: boolean; groups: string[] }[];
   knownVerdict: unknown;
   observedSince: Date | null;
+  /** Null while the chain has no entry. */
+  chainHead: { position: number; mac: string } | null;
 }
 
 /** What a request is about, locked. */
@@ -82,6 +87,7 @@ export async function gatherFacts(
     workflowId: request.workflowId,
     knownVerdict: around.knownVerdict,
     observedSince: around.observedSince,
+    chainHead: headOf(requestChain(request.id), around.chainHead),
     approver: asked.approverId === undefined ? undefined : person(asked.approverId),
     facts: {
       request: {
@@ -183,7 +189,9 @@ async function surroundings(
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
          FROM "person" WHERE "id" = ANY(${people}::text[])) AS "people",
       (SELECT "verdict" FROM "request_event" WHERE "requestId" = ${request.id} AND "id" = ${asked.eventId}) AS "knownVerdict",
-      (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince"`;
+      (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince",
+      (SELECT json_build_object('position', "position", 'mac', encode("mac", 'hex'))
+         FROM "evidence_chain_heads"(ARRAY[${requestChain(request.id)}]::text[])) AS "chainHead"`;
   if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
   return row;
 }

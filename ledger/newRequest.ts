@@ -5,7 +5,7 @@ import type { Prisma } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
-import type { EvidenceDraft } from './evidence.ts';
+import { type EvidenceDraft, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
 
 /** What a review is asked to change; an order that names nothing asks for the attestation alone. */
@@ -51,7 +51,7 @@ export async function createRequest(
     select: { requestId: true },
   });
   const opened: EvidenceDraft = {
-    chain: `request/${requestId}`,
+    chain: requestChain(requestId),
     kind: 'request.opened',
     actor: order.principal,
     requestId,

@@ -14,7 +14,8 @@ import type { Row } from '../row.ts';
 
 /**
  * The transaction of one event on a request (locks, facts, `advance`, the request's row, the event's row), with the
- * evidence of two changes and without. Different requests at once, as it is between them that evidence takes no lock.
+ * evidence of two changes and without. Different requests at once, as it is between them that evidence takes no lock. The head
+ * of the request's chain is read with the facts, so both have that.
  */
 export const evidenceAppend: Row = {
   name: 'evidence-append',
@@ -65,7 +66,7 @@ async function recordEvent(ledger: Ledger, requestId: string, withEvidence: bool
   await issuingTransaction(ledger, async (tx) => {
     const gathered = await gatherFacts(tx, ledger, { requestId, eventId: event.id, approverId: undefined });
     if (gathered === undefined) throw new Error(`There is no request ${requestId}.`);
-    const { flow, state, facts, now } = gathered;
+    const { flow, state, facts, now, chainHead } = gathered;
     const { next, verdict } = advance({ flow, state, event, facts });
     const sequence = gathered.sequence + 1;
     await tx.request.update({ where: { id: requestId }, data: { state: next.state, sequence, updatedAt: now } });
@@ -75,9 +76,10 @@ async function recordEvent(ledger: Ledger, requestId: string, withEvidence: bool
     if (!withEvidence) return;
     const place = { chain: `request/${requestId}`, actor: 'system:workflow', requestId, at: now };
     const identityId = identityIn(facts).id;
-    await appendEvidence(tx, ledger.evidence, [
+    const drafts = [
       { ...place, identityId, kind: 'credential.staged', data: { version: 1, fingerprint: 'a1b2c3d4' } },
       { ...place, identityId, kind: 'credential.current', data: { version: 1, epoch: 1 } },
-    ]);
+    ];
+    await appendEvidence(tx, ledger.evidence, drafts, [chainHead]);
   });
 }
