@@ -3,7 +3,7 @@ import { type Advance, advance, type FlowEvent } from '../domain/flow/advance.ts
 import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events.ts';
 import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
-import type { Prisma } from '../prisma/generated/client.ts';
+import { Prisma } from '../prisma/generated/client.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { appendEvidence, type EvidenceDraft, requestChain } from './evidence.ts';
@@ -82,32 +82,7 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   };
   const ended: string[] = [];
   for (const change of result.changes) ended.push(...(await applyChange(tx, place, change)));
-  const isFinal = isFinalRequestState(result.next.state);
-  await tx.request.update({
-    where: { id: request.id },
-    data: {
-      state: result.next.state,
-      reason: result.reason ?? null,
-      flowState: result.state as unknown as Prisma.InputJsonObject,
-      sequence,
-      updatedAt: gathered.now,
-      owesDestroys: isFinal && !result.next.done,
-      wakeAt: wakeAt(result.next, gathered.now),
-      ...(isFinal && !isFinalRequestState(request.state) ? { finishedAt: gathered.now } : {}),
-    },
-  });
-  if (result.isRecorded) {
-    await tx.requestEvent.create({
-      data: {
-        requestId: request.id,
-        id: event.id,
-        kind: event.kind,
-        verdict: { ...result.verdict },
-        sequence,
-        at: gathered.now,
-      },
-    });
-  }
+  await recordStep(tx, step, sequence);
   // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
   if (event.kind === 'command' && result.verdict.accepted) await enqueue(tx, { kind: 'nudge', requestId: request.id });
   const kept =
@@ -122,6 +97,26 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
   ];
   await appendEvidence(tx, ledger.evidence, drafts, [gathered.chainHead]);
   return sequence;
+}
+
+/** The request's row and, of an event that is recorded, the event's: in one statement, since every step pays for it. */
+async function recordStep(tx: Transaction, { gathered, event, result }: Step, sequence: number): Promise<void> {
+  const { now, facts } = gathered;
+  const { request } = facts;
+  const { state, done } = result.next;
+  const isFinal = isFinalRequestState(state);
+  const moved = Prisma.sql`
+    UPDATE "request" SET "state" = ${state}, "reason" = ${result.reason ?? null},
+      "flowState" = ${JSON.stringify(result.state)}::jsonb, "sequence" = ${sequence}::int, "updatedAt" = ${now},
+      "owesDestroys" = ${isFinal && !done}, "wakeAt" = ${wakeAt(result.next, now)},
+      "finishedAt" = coalesce("finishedAt", ${isFinal ? now : null})
+    WHERE "id" = ${request.id}`;
+  if (!result.isRecorded) await tx.$executeRaw(moved);
+  else
+    await tx.$executeRaw`
+      WITH "moved" AS (${moved})
+      INSERT INTO "request_event" ("requestId", "id", "kind", "verdict", "sequence", "at")
+      VALUES (${request.id}, ${event.id}, ${event.kind}, ${JSON.stringify(result.verdict)}::jsonb, ${sequence}::int, ${now})`;
 }
 
 /** The end of another request, on its own chain: a revocation ends all that are open beside it. */
