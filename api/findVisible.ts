@@ -53,7 +53,7 @@ function seesRequest(principal: Principal, request: RequestSituation): boolean {
 /** Requests of other kinds have no workflow yet; meeting one here is a fault of ours. */
 export function workflowOf({ id, review, identityId }: RequestSituation): RequestTarget {
   const { kind } = review;
-  if (kind === 'publication') return { kind, requestId: id };
+  if (kind === 'publication' || kind === 'step-up') return { kind, requestId: id };
   const isDriven = kind === 'onboarding' || kind === 'rotation' || kind === 'revocation' || kind === 'review';
   if (isDriven && identityId !== null) return { kind, identityId };
   throw new Problem('internal', `Request ${id} is of kind ${kind}, which no workflow drives.`);

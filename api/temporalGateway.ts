@@ -9,7 +9,14 @@ import {
 import type { DataConverter } from '@temporalio/common';
 import type { TemporalConnection } from '../configuration/temporalConnection.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
-import { decideUpdate, nudgeSignal, openUpdate, taskQueue, workflowIdOfTarget } from '../contracts/names.ts';
+import {
+  decideUpdate,
+  nudgeSignal,
+  openUpdate,
+  taskQueue,
+  workflowIdOfTarget,
+  workflowTypeOf,
+} from '../contracts/names.ts';
 import type { OpenResult, RequestOrder, RequestTarget } from '../contracts/open.ts';
 import type { RequestGateway } from './ports.ts';
 
@@ -81,7 +88,10 @@ export function temporalGateway({
   }
 
   function update<R>(target: RequestTarget, name: string, args: [unknown]): Promise<R> {
-    const startWorkflowOperation = new WithStartWorkflowOperation<RequestWorkflow>(target.kind, driver(target));
+    const startWorkflowOperation = new WithStartWorkflowOperation<RequestWorkflow>(
+      workflowTypeOf(target.kind),
+      driver(target),
+    );
     return within(deadlineMs, () =>
       client.workflow.executeUpdateWithStart<RequestWorkflow, R, [unknown]>(name, {
         args,
@@ -93,7 +103,7 @@ export function temporalGateway({
 
   async function nudge(target: RequestTarget, requestId: string): Promise<void> {
     await within(deadlineMs, () =>
-      client.workflow.signalWithStart<RequestWorkflow, [string]>(target.kind, {
+      client.workflow.signalWithStart<RequestWorkflow, [string]>(workflowTypeOf(target.kind), {
         ...driver(target),
         signal: nudgeSignal,
         signalArgs: [requestId],

@@ -6,13 +6,23 @@ export const taskQueue = 'tenure';
 
 export type RequestWorkflowType = RequestTarget['kind'];
 
-/** The second line behind the ledger's unique index: one run per identity and kind; of a publication, one per request. */
+/** The second line behind the ledger's unique index: one run per identity and kind; of a publication and a step-up, one per request. */
 export function workflowIdOf(kind: RequestWorkflowType, subjectId: string): string {
   return `${kind}/${subjectId}`;
 }
 
 export function workflowIdOfTarget(target: RequestTarget): string {
-  return workflowIdOf(target.kind, target.kind === 'publication' ? target.requestId : target.identityId);
+  return workflowIdOf(target.kind, isAlone(target) ? target.requestId : target.identityId);
+}
+
+/** Of these, many go on beside each other: each has a run of its own. */
+function isAlone(target: RequestTarget): target is Extract<RequestTarget, { requestId: string }> {
+  return target.kind === 'publication' || target.kind === 'step-up';
+}
+
+/** The function in workflows/ that drives requests of this kind. */
+export function workflowTypeOf(kind: RequestWorkflowType): string {
+  return kind === 'step-up' ? 'stepUp' : kind;
 }
 
 export const lifecycleWorkflowType = 'lifecycle';

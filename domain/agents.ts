@@ -36,6 +36,10 @@ export function agentPrincipal(identityId: string): string {
   return `agent:${identityId}`;
 }
 
+export function isAgentPrincipal(principal: string): boolean {
+  return principal.startsWith(agentPrincipal(''));
+}
+
 /** One action of one tool, as scopes of identities and tokens have it: `search:read`. */
 export function scopeOf(tool: string, action: string): string {
   return `${tool}:${action}`;
@@ -44,9 +48,4 @@ export function scopeOf(tool: string, action: string): string {
 /** The scopes of an agent with this policy, each once, in its order. An agent's identity is born with them. */
 export function scopesOfPolicy({ rules }: AgentPolicy): readonly string[] {
   return [...new Set(rules.flatMap(({ tool, actions }) => actions.map((action) => scopeOf(tool, action))))];
-}
-
-/** The principal that an agent is. */
-export function agentId(identityId: string): string {
-  return `agent:${identityId}`;
 }

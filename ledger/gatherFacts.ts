@@ -1,11 +1,14 @@
+import { agentPrincipal, isAgentPrincipal } from '../domain/agents.ts';
+import type { Approver } from '../domain/decisions.ts';
 import type {
   Facts,
   IdentityRequestFacts,
   PublicationRequestFacts,
   RequesterFacts,
   SharedFacts,
+  StepUpRequestFacts,
 } from '../domain/flow/facts.ts';
-import type { Flow, IdentityKind, RequestKind } from '../domain/flow/language.ts';
+import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flow/language.ts';
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
 import type { DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
@@ -16,6 +19,7 @@ import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
+import { type Agent, type Asking, agentPolicyOf, askedFor, stepUpFactsOf } from './stepUpAsk.ts';
 
 export interface Gathered {
   readonly flow: Flow;
@@ -76,8 +80,10 @@ export async function gatherFacts(
     WHERE c."identityId" = ${identity.id} AND c."state" <> 'destroyed' ORDER BY c."version" FOR UPDATE OF c`;
   const around = await surroundings(tx, identity, request, asked);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
-  const person = (id: string) =>
-    around.people.find((candidate) => candidate.id === id) ?? { id, active: false, groups: [] as string[] };
+  const person = (id: string): Approver =>
+    identity !== undefined && id === agentPrincipal(identity.id)
+      ? { id, active: identity.state === 'active', groups: [] }
+      : (around.people.find((candidate) => candidate.id === id) ?? { id, active: false, groups: [] });
   const machines = around.requesters.map(({ onBehalfOf }) => onBehalfOf).filter((id) => id !== null);
   return {
     flow,
@@ -101,6 +107,7 @@ export async function gatherFacts(
         onBehalfOf: request.onBehalfOf ?? '',
         createdAt: request.createdAt.toISOString(),
         ...proposed(request),
+        ...askedFor(request),
         ...('publication' in about ? { publication: about.publication } : {}),
       },
       ...('publication' in about
@@ -111,6 +118,7 @@ export async function gatherFacts(
               state: about.identity.state as IdentityState,
               epoch: about.identity.epoch,
               highestVersion: about.identity.highestVersion,
+              ...grantTtlOf(about.identity),
             },
           }),
       credentials: credentials.map((credential) => ({
@@ -133,13 +141,21 @@ export async function gatherFacts(
         ...(identity === undefined ? {} : ownersOf(identity.ownerId, request)),
         flowAuthor: author,
       },
-      decisions: around.decisions,
+      decisions: around.decisions.map((decision) => ({
+        ...decision,
+        approver: isAgentPrincipal(decision.approver.id) ? person(decision.approver.id) : decision.approver,
+      })),
       holds: [...around.pauses, ...around.freezes],
       endedHolds: around.endedHolds,
       acknowledgedBy: around.acknowledgedBy,
       leaseMs: ledger.leaseMs,
     },
   };
+}
+
+function grantTtlOf(identity: Identity): { readonly grantTtl?: IsoDuration } {
+  const grantTtl = agentPolicyOf(identity)?.grantTtl;
+  return grantTtl === undefined ? {} : { grantTtl };
 }
 
 async function lockSubject(tx: Transaction, requestId: string): Promise<About | undefined> {
@@ -229,11 +245,11 @@ export type PersonOf = (id: string) => { id: string; active: boolean; groups: re
 
 /** The facts guards read, of a request on an identity that exists or is about to. */
 export function guardFactsOf(
-  identity: Omit<Identity, 'labels' | 'agentPolicy'> & { readonly labels: unknown },
-  request: AskedRequest & Proposing,
+  identity: Omit<Identity, 'labels' | 'agentPolicy'> & Agent & { readonly labels: unknown },
+  request: AskedRequest & Proposing & Asking,
   person: PersonOf,
   now: Date,
-): IdentityRequestFacts {
+): IdentityRequestFacts | StepUpRequestFacts {
   return {
     subject: {
       id: identity.id,
@@ -251,6 +267,7 @@ export function guardFactsOf(
     },
     // Of a review that names a new owner, that is who must be fit to own it.
     owner: person(proposalOf(request)?.newOwner ?? identity.ownerId),
+    ...stepUpFactsOf(identity, request),
     ...sharedFacts(request, person, now),
   };
 }
@@ -271,7 +288,8 @@ export function publicationGuardFacts(
  */
 export function requestFactsOf(
   row: AskedRequest &
-    Proposing & {
+    Proposing &
+    Asking & {
       readonly id: string;
       readonly identity: Identity | null;
       readonly publication: PublicationProposal | undefined;

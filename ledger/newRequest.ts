@@ -1,4 +1,4 @@
-import type { OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
+import type { OpenOrder, OpenResult, PublicationOrder, RequestOrder, StepUpOrder } from '../domain/flow/open.ts';
 import type { ReviewProposal } from '../domain/flow/review.ts';
 import { initialFlowState } from '../domain/flow/state.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
@@ -11,6 +11,11 @@ import { enqueue } from './outbox.ts';
 /** What a review is asked to change; an order that names nothing asks for the attestation alone. */
 export function reviewed({ proposal = { reissue: false } }: OpenOrder): ReviewProposal {
   return proposal;
+}
+
+/** Many of them go on beside each other, each with a run of its own. */
+function isAlone(order: RequestOrder): order is StepUpOrder | PublicationOrder {
+  return order.kind === 'publication' || order.kind === 'step-up';
 }
 
 /** Effect: the request, its evidence and its first step, within the caller's transaction. */
@@ -38,8 +43,9 @@ export async function createRequest(
       onBehalfOf: order.onBehalfOf ?? null,
       justification: order.justification,
       ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
+      ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),
       flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
-      workflowId: `${order.kind}/${order.kind === 'publication' ? requestId : order.identityId}`,
+      workflowId: `${order.kind}/${isAlone(order) ? requestId : order.identityId}`,
       createdAt: now,
       updatedAt: now,
     },
@@ -66,6 +72,7 @@ export async function createRequest(
       ...('subject' in order ? { subject: JSON.parse(JSON.stringify(order.subject)) } : {}),
       ...(order.kind === 'publication' ? { publication: order.publication } : {}),
       ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
+      ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),
     },
   };
   const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce }, [opened]);

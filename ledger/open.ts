@@ -8,6 +8,7 @@ import { answer, join, runningRequest } from './joinRequest.ts';
 import { createRequest, reviewed } from './newRequest.ts';
 import { openPublication } from './openPublication.ts';
 import { type Refusal, Refused, refuse } from './openRefusal.ts';
+import { openStepUp } from './openStepUp.ts';
 import { LedgerRestored, restoreInForce } from './restore.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
 
@@ -56,6 +57,7 @@ async function openWithin(tx: Transaction, ledger: Ledger, order: RequestOrder, 
     return refuse('observe-only', new LedgerRestored(`this ${order.kind}`).message);
   }
   if (order.kind === 'publication') return openPublication(tx, ledger, order);
+  if (order.kind === 'step-up') return openStepUp(tx, ledger, order);
   if (order.kind === 'onboarding') return openOnboarding(tx, ledger, order);
   return openOnIdentity(tx, ledger, order, atOnce);
 }

@@ -10,6 +10,7 @@ export function targetOf({
   kind: string;
   identityId: string | null;
 }): RequestTarget {
+  if (kind === 'step-up') return { kind, requestId: id };
   if (identityId === null) return { kind: 'publication', requestId: id };
   return { kind: kind as OpenOrder['kind'], identityId };
 }

@@ -5,3 +5,4 @@ export { publication } from './publication.ts';
 export { review } from './review.ts';
 export { revocation } from './revocation.ts';
 export { rotation } from './rotation.ts';
+export { stepUp } from './stepUp.ts';

@@ -1,3 +1,4 @@
+import type { StepUpAsk } from '../stepUp.ts';
 import type { AdvanceResult } from './events.ts';
 import type { RequesterKind, Trigger } from './facts.ts';
 import type { IdentityKind } from './language.ts';
@@ -22,10 +23,19 @@ export interface PublicationOrder extends Asked {
   readonly publication: string;
 }
 
-export type RequestOrder = OpenOrder | PublicationOrder;
+/** An agent asks for access. `principal` is that agent, and `identityId` its identity. */
+export interface StepUpOrder extends Asked {
+  readonly kind: 'step-up';
+  readonly identityId: string;
+  readonly stepUp: StepUpAsk;
+}
+
+export type RequestOrder = OpenOrder | StepUpOrder | PublicationOrder;
 
 /** By what the workflow that drives a request is found. */
-export type RequestTarget = Pick<OpenOrder, 'kind' | 'identityId'> | Pick<PublicationOrder, 'kind' | 'requestId'>;
+export type RequestTarget =
+  | Pick<OpenOrder, 'kind' | 'identityId'>
+  | Pick<StepUpOrder | PublicationOrder, 'kind' | 'requestId'>;
 
 interface Asked {
   readonly requestId: string;

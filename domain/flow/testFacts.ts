@@ -1,4 +1,4 @@
-import { agentId } from '../agents.ts';
+import { agentPrincipal } from '../agents.ts';
 import type { Approver } from '../decisions.ts';
 import type { Facts, PublicationRequestFacts, SharedFacts, StepUpRequestFacts } from './facts.ts';
 import type { Flow, GivenFacts } from './language.ts';
@@ -73,7 +73,7 @@ function shared({ on }: Flow, now: string): SharedFacts {
   return {
     requester:
       on === 'step-up'
-        ? { id: agentId(testIdentity), kind: 'agent', active: true, groups: [] }
+        ? { id: agentPrincipal(testIdentity), kind: 'agent', active: true, groups: [] }
         : { id: 'rui', kind: 'person', active: true, groups: [] },
     onBehalfOf: { id: '', active: false, groups: [] },
     request: { kind: on, trigger: 'person', justification: 'a test' },

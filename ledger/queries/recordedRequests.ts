@@ -1,3 +1,4 @@
+import { isAgentPrincipal } from '../../domain/agents.ts';
 import type { RequestKind } from '../../domain/flow/language.ts';
 import { type RecordedEvent, type RecordedRequest, recordVersion } from '../../domain/flow/recordedRequest.ts';
 import { type FreezeMode, freezeModes } from '../../domain/freezeSelector.ts';
@@ -106,7 +107,7 @@ async function recordsOf(ledger: Transaction, rows: readonly RequestRow[]): Prom
   const [clock] = await ledger.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS "now"`;
   const around: Around = {
     now: clock?.now ?? new Date(),
-    person: (id) => known.get(id) ?? { id, active: false, groups: [] },
+    person: (id) => known.get(id) ?? { id, active: isAgentPrincipal(id), groups: [] },
     freezes: Map.groupBy(freezes, ({ requestId }) => requestId),
   };
   return rows.map((row) => recordOf(row, around));

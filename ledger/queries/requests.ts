@@ -13,6 +13,7 @@ import { freezesOn } from '../freezeSubjects.ts';
 import { requestFactsOf } from '../gatherFacts.ts';
 import { ownersOf, proposed } from '../proposal.ts';
 import { proposalIn } from '../publications.ts';
+import { askedFor } from '../stepUpAsk.ts';
 import { type Page, type PageAsked, type Place, pageOf, pageQuery } from './page.ts';
 
 type RequestRow = Request & {
@@ -171,6 +172,7 @@ async function situationOf(
         requesterId: row.requesterId,
         onBehalfOf: row.onBehalfOf ?? '',
         ...proposed(row),
+        ...askedFor(row),
         ...(publication === undefined ? {} : { publication }),
       },
       parties,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { lifecycleWorkflowType, type RequestWorkflowType, taskQueue, workflowIdOf } from '../../contracts/names.ts';
+import { lifecycleWorkflowType, taskQueue, workflowIdOf, workflowTypeOf } from '../../contracts/names.ts';
 import type { OpenOrder, RequestOrder } from '../../contracts/open.ts';
+import { agentPrincipal } from '../../domain/agents.ts';
 import { acknowledge as acknowledgeEpoch } from '../../ledger/acknowledge.ts';
 import { giveCommand } from '../../ledger/commands.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
@@ -12,6 +13,15 @@ import type { Interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
 import { openedPublication, plainFlow, publicationFlows, publicationOrder } from '../setup/publications.ts';
 import { reviewFlow } from '../setup/reviews.ts';
+import {
+  keyedStepUpFlows,
+  newAgent,
+  openedStepUp,
+  prove,
+  riskyOrder,
+  stepUpFlow,
+  stepUpOrder,
+} from '../setup/stepUps.ts';
 
 /** What a story is played on. Stories run one at a time. */
 export interface Stage {
@@ -39,6 +49,8 @@ export const storyFlows: readonly string[] = [
     .replace('name: review-default', 'name: review-development')
     .replace('on: review\n', `on: review\nsubject: {where: 'subject.environment == "development"'}\n`)
     .replace('after: P7D', 'after: PT2S'),
+  stepUpFlow,
+  ...keyedStepUpFlows,
   ...publicationFlows,
   (publicationFlows[0] ?? '')
     .replace('name: publication-default', 'name: publication-of-retired')
@@ -207,6 +219,44 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await stage.installation.gateway.open(order);
     return workflowIdOf('publication', order.requestId);
   },
+  'step-up-granted': async ({ installation }) =>
+    stepUpRun(await openedStepUp(installation, stepUpOrder(await newAgent(installation)))),
+  'step-up-denied': async ({ installation }) =>
+    stepUpRun(await openedStepUp(installation, stepUpOrder(await newAgent(installation), { workspace: 'elsewhere' }))),
+  'step-up-stepped-up': async ({ installation }) => {
+    const { requestId } = await openedStepUp(installation, riskyOrder(await newAgent(installation)));
+    await prove(installation, { requestId, by: 'requester@tenure.example' });
+    await decide(installation, { requestId, by: 'security-1@tenure.example' });
+    return stepUpRun({ requestId });
+  },
+  'step-up-proven': async ({ installation }) => {
+    const agent = await newAgent(installation);
+    const { requestId } = await openedStepUp(installation, stepUpOrder(agent, { workspace: 'keyed' }));
+    await prove(installation, { requestId, by: agentPrincipal(agent) });
+    return stepUpRun({ requestId });
+  },
+  'step-up-expired': async ({ installation }) =>
+    stepUpRun(await openedStepUp(installation, stepUpOrder(await newAgent(installation), { workspace: 'hurried' }))),
+  'step-up-held-then-thawed': async ({ installation }) => {
+    const agent = await newAgent(installation);
+    const { requestId } = await openedStepUp(installation, stepUpOrder(agent, { workspace: 'keyed' }));
+    const freeze = { id: randomUUID(), identityIds: [agent], integrations: [], reason: 'a look' };
+    await openFreeze(installation.ledger, { ...freeze, by: 'responder@tenure.example' });
+    await prove(installation, { requestId, by: agentPrincipal(agent) });
+    await liftFreeze(installation.ledger, { id: freeze.id, by: 'responder-2@tenure.example', reason: 'harmless' });
+    return stepUpRun({ requestId });
+  },
+  'step-up-cancelled': async ({ installation }) => {
+    const agent = await newAgent(installation);
+    const request = await openedStepUp(installation, stepUpOrder(agent, { workspace: 'keyed' }));
+    await revokeNow(installation.ledger, { ...openOrder('revocation', { identityId: agent }), kind: 'revocation' });
+    return stepUpRun(request);
+  },
+  'step-up-refused': async ({ installation }) => {
+    const order = stepUpOrder(await newAgent(installation), {}, { principal: 'agent:somebody-else' });
+    await installation.gateway.open(order);
+    return stepUpRun(order);
+  },
   ...endedBeforeItsEffect('rotation'),
   ...endedBeforeItsEffect('revocation'),
   ...endedBeforeItsEffect('review'),
@@ -255,6 +305,7 @@ export const earlierStories: readonly string[] = [
   'rotation-continued',
 ];
 
+const stepUpRun = ({ requestId }: { readonly requestId: string }): string => workflowIdOf('step-up', requestId);
 const runOf = (order: OpenOrder): string => workflowIdOf(order.kind, order.identityId);
 const rotationOrder = (identityId: string): OpenOrder => openOrder('rotation', { identityId });
 
@@ -316,10 +367,10 @@ function requestOf({ ledger }: TestInstallation, id: string) {
 }
 
 /** The workflow that a history is of. */
-export function workflowOf(story: string): RequestWorkflowType | typeof lifecycleWorkflowType {
+export function workflowOf(story: string): string {
   const workflow = (
-    ['onboarding', 'publication', 'review', 'rotation', 'revocation', lifecycleWorkflowType] as const
+    ['onboarding', 'publication', 'review', 'rotation', 'revocation', 'step-up', lifecycleWorkflowType] as const
   ).find((name) => story.startsWith(`${name}-`));
   if (workflow === undefined) throw new Error(`${story} is not named <workflow>-<outcome>`);
-  return workflow;
+  return workflow === lifecycleWorkflowType ? workflow : workflowTypeOf(workflow);
 }

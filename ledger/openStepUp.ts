@@ -1,0 +1,35 @@
+import { agentPrincipal } from '../domain/agents.ts';
+import type { OpenResult, StepUpOrder } from '../domain/flow/open.ts';
+import type { Identity } from '../prisma/generated/client.ts';
+import { chooseFlow } from './chooseFlow.ts';
+import type { Ledger, Transaction } from './client.ts';
+import { freezesOn } from './freezeSubjects.ts';
+import { guardFactsOf } from './gatherFacts.ts';
+import { createRequest } from './newRequest.ts';
+import { refuse } from './openRefusal.ts';
+
+/**
+ * Effect: the request of an agent for access, and its first step, within the caller's transaction, which holds the freeze
+ * lock. Of one agent many go on beside each other. A frozen agent's is refused, and nothing is written.
+ */
+export async function openStepUp(tx: Transaction, ledger: Ledger, order: StepUpOrder): Promise<OpenResult> {
+  const [identity] = await tx.$queryRaw<Identity[]>`
+    SELECT * FROM "identity" WHERE "id" = ${order.identityId} FOR UPDATE`;
+  // An order comes through Temporal: whoever asks is the agent itself, or nobody.
+  if (identity?.kind !== 'agent' || order.principal !== agentPrincipal(identity.id))
+    return refuse('not-found', `${order.principal} is not the agent ${order.identityId}.`);
+  if (identity.state !== 'active')
+    return refuse('not-active', `Agent ${identity.id} is ${identity.state}; it is granted nothing. Ask its owner.`);
+  const frozenBy = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
+  if (frozenBy.length > 0) return refuse('frozen', frozenAgent(identity.id));
+  const flow = await chooseFlow(tx, order, [identity.ownerId], (asked, person, now) =>
+    guardFactsOf(identity, { ...asked, stepUp: order.stepUp }, person, now),
+  );
+  if ('opened' in flow) return flow;
+  return createRequest(tx, ledger, order, flow.digest, false);
+}
+
+/** What a frozen agent is told, whatever it asks for. */
+export function frozenAgent(identityId: string): string {
+  return `Agent ${identityId} is frozen: it is granted nothing. Ask its owner; a review or a responder ends a freeze.`;
+}
