@@ -87,9 +87,9 @@ function stepUp({ action, resource, workspace, person }: Need, { issuer, tool }:
   };
 }
 
-/** RFC 6750 §3: of printable ASCII all but the quotation mark and the backslash may stand between quotation marks. */
+/** RFC 6750 §3: a quotation mark or a backslash may not stand between the quotation marks. */
 function quoted(parameters: Readonly<Record<string, string>>): string {
   return Object.entries(parameters)
-    .map(([name, value]) => `${name}="${value.replaceAll(/["\\]/g, "'").replaceAll(/[^\x20-\x7e]/g, '?')}"`)
+    .map(([name, value]) => `${name}="${value.replaceAll(/["\\]/g, "'")}"`)
     .join(', ');
 }

@@ -72,7 +72,7 @@ function grantOfClaims(claims: JWTPayload): Grant {
     throw new GrantRefused('The access token is dated in the future. Compare the clocks.');
   const cnf: unknown = claims['cnf'];
   const boundTo = isRecord(cnf) ? cnf['jkt'] : undefined;
-  if (typeof boundTo !== 'string' || boundTo === '')
+  if (typeof boundTo !== 'string')
     throw new GrantRefused('The access token is not bound to a key. Grants are (cnf.jkt, RFC 9449).');
   const agent = text(claims, 'client_id');
   return {

@@ -162,7 +162,8 @@ function soleToken(req: Request): string {
 /** The request target is a path (RFC 9112 §3.2.1): one that names a host would choose the address by itself. */
 function addressOf({ originalUrl }: Request, publicUrl: string): string {
   const [path = ''] = originalUrl.split('?');
-  if (!path.startsWith('/')) throw new Challenge('invalid_request', 'The request target must be a path.');
+  if (!/^\/[\x21-\x5b\x5d-\x7e]*$/.test(path))
+    throw new Challenge('invalid_request', 'The request target must be a path, of characters that a URI may have.');
   return publicUrl.replace(/\/$/, '') + path;
 }
 

@@ -1,7 +1,14 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { dpopKey, hmacProof, signedProof, unsignedProof } from '../integrations/dpopKey.ts';
-import { audience, type GrantIssuer, grantIssuer, signingKey, type TokenChanges } from '../integrations/grantIssuer.ts';
+import {
+  agent,
+  audience,
+  type GrantIssuer,
+  grantIssuer,
+  signingKey,
+  type TokenChanges,
+} from '../integrations/grantIssuer.ts';
 import { type Answer, called, proofFor, sent, type ToolServer, toolServer } from '../integrations/toolServer.ts';
 
 // Attempts to get a call served without a grant for it, at a real Express server with real keys.
@@ -142,7 +149,7 @@ describe('a captured proof', () => {
     ];
     for (const headers of claims)
       refused(await sent(url, { headers: [authorization, ['DPoP', proof()], ...headers] }), 401, 'invalid_dpop_proof');
-    for (const target of [elsewhere, 'http://search.example.com/papers/2026'])
+    for (const target of [elsewhere, 'http://search.example.com/papers/2026', '/papers\\2026'])
       refused(await sent(url, { target, headers: [authorization, ['DPoP', proof()]] }), 400, 'invalid_request');
     refused(
       await sent(url, { target: '//search.example.com/papers/2026', headers: [authorization, ['DPoP', proof()]] }),
@@ -213,6 +220,8 @@ describe('a token', () => {
     ['without a resource', { claims: { tenure_resource: undefined } }],
     ['without a workspace', { claims: { tenure_workspace: undefined } }],
     ['for a person without saying who acts', { claims: { sub: 'pat@example.com' } }],
+    ['whose agent acts for itself as if for a person', { claims: { act: { sub: agent } } }],
+    ['of an agent without a name', { claims: { client_id: '', sub: '' } }],
     ['that another party acts with', { claims: { sub: 'pat@example.com', act: { sub: 'agent:other' } } }],
   ];
   test.each(changed)('%s is refused', async (_what, changes) => {

@@ -31,7 +31,6 @@ describe('while it cannot be known, nobody is let in, and the server says so', (
   const outages = [
     { status: 500 },
     { status: 404 },
-    { status: 302, headers: { location: 'http://127.0.0.1:1/' } },
     { status: 200, body: 'not JSON' },
     { status: 200, body: '[]' },
     { status: 200, body: '{}' },
@@ -66,7 +65,12 @@ describe('while it cannot be known, nobody is let in, and the server says so', (
     }
   });
 
-  const silences = [...outages, { status: 200, body: '{"active":"true"}' }, { status: 401 }, { status: 503 }];
+  const silences = [
+    ...outages,
+    { status: 200, body: '{"active":"true"}' },
+    { status: 401 },
+    { status: 503, body: '{"active":true}' },
+  ];
   test.each(silences)('the introspection does not answer: %j', async (fault) => {
     const here = await toolServer(issuer, { introspect: { scopes: 'all', bearer } });
     try {
@@ -81,6 +85,26 @@ describe('while it cannot be known, nobody is let in, and the server says so', (
     } finally {
       delete issuer.faults.introspection;
       await here.close();
+    }
+  });
+
+  test('another server is pointed to: it is not asked, and is not sent the token', async () => {
+    const other = await grantIssuer();
+    const pointed = await grantIssuer();
+    const here = await toolServer(pointed, { introspect: { scopes: 'all', bearer } });
+    const at = { url: `${here.url}/papers/2026`, token: await pointed.token(key) };
+    try {
+      pointed.faults.keys = { status: 302, headers: { location: `${other.url}/.well-known/jwks.json` } };
+      unavailable(await called(key, at));
+      delete pointed.faults.keys;
+      for (const status of [302, 307, 308]) {
+        pointed.faults.introspection = { status, headers: { location: `${other.url}/oauth/introspect` } };
+        unavailable(await called(key, at));
+      }
+      expect(other.seen).toEqual({ keys: 0, introspections: [] });
+      expect(here.served).toEqual([]);
+    } finally {
+      await Promise.all([here.close(), pointed.close(), other.close()]);
     }
   });
 

@@ -4,7 +4,7 @@ import { onceInMemory, ReplayMemoryFull } from '../../integrations/resource-serv
 import { type GrantRules, grantOf, requireGrant } from '../../integrations/resource-server/requireGrant.ts';
 import { dpopKey } from './dpopKey.ts';
 import { agent, audience, type GrantIssuer, grantIssuer, signingKey } from './grantIssuer.ts';
-import { called, sent, type ToolServer, toolServer } from './toolServer.ts';
+import { called, proofFor, sent, type ToolServer, toolServer } from './toolServer.ts';
 
 const key = dpopKey();
 const servers: ToolServer[] = [];
@@ -144,10 +144,25 @@ describe('a challenge', () => {
       needs: () => ({ action: 'read', resource: 'a"b\\c\u202e\r\nSet-Cookie: x', workspace: 'research' }),
     });
     const answer = await sent(papers(server));
-    expect(answer.status).toBe(401);
-    expect(answer.headers['set-cookie']).toBeUndefined();
-    expect(answer.headers['www-authenticate']).toMatch(/^DPoP( [a-z_]+="[\x20\x21\x23-\x5b\x5d-\x7e]*",?)+$/);
     expect(answer.body.step_up.resource).toBe('a"b\\c\u202e\r\nSet-Cookie: x');
+    const token = await issuer.token(key);
+    const withoutClaim = await issuer.token(key, { claims: { tenure_resource: undefined } });
+    const answers = [
+      answer,
+      await called(key, { url: papers(server), token: withoutClaim }),
+      await sent(papers(server), {
+        target: '/papers/a"b',
+        headers: [
+          ['Authorization', `DPoP ${token}`],
+          ['DPoP', proofFor(key, { url: papers(server), token })],
+        ],
+      }),
+    ];
+    for (const { status, headers } of answers) {
+      expect(status).toBe(401);
+      expect(headers['set-cookie']).toBeUndefined();
+      expect(headers['www-authenticate']).toMatch(/^DPoP( [a-z_]+="[\x20\x21\x23-\x5b\x5d-\x7e]*",?)+$/);
+    }
   });
 });
 
