@@ -10,13 +10,14 @@ import type {
 } from '../domain/flow/facts.ts';
 import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flow/language.ts';
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
-import type { DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
+import type { CredentialFacts, DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
-import { type Credential, type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
+import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { type ChainHead, headOf, requestChain } from './evidence.ts';
 import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
+import { type LockedCredential, type LockedRequest, lockRequest } from './lockedRequest.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
 import { type Agent, type Asking, agentPolicyOf, askedFor, stepUpFactsOf } from './stepUpAsk.ts';
@@ -54,7 +55,7 @@ interface Surroundings {
 
 /** What a request is about, locked. */
 type About =
-  | { readonly identity: Identity; readonly request: Request }
+  | LockedRequest
   | { readonly publication: PublicationProposal; readonly publishedSet: string; readonly request: Request };
 
 /**
@@ -72,12 +73,6 @@ export async function gatherFacts(
   if (about === undefined) return undefined;
   const { request } = about;
   const identity = 'identity' in about ? about.identity : undefined;
-  const credentials =
-    identity === undefined
-      ? []
-      : await tx.$queryRaw<(Credential & { lastUsedAt: Date | null })[]>`
-    SELECT c.*, k."lastUsedAt" FROM "credential" c LEFT JOIN "api_key" k ON k."handle" = c."handle"
-    WHERE c."identityId" = ${identity.id} AND c."state" <> 'destroyed' ORDER BY c."version" FOR UPDATE OF c`;
   const around = await surroundings(tx, identity, request, asked);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
   const person = (id: string): Approver =>
@@ -121,16 +116,7 @@ export async function gatherFacts(
               ...grantTtlOf(about.identity),
             },
           }),
-      credentials: credentials.map((credential) => ({
-        version: credential.version,
-        state: credential.state as CredentialState,
-        requestId: credential.requestId,
-        leaseEndsAt: credential.leaseEndsAt.toISOString(),
-        ...(credential.expiresAt === null ? {} : { expiresAt: credential.expiresAt.toISOString() }),
-        ...(credential.promotedEpoch === null ? {} : { promotedEpoch: credential.promotedEpoch }),
-        ...(credential.lastUsedAt === null ? {} : { lastUsedAt: credential.lastUsedAt.toISOString() }),
-        hasReceipt: credential.receipt !== null,
-      })),
+      credentials: ('credentials' in about ? about.credentials : []).map(credentialFactsOf),
       guardFacts:
         'publication' in about
           ? publicationGuardFacts(about.publication, request, person, around.now)
@@ -158,17 +144,25 @@ function grantTtlOf(identity: Identity): { readonly grantTtl?: IsoDuration } {
   return grantTtl === undefined ? {} : { grantTtl };
 }
 
+function credentialFactsOf(credential: LockedCredential): CredentialFacts {
+  const { version, state, requestId, leaseEndsAt, expiresAt, promotedEpoch, lastUsedAt, receipt } = credential;
+  return {
+    version,
+    state: state as CredentialState,
+    requestId,
+    leaseEndsAt: new Date(leaseEndsAt).toISOString(),
+    ...(expiresAt === null ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
+    ...(promotedEpoch === null ? {} : { promotedEpoch }),
+    ...(lastUsedAt === null ? {} : { lastUsedAt: new Date(lastUsedAt).toISOString() }),
+    hasReceipt: receipt !== null,
+  };
+}
+
 async function lockSubject(tx: Transaction, requestId: string): Promise<About | undefined> {
-  const [identity] = await tx.$queryRaw<Identity[]>`
-    SELECT * FROM "identity" WHERE "id" = (SELECT "identityId" FROM "request" WHERE "id" = ${requestId}) FOR UPDATE`;
-  const lockRequest = async () =>
-    (await tx.$queryRaw<Request[]>`SELECT * FROM "request" WHERE "id" = ${requestId} FOR UPDATE`)[0];
-  if (identity !== undefined) {
-    const request = await lockRequest();
-    return request === undefined ? undefined : { identity, request };
-  }
+  const locked = await lockRequest(tx, requestId);
+  if (locked !== undefined) return locked;
   const publishedSet = await lockedSetDigest(tx);
-  const request = await lockRequest();
+  const [request] = await tx.$queryRaw<Request[]>`SELECT * FROM "request" WHERE "id" = ${requestId} FOR UPDATE`;
   if (request === undefined) return undefined;
   const digest = request.publicationDigest ?? '';
   const publication = await findProposal(tx, digest);
