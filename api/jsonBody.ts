@@ -8,7 +8,7 @@ export const largestBodyBytes = 64 * 1024;
 const utf8Json = /^application\/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?\s*$/i;
 
 /** The body as JSON, at most so large, uncompressed; any other media type is 415. An absent body is left undefined. */
-export function jsonBody(limit = largestBodyBytes): RequestHandler {
+export function jsonBody(limit: number): RequestHandler {
   const parse = express.json({ type: 'application/json', limit, strict: true, inflate: false });
   return (req, res, next) => {
     if (!hasBody(req)) return next();
@@ -21,7 +21,7 @@ export function jsonBody(limit = largestBodyBytes): RequestHandler {
   };
 }
 
-function hasBody(req: Request): boolean {
+export function hasBody(req: Request): boolean {
   return req.headers['transfer-encoding'] !== undefined || (req.headers['content-length'] ?? '0') !== '0';
 }
 

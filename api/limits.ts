@@ -11,35 +11,56 @@ export interface RateLimits {
   readonly perPrincipal: number;
   /** Of those, what takes a thread for a while: analyses of flows. */
   readonly analyses: number;
+  /** Of routes that resource servers ask for every call of theirs, from one principal; these count nowhere else. */
+  readonly frequent: number;
 }
 
 /** Room for a hundred clients behind one address, and for one that reads its secret before every login. */
-export const defaultRateLimits: RateLimits = { perAddress: 12_000, perPrincipal: 6_000, analyses: 60 };
+export const defaultRateLimits: RateLimits = {
+  perAddress: 12_000,
+  perPrincipal: 6_000,
+  analyses: 60,
+  frequent: 600_000,
+};
 
 const windowMs = 60_000;
 
-export function limitPerAddress({ perAddress }: RateLimits): RequestHandler {
-  return limit(perAddress, (req) => ipKeyGenerator(req.ip ?? 'unknown'), 'this network address');
+/** @param frequent paths of which only refused calls count */
+export function limitPerAddress({ perAddress }: RateLimits, frequent: ReadonlySet<string>): RequestHandler {
+  const ofAddress = (req: Request) => ipKeyGenerator(req.ip ?? 'unknown');
+  return limit(perAddress, ofAddress, 'this network address', {
+    isExempt: (req, res) => frequent.has(req.path) && res.statusCode < 400,
+  });
 }
 
 export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler {
-  return limit(perPrincipal, (_req, res) => principalOf(res).id, 'this principal');
+  return limit(perPrincipal, ofPrincipal, 'this principal');
+}
+
+export function limitFrequent({ frequent }: RateLimits): RequestHandler {
+  return limit(frequent, ofPrincipal, 'this principal');
 }
 
 export function limitAnalyses({ analyses }: RateLimits): RequestHandler {
-  return limit(analyses, (_req, res) => principalOf(res).id, 'this principal', 'analyses of flows');
+  return limit(analyses, ofPrincipal, 'this principal', { what: 'analyses of flows' });
+}
+
+function ofPrincipal(_req: Request, res: Response): string {
+  return principalOf(res).id;
 }
 
 function limit(
   perMinute: number,
   keyGenerator: (req: Request, res: Response) => string,
   who: string,
-  what = 'requests',
+  { what = 'requests', isExempt }: { what?: string; isExempt?: (req: Request, res: Response) => boolean } = {},
 ): RequestHandler {
   return rateLimit({
     windowMs,
     limit: perMinute,
     keyGenerator,
+    // Counted until it is answered all the same.
+    ...(isExempt === undefined ? {} : { skipSuccessfulRequests: true, requestWasSuccessful: isExempt }),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
     handler(_req, _res, next) {

@@ -76,7 +76,10 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
           requestBody: {
             required: true,
             content: {
-              'application/json': { schema: body, ...(bodyExample === undefined ? {} : { example: bodyExample }) },
+              [route.form === true ? 'application/x-www-form-urlencoded' : 'application/json']: {
+                schema: body,
+                ...(bodyExample === undefined ? {} : { example: bodyExample }),
+              },
             },
           },
         }),

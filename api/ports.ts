@@ -27,7 +27,8 @@ export interface ApiDependencies {
   readonly logger: Logger;
   /** For what callers may ask (an expiry in the future); what holds is decided by the ledger's clock. */
   readonly now: () => Date;
-  readonly limits?: RateLimits;
+  /** Each that is left out is as by default. */
+  readonly limits?: Partial<RateLimits>;
   /** Told of every call when it is answered: for metrics. */
   readonly onAnswered?: (call: AnsweredCall) => void;
   /** Comes before everything else: the root of each call's trace. */

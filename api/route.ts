@@ -63,6 +63,10 @@ export interface RouteDefinition<
   readonly writesNothing?: true;
   /** It analyses flows: it counts against the principal's analyses too. */
   readonly isAnalysis?: true;
+  /** Its resource servers ask for every call of theirs: it counts against a wider limit. */
+  readonly isFrequent?: true;
+  /** Its body is a form, as clients of OAuth 2.0 send it; they know of no Idempotency-Key, and a repeat changes nothing. */
+  readonly form?: true;
   /** When it takes a larger body than others. */
   readonly largestBodyBytes?: number;
   /** Absent: the route takes no body. */
@@ -110,8 +114,8 @@ export function defineRoute<
 }
 
 /** Whether a call of this route is a write, which is named by an Idempotency-Key. */
-export function takesKey({ method, writesNothing }: Pick<Route, 'method' | 'writesNothing'>): boolean {
-  return method === 'post' && writesNothing !== true;
+export function takesKey({ method, writesNothing, form }: Pick<Route, 'method' | 'writesNothing' | 'form'>): boolean {
+  return method === 'post' && writesNothing !== true && form !== true;
 }
 
 function requireAccess(principal: Principal, access: Access): void {

@@ -5,8 +5,16 @@ import { tellAnswered } from './answeredCalls.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { setAnonymous } from './auth/principal.ts';
 import { docsPages } from './docs.ts';
-import { accepted, jsonBody } from './jsonBody.ts';
-import { defaultRateLimits, limitAnalyses, limitPerAddress, limitPerPrincipal } from './limits.ts';
+import { formBody } from './formBody.ts';
+import { accepted, jsonBody, largestBodyBytes } from './jsonBody.ts';
+import {
+  defaultRateLimits,
+  limitAnalyses,
+  limitFrequent,
+  limitPerAddress,
+  limitPerPrincipal,
+  type RateLimits,
+} from './limits.ts';
 import { requestLogging } from './logging.ts';
 import { openApiDocument } from './openApi.ts';
 import type { ApiDependencies } from './ports.ts';
@@ -22,16 +30,18 @@ export function createApi(deps: ApiDependencies): Express {
   app.set('case sensitive routing', true);
   if (deps.traced !== undefined) app.use(deps.traced);
   if (deps.onAnswered !== undefined) app.use(tellAnswered(deps.onAnswered));
+  const limits = { ...defaultRateLimits, ...deps.limits };
+  const routes = apiRoutes(deps);
+  const frequent = new Set(routes.filter(({ isFrequent }) => isFrequent === true).map(({ path }) => path));
   app.use(
     requestLogging(deps.logger),
     securityHeaders(deps.configuration.publicUrl),
-    limitPerAddress(deps.limits ?? defaultRateLimits),
+    limitPerAddress(limits, frequent),
   );
 
-  const routes = apiRoutes(deps);
   const document = openApiDocument(routes, deps.configuration.publicUrl);
   app.use(docsPages(document));
-  mount(app, routes, deps);
+  mount(app, routes, deps, limits);
 
   app.use((req) => {
     throw new Problem('not-found', `There is nothing at ${req.method} here. The resources are listed at /docs.`);
@@ -40,9 +50,10 @@ export function createApi(deps: ApiDependencies): Express {
   return app;
 }
 
-function mount(app: Express, routes: readonly Route[], deps: ApiDependencies): void {
-  const limits = deps.limits ?? defaultRateLimits;
-  const signIn = [authenticate(deps), limitPerPrincipal(limits)];
+function mount(app: Express, routes: readonly Route[], deps: ApiDependencies, limits: RateLimits): void {
+  const authenticated = authenticate(deps);
+  const signIn = [authenticated, limitPerPrincipal(limits)];
+  const frequentSignIn = [authenticated, limitFrequent(limits)];
   const analysis = [limitAnalyses(limits)];
   const open: RequestHandler[] = [
     (_req, res, next) => {
@@ -55,9 +66,9 @@ function mount(app: Express, routes: readonly Route[], deps: ApiDependencies): v
       expressPath(route.path),
       noStore,
       accepted(route.reply.media ?? 'application/json'),
-      ...(route.access === 'anyone' ? open : signIn),
+      ...(route.access === 'anyone' ? open : route.isFrequent === true ? frequentSignIn : signIn),
       ...(route.isAnalysis === true ? analysis : []),
-      jsonBody(route.largestBodyBytes),
+      (route.form === true ? formBody : jsonBody)(route.largestBodyBytes ?? largestBodyBytes),
       route.answer,
     );
   // After all of them: an address may be that of one route by its words and of another by its parameters.

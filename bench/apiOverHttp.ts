@@ -16,7 +16,7 @@ const unlimited = Number.MAX_SAFE_INTEGER;
  * once and the connection is kept, so that a call costs its caller little.
  */
 export async function apiOverHttp(installation: TestInstallation): Promise<ApiOverHttp> {
-  const limits = { perAddress: unlimited, perPrincipal: unlimited, analyses: unlimited };
+  const limits = { perAddress: unlimited, perPrincipal: unlimited, analyses: unlimited, frequent: unlimited };
   const api = await installationApi(installation, { limits });
   const agent = new Agent({ keepAlive: true });
   const tokens = new Map<string, string>();

@@ -14,7 +14,7 @@ export const problems = {
   'key-required': { status: 400, title: 'Idempotency-Key is missing' },
   'key-reused': { status: 422, title: 'Idempotency-Key was used with another body' },
   'too-large': { status: 413, title: 'The body is too large' },
-  'unsupported-media-type': { status: 415, title: 'Only application/json is accepted' },
+  'unsupported-media-type': { status: 415, title: 'The media type of the body is not accepted' },
   'too-many-requests': { status: 429, title: 'Too many requests' },
   'not-narrowing': { status: 422, title: 'The change does not narrow anything' },
   unavailable: { status: 503, title: 'Outcome unknown: retry with the same Idempotency-Key' },

@@ -7,10 +7,12 @@ import { evidenceRoutes } from './evidence.ts';
 import { flowChangeRoutes } from './flowChanges.ts';
 import { flowRoutes } from './flows.ts';
 import { freezeRoutes } from './freezes.ts';
+import { grantRoutes } from './grants.ts';
 import { healthRoutes } from './health.ts';
 import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { massRevocationRoutes } from './massRevocations.ts';
+import { oauthRoutes } from './oauth.ts';
 import { proofRoutes } from './proofs.ts';
 import { publicationRoutes } from './publications.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
@@ -27,6 +29,8 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     reviewRoutes,
     secretRoutes,
     apiKeyRoutes,
+    grantRoutes,
+    oauthRoutes,
     wellKnownRoutes,
     requestRoutes,
     decisionRoutes,

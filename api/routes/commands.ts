@@ -16,6 +16,7 @@ import { invalidRequest, Problem, refusalProblem } from '../problem.ts';
 import { consumers, email, Id, Instant, noQuery, Reason, scopes, text } from '../representations/fields.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { requireSignerAlone } from '../signerConsumers.ts';
 
 const Reasoned = z.strictObject({ reason: Reason }).meta({ id: 'Reasoned' });
 const example = { reason: 'Waiting for the incident review, ticket 4711' };
@@ -215,6 +216,7 @@ function amendedSubject(
   const unsupported = asked?.find((scope) => !offered.includes(scope));
   if (unsupported !== undefined)
     throw new Problem('unsupported-scope', `Issuer "${identity.issuer}" does not offer scope "${unsupported}".`);
+  if (issuer !== undefined && readers !== undefined) requireSignerAlone(issuer.type, readers);
   if (expiresAt !== undefined && Date.parse(expiresAt) <= now().getTime())
     throw invalidRequest([{ field: 'body.expiresAt', message: 'must be in the future' }]);
   const subject = {

@@ -1,8 +1,6 @@
 import { z } from 'zod';
-import type { IssuerConfiguration } from '../../configuration/configurationSchema.ts';
 import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import { identityKinds } from '../../domain/flow/language.ts';
-import { signerPrincipal } from '../../domain/grantClaims.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
@@ -38,6 +36,7 @@ import {
 } from '../representations/identity.ts';
 import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { requireSignerAlone } from '../signerConsumers.ts';
 
 const tag = 'Identities';
 
@@ -268,16 +267,6 @@ function requireConfigured(
       { field: `body.consumers.${undeclared}`, message: 'names a pipeline that tenure.yaml does not declare' },
     ]);
   requireSignerAlone(issuer.type, asked.consumers);
-}
-
-/** Whoever reads a signing key signs in Tenure's name, so nobody but Tenure does; and it reads nothing else. */
-function requireSignerAlone(issuerType: IssuerConfiguration['type'], consumers: readonly string[]): void {
-  const isSigning = issuerType === 'signing-key';
-  if (isSigning ? consumers.join() === signerPrincipal : !consumers.includes(signerPrincipal)) return;
-  const message = isSigning
-    ? `must be ["${signerPrincipal}"]: nobody else reads a signing key`
-    : `must not name ${signerPrincipal}: it reads signing keys alone`;
-  throw invalidRequest([{ field: 'body.consumers', message }]);
 }
 
 function listed(names: readonly string[]): string {

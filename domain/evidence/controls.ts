@@ -26,6 +26,7 @@ const bySubject: ReadonlyMap<string, readonly string[]> = new Map([
   ['secret', [identitiesManaged, owasp.secretLeakage, owasp.humanUse]],
   ['request', [permissionsManaged, perRequestDecision]],
   ['decision', [permissionsManaged, perRequestDecision, owasp.overprivileged]],
+  ['grant', [permissionsManaged, perRequestDecision, owasp.overprivileged, owasp.longLivedSecrets]],
   ['proof', [identitiesManaged, permissionsManaged, perRequestDecision, owasp.overprivileged]],
   ['freeze', [boundaryProtection, identitiesManaged, owasp.vulnerableThirdParty]],
   ['mass-revocation', [boundaryProtection, identitiesManaged, owasp.improperOffboarding]],

@@ -8,7 +8,7 @@ import { afterAll, afterEach } from 'vitest';
 import type { z } from 'zod';
 import { type AnalystLimits, flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
-import { grantSigner } from '../../api/grants/signer.ts';
+import { type GrantSigner, grantSigner } from '../../api/grants/signer.ts';
 import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { LiveSecret, RequestGateway, SecretSource } from '../../api/ports.ts';
@@ -105,6 +105,7 @@ export interface ApiFixture {
   /** What agents' assertions are for. */
   readonly publicUrl: string;
   readonly ledger: OpenedLedger;
+  readonly grantSigner: GrantSigner;
   readonly gateway: FakeGateway;
   /** What the store serves, by identity. */
   readonly store: FakeStore;
@@ -148,7 +149,7 @@ export async function apiFixture({
   moreFlows = [],
   analystLimits,
 }: {
-  limits?: RateLimits;
+  limits?: Partial<RateLimits>;
   lives?: 'test' | 'file';
   /** As YAML text, beside those of every fixture. */
   moreFlows?: readonly string[];
@@ -190,6 +191,7 @@ export async function apiFixture({
     },
     loginName: (_issuer, handle) => `login_${handle}`,
   };
+  const signer = grantSigner({ configuration, ledger, secrets });
   const api = createApi({
     configuration,
     ledger,
@@ -198,7 +200,7 @@ export async function apiFixture({
     secrets,
     analyst,
     findApiKey: apiKeyLookup({ configuration, ledger, env: {} }),
-    grantSigner: grantSigner({ configuration, ledger, secrets }),
+    grantSigner: signer,
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: (line) => void logLines.push(line) }),
     now: () => new Date(),
@@ -224,6 +226,7 @@ export async function apiFixture({
     address,
     publicUrl: configuration.publicUrl,
     ledger,
+    grantSigner: signer,
     gateway,
     store,
     logLines,
@@ -351,7 +354,7 @@ function requestInit(token: string | undefined, { method, body, raw, key, header
   };
 }
 
-async function answerOf(response: Response): Promise<Answer> {
+export async function answerOf(response: Response): Promise<Answer> {
   const text = await response.text();
   const problem = (): { type: string; detail: string } => {
     if (response.headers.get('content-type')?.startsWith('application/problem+json') !== true)

@@ -13,6 +13,7 @@ async function rowCounts({ ledger }: ApiFixture): Promise<number[]> {
 }
 
 const ask = (changes: object) => ({ body: { ...onboarding, ...changes } });
+const signing = { issuer: 'signing', scopes: ['sign'] };
 const many = (count: number) => Array.from({ length: count }, (_, index) => `scope-${index}`);
 
 test.each([
@@ -29,6 +30,13 @@ test.each([
   ['the same scope twice', { scopes: ['read', 'read'] }, 'body.scopes'],
   ['201 consumers', { consumers: many(201).map((name) => `pipeline:${name}`) }, 'body.consumers'],
   ['a consumer that tenure.yaml does not declare', { consumers: ['pipeline:unknown'] }, 'body.consumers.0'],
+  ['the reader of signing keys as a consumer', { consumers: ['system:grants'] }, 'body.consumers'],
+  [
+    'a signing key that a pipeline reads',
+    { ...signing, consumers: ['system:grants', 'pipeline:deploy'] },
+    'body.consumers',
+  ],
+  ['a signing key that nobody reads', { ...signing, consumers: [] }, 'body.consumers'],
   ['51 labels', { labels: Object.fromEntries(many(51).map((name) => [name, 'x'])) }, 'body.labels'],
   ['an environment with a slash', { environment: 'prod/eu' }, 'body.environment'],
   ['an expiry that is a day without a time', { expiresAt: '2030-01-01' }, 'body.expiresAt'],

@@ -45,7 +45,7 @@ export interface InstallationApi {
 /** The real API of an installation, with a provider of the test's own; roles are the groups of `people.ts`. */
 export async function installationApi(
   installation: TestInstallation,
-  { gateway = installation.gateway, limits }: { gateway?: RequestGateway; limits?: RateLimits } = {},
+  { gateway = installation.gateway, limits }: { gateway?: RequestGateway; limits?: Partial<RateLimits> } = {},
 ): Promise<InstallationApi> {
   const { ledger, keys, store, databaseUrl } = installation;
   const provider = await localProvider();

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { compactVerify, decodeJwt, decodeProtectedHeader, errors, importJWK } from 'jose';
+import { z } from 'zod';
+import type { Configuration } from '../../configuration/configurationSchema.ts';
+import { idPattern } from '../../domain/ids.ts';
+import type { Ledger } from '../../ledger/client.ts';
+import { findGrantStanding, type KnownGrant } from '../../ledger/grants.ts';
+import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
+
+/** Ours are shorter than this by far; a longer one costs a parse before it is known to be none. */
+const longestToken = 8_192;
+/** RFC 7515 §3.1 with a signature of ES256 (RFC 7518 §3.4): decoders pass over characters that do not belong. */
+const compactForm = /^[\w-]+\.[\w-]+\.[\w-]{86}$/;
+/** How many signatures are remembered: some megabytes. */
+const mostRemembered = 20_000;
+
+/** RFC 9068 §2.1, §4: nothing but exactly what the signer writes. */
+const Header = z.strictObject({ alg: z.literal('ES256'), typ: z.literal('at+jwt'), kid: z.string().max(100) });
+const Claims = z.object({ iss: z.string(), jti: z.string().regex(idPattern) });
+
+/** The grant that a token was made from, as it stands now; undefined when it is no token that this installation signed. */
+export type GrantOfToken = (token: string) => Promise<KnownGrant | undefined>;
+
+/**
+ * Reads tokens of our own. The grant is read from the ledger each time; only that a signature is good is remembered, since
+ * that never changes: whether the key may still be trusted is asked with the grant.
+ */
+export function grantTokens({
+  configuration: { publicUrl, grants },
+  ledger: { prisma },
+}: {
+  configuration: Pick<Configuration, 'publicUrl' | 'grants'>;
+  ledger: Pick<Ledger, 'prisma'>;
+}): GrantOfToken {
+  const signed = new Set<string>();
+
+  async function isSigned(token: string, publicKey: PublicSigningKey): Promise<boolean> {
+    const digest = createHash('sha256').update(token).digest('base64');
+    if (signed.has(digest)) return true;
+    try {
+      await compactVerify(token, await importJWK({ ...publicKey }, 'ES256'), { algorithms: ['ES256'] });
+    } catch (error) {
+      if (error instanceof errors.JOSEError) return false;
+      throw error;
+    }
+    signed.add(digest);
+    // A set is in the order of insertion: the oldest goes.
+    const [oldest] = signed;
+    if (signed.size > mostRemembered && oldest !== undefined) signed.delete(oldest);
+    return true;
+  }
+
+  return async (token) => {
+    const named = nameOf(token, publicUrl);
+    if (named === undefined || grants.signer === undefined) return undefined;
+    const found = await findGrantStanding(prisma, { ...named, signer: grants.signer });
+    if (found?.publicKey == null || !(await isSigned(token, found.publicKey))) return undefined;
+    return found;
+  };
+}
+
+/** What a token says that it is, before anything of it is verified: only to find the grant and the key. */
+function nameOf(token: string, issuer: string): { grantId: string; kid: string } | undefined {
+  if (token.length > longestToken || !compactForm.test(token)) return undefined;
+  try {
+    const header = Header.safeParse(decodeProtectedHeader(token));
+    const claims = Claims.safeParse(decodeJwt(token));
+    if (!header.success || !claims.success || claims.data.iss !== issuer) return undefined;
+    return { grantId: claims.data.jti, kid: header.data.kid };
+  } catch {
+    // Not a JWT at all. jose says it with a TypeError or an error of its own, and either may repeat what was sent.
+    return undefined;
+  }
+}

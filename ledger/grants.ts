@@ -1,0 +1,122 @@
+import type { Grant } from '../domain/grantClaims.ts';
+import { Prisma } from '../prisma/generated/client.ts';
+import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
+import { databaseClock } from './databaseClock.ts';
+import { appendEvidence } from './evidence.ts';
+import { holds } from './freezeSubjects.ts';
+import { isPublished, type SignerName } from './grantSigner.ts';
+import { type Page, type PageAsked, pageOf } from './queries/page.ts';
+import type { PublicSigningKey } from './signingKeys.ts';
+
+export const grantStandings = [
+  'active',
+  'revoked',
+  'expired',
+  'agent-revoked',
+  'agent-expired',
+  'frozen',
+  'scope-narrowed',
+  'owner-inactive',
+  'person-inactive',
+] as const;
+/** Whether a grant may be used now; all but `active` say why not. */
+export type GrantStanding = (typeof grantStandings)[number];
+
+export interface KnownGrant extends Grant {
+  readonly requestId: string;
+  readonly revokedAt: Date | null;
+  readonly revokedBy: string | null;
+  readonly revokedBecause: string | null;
+  readonly standing: GrantStanding;
+}
+
+const columns = Prisma.sql`g."id", g."requestId", g."identityId", g."audience", g."tool", g."action", g."resource",
+  g."workspace", g."jkt", g."onBehalfOf", g."isOnBehalfVerified", g."issuedAt", g."expiresAt", g."revokedAt",
+  g."revokedBy", g."revokedBecause"`;
+
+const isActivePerson = (id: Prisma.Sql) =>
+  Prisma.sql`EXISTS (SELECT FROM "person" p WHERE p."id" = ${id} AND p."active")`;
+
+/** Of a grant `g` and its identity `i`, by what the ledger says at this moment. */
+const standing = Prisma.sql`CASE
+  WHEN g."revokedAt" IS NOT NULL THEN 'revoked'
+  WHEN g."expiresAt" <= clock_timestamp() THEN 'expired'
+  WHEN i."state" <> 'active' THEN 'agent-revoked'
+  WHEN i."expiresAt" <= clock_timestamp() THEN 'agent-expired'
+  WHEN EXISTS (SELECT FROM "freeze" f WHERE ${holds}) THEN 'frozen'
+  WHEN NOT g."tool" || ':' || g."action" = ANY(i."scopes") THEN 'scope-narrowed'
+  WHEN NOT ${isActivePerson(Prisma.sql`i."ownerId"`)} THEN 'owner-inactive'
+  WHEN g."onBehalfOf" IS NOT NULL AND NOT ${isActivePerson(Prisma.sql`g."onBehalfOf"`)} THEN 'person-inactive'
+  ELSE 'active' END`;
+
+/** Of the signer, while it may be trusted: neither revoked nor frozen. Its own `i` hides that of the grant. */
+const trustedKey = (kid: string, { name, environment }: SignerName) => Prisma.sql`(
+  SELECT k."publicKey" FROM "signing_key" k
+  JOIN "credential" c ON c."handle" = k."handle" AND ${isPublished}
+  JOIN "identity" i ON i."id" = k."identityId"
+  WHERE k."kid" = ${kid} AND i."name" = ${name} AND i."environment" = ${environment} AND i."state" = 'active'
+    AND NOT EXISTS (SELECT FROM "freeze" f WHERE ${holds}))`;
+
+/**
+ * A grant as it stands now, in one statement, never cached: a revocation, a freeze, a narrowing and a person who left count
+ * from their commit on.
+ * @param kid the key that a token of it names; `publicKey` is null when it is none of the signer's that may be trusted now
+ * @returns undefined when there is no such grant
+ */
+export async function findGrantStanding(
+  prisma: Pick<Transaction, '$queryRaw'>,
+  { grantId, kid, signer }: { grantId: string; kid: string; signer: SignerName },
+): Promise<(KnownGrant & { readonly publicKey: PublicSigningKey | null }) | undefined> {
+  const [row] = await prisma.$queryRaw<(KnownGrant & { publicKey: PublicSigningKey | null })[]>`
+    SELECT ${columns}, ${standing} AS "standing", ${trustedKey(kid, signer)} AS "publicKey"
+    FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = ${grantId}`;
+  return row;
+}
+
+/** All grants of one agent, the newest first. */
+export async function listGrants(
+  prisma: Pick<Transaction, '$queryRaw'>,
+  identityId: string,
+  { limit, after }: PageAsked,
+): Promise<Page<KnownGrant & { readonly createdAt: Date }>> {
+  const place =
+    after === undefined ? Prisma.empty : Prisma.sql`AND (g."issuedAt", g."id") < (${after.createdAt}, ${after.id})`;
+  const rows = await prisma.$queryRaw<(KnownGrant & { createdAt: Date })[]>`
+    SELECT ${columns}, g."issuedAt" AS "createdAt", ${standing} AS "standing"
+    FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId"
+    WHERE g."identityId" = ${identityId} ${place} ORDER BY g."issuedAt" DESC, g."id" DESC LIMIT ${limit + 1}::int`;
+  return pageOf(rows, limit);
+}
+
+/**
+ * Effect: grants of one identity that have not expired are revoked, each with its evidence. No grant is given meanwhile:
+ * what is given waits for the identity's lock. Idempotent: a revoked one stays as it is.
+ * @param grantId that one alone; all of them, when left out
+ */
+export async function revokeGrants(
+  ledger: Ledger,
+  { identityId, grantId, by, reason }: { identityId: string; grantId?: string; by: string; reason: string },
+): Promise<void> {
+  await issuingTransaction(ledger, async (tx) => {
+    await tx.$queryRaw`SELECT "id" FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
+    const at = await databaseClock(tx);
+    const revoked = await tx.$queryRaw<KnownGrant[]>`
+      UPDATE "access_grant" g SET "revokedAt" = ${at}, "revokedBy" = ${by}, "revokedBecause" = ${reason}
+      WHERE g."identityId" = ${identityId} AND (${grantId ?? null}::text IS NULL OR g."id" = ${grantId ?? null})
+        AND g."revokedAt" IS NULL AND g."expiresAt" > ${at}
+      RETURNING ${columns}`;
+    await appendEvidence(
+      tx,
+      ledger.evidence,
+      revoked.map(({ id, requestId, tool, action }) => ({
+        chain: `request/${requestId}`,
+        kind: 'grant.revoked',
+        actor: by,
+        requestId,
+        identityId,
+        at,
+        data: { grantId: id, tool, action, reason },
+      })),
+    );
+  });
+}
