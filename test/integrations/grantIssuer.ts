@@ -29,7 +29,7 @@ export interface GrantIssuer {
   readonly seen: { keys: number; introspections: { authorization: string | undefined; token: string | null }[] };
   /** How an endpoint answers instead of properly. */
   readonly faults: { keys?: Fault; introspection?: Fault };
-  token(key: DpopKey, changes?: TokenChanges): Promise<string>;
+  token(key: Pick<DpopKey, 'publicJwk'>, changes?: TokenChanges): Promise<string>;
   close(): Promise<void>;
 }
 
