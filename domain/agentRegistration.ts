@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { AgentRegistration } from './agents.ts';
 import { durationMs } from './flow/duration.ts';
 import { readPublicJwk } from './publicJwk.ts';
 
@@ -53,11 +54,20 @@ const oidc = z
   })
   .meta({ description: "The `sub` of its workload's tokens, of a provider of tenure.yaml that is `for: agents`." });
 
-export const agentRegistrationSchema = z.union([
-  z.strictObject({ publicKey }),
-  z.strictObject({ jwksUri }),
-  z.strictObject({ oidc }),
-]);
+/** No union: its refusal would not say which member is at fault, and why. */
+export const agentRegistrationSchema = z
+  .strictObject({ publicKey: publicKey.optional(), jwksUri: jwksUri.optional(), oidc: oidc.optional() })
+  .transform((written, context): AgentRegistration => {
+    const named = [
+      ...(written.publicKey === undefined ? [] : [{ publicKey: written.publicKey }]),
+      ...(written.jwksUri === undefined ? [] : [{ jwksUri: written.jwksUri }]),
+      ...(written.oidc === undefined ? [] : [{ oidc: written.oidc }]),
+    ];
+    const [registration] = named;
+    if (registration !== undefined && named.length === 1) return registration;
+    context.issues.push({ code: 'custom', message: 'must name one of publicKey, jwksUri and oidc', input: '' });
+    return z.NEVER;
+  });
 
 const grantTtl = z.string().refine(isPositiveDuration, 'must be a duration such as PT10M');
 

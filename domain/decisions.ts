@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
+import type { AgentPolicy, AgentRegistration } from './agents.ts';
 import { authorsOf } from './flow/authors.ts';
 import type { SignedDecision } from './flow/events.ts';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
@@ -31,6 +32,10 @@ export interface ReviewOfIdentity extends ReviewedRequest {
   readonly subject: SubjectFacts;
   /** Of a review only: what becomes of the subject when it passes. */
   readonly proposal?: ReviewProposal;
+  /** Agents only: what it may be granted at most. */
+  readonly policy?: AgentPolicy;
+  /** Onboardings and rotations of agents only: what it is to authenticate with. */
+  readonly registration?: AgentRegistration;
   /** Of a step-up only: what is granted when it passes. */
   readonly stepUp?: StepUpAsk;
 }

@@ -20,6 +20,7 @@ import { endedAt, holds, isSubject } from './freezeSubjects.ts';
 import { type LockedCredential, type LockedRequest, lockRequest } from './lockedRequest.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
+import { shownOfAgent } from './registration.ts';
 import { type Agent, type Asking, agentPolicyOf, askedFor, stepUpFactsOf } from './stepUpAsk.ts';
 
 export interface Gathered {
@@ -103,6 +104,7 @@ export async function gatherFacts(
         createdAt: request.createdAt.toISOString(),
         ...proposed(request),
         ...askedFor(request),
+        ...shownOfAgent(identity ?? null, request),
         ...('publication' in about ? { publication: about.publication } : {}),
       },
       ...('publication' in about

@@ -80,8 +80,9 @@ export async function join(
   return answer(tx, ledger, running.id, false);
 }
 
-/** Two reviews are one only if they would change the same. */
+/** Two reviews are one only if they would change the same, and two rotations if they would register the same. */
 function wantsTheSame(order: OpenOrder, running: Request): boolean {
+  if (canonicalJson({ is: order.registration ?? null }) !== canonicalJson({ is: running.registration })) return false;
   if (order.kind !== 'review') return true;
   return canonicalJson({ ...reviewed(order) }) === canonicalJson({ ...proposalOf(running) });
 }

@@ -28,6 +28,7 @@ export async function createRequest(
 ): Promise<OpenResult> {
   const now = await databaseClock(tx);
   const { requestId } = order;
+  const registration = 'registration' in order ? order.registration : undefined;
   const about = order.kind === 'publication' ? {} : { identityId: order.identityId };
   await tx.request.create({
     data: {
@@ -42,6 +43,7 @@ export async function createRequest(
       requesterKind: order.principalKind,
       onBehalfOf: order.onBehalfOf ?? null,
       justification: order.justification,
+      ...(registration === undefined ? {} : { registration: JSON.parse(JSON.stringify(registration)) }),
       ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
       ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),
       flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
@@ -70,6 +72,7 @@ export async function createRequest(
       justification: order.justification,
       ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
       ...('subject' in order ? { subject: JSON.parse(JSON.stringify(order.subject)) } : {}),
+      ...(registration === undefined ? {} : { registration: JSON.parse(JSON.stringify(registration)) }),
       ...(order.kind === 'publication' ? { publication: order.publication } : {}),
       ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
       ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),

@@ -9,6 +9,7 @@ import { createRequest, reviewed } from './newRequest.ts';
 import { openPublication } from './openPublication.ts';
 import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { openStepUp } from './openStepUp.ts';
+import { registrationFor } from './registration.ts';
 import { LedgerRestored, restoreInForce } from './restore.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
 
@@ -65,6 +66,8 @@ async function openWithin(tx: Transaction, ledger: Ledger, order: RequestOrder, 
 async function openOnboarding(tx: Transaction, ledger: Ledger, order: OpenOrder): Promise<OpenResult> {
   const { subject } = order;
   if (subject === undefined) return refuse('invalid-request', 'An onboarding names its subject.');
+  if ((subject.kind === 'agent') !== (subject.policy !== undefined))
+    return refuse('invalid-request', 'An agent has a policy, and nothing else has one.');
   const identity = newIdentity(order.identityId, subject);
   const taken = await tx.identity.findFirst({
     where: {
@@ -82,10 +85,13 @@ async function openOnboarding(tx: Transaction, ledger: Ledger, order: OpenOrder)
       `${subject.ownerId} is not an active person of the directory. Name an owner who is.`,
     );
   }
+  const registering = await withRegistration(tx, identity, order);
+  if ('opened' in registering) return registering;
   const flow = await flowOnIdentity(tx, order, { ...identity, createdAt: new Date() });
   if ('opened' in flow) return flow;
-  await tx.identity.create({ data: { ...identity, labels: { ...subject.labels } } });
-  return createRequest(tx, ledger, order, flow.digest, false);
+  const agentPolicy = subject.policy === undefined ? {} : { agentPolicy: JSON.parse(JSON.stringify(subject.policy)) };
+  await tx.identity.create({ data: { ...identity, labels: { ...subject.labels }, ...agentPolicy } });
+  return createRequest(tx, ledger, registering, flow.digest, false);
 }
 
 async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder, atOnce: boolean): Promise<OpenResult> {
@@ -101,10 +107,23 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
   }
   const obstacle = order.kind === 'review' ? await reviewObstacle(tx, identity, reviewed(order)) : undefined;
   if (obstacle !== undefined) return refuse(obstacle.slug, obstacle.detail);
+  const registering = await withRegistration(tx, identity, order);
+  if ('opened' in registering) return registering;
   const flow = await flowOnIdentity(tx, order, identity);
   if ('opened' in flow) return flow;
-  if (running !== undefined) return join(tx, ledger, order, running, flow.digest, atOnce);
-  return createRequest(tx, ledger, order, flow.digest, atOnce);
+  if (running !== undefined) return join(tx, ledger, registering, running, flow.digest, atOnce);
+  return createRequest(tx, ledger, registering, flow.digest, atOnce);
+}
+
+/** The order with what it registers, also where it does not say so. */
+async function withRegistration(
+  tx: Transaction,
+  identity: Pick<Identity, 'id' | 'kind'>,
+  order: OpenOrder,
+): Promise<OpenOrder | Refusal> {
+  const registration = await registrationFor(tx, identity, order);
+  if (registration === undefined) return order;
+  return 'opened' in registration ? registration : { ...order, registration };
 }
 
 function flowOnIdentity(

@@ -3,6 +3,7 @@ import type { ProblemSlug } from '../domain/problems.ts';
 import type { Identity } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
 import { freezesOn } from './freezeSubjects.ts';
+import { needsNewKey } from './registration.ts';
 
 /**
  * Why this proposal cannot be reviewed on this identity; undefined when it can. Asked under the identity's lock: a review
@@ -11,13 +12,19 @@ import { freezesOn } from './freezeSubjects.ts';
 export async function reviewObstacle(
   tx: Transaction,
   identity: Identity,
-  { freezeId, scopes, newOwner }: ReviewProposal,
+  { freezeId, scopes, newOwner, reissue }: ReviewProposal,
 ): Promise<{ slug: ProblemSlug; detail: string } | undefined> {
   const wider = scopes?.find((scope) => !identity.scopes.includes(scope));
   if (wider !== undefined) {
     return {
       slug: 'no-flow',
       detail: `Scope ${wider} would widen access, and a review only narrows. Leave it out, or onboard a new identity.`,
+    };
+  }
+  if (reissue && (await needsNewKey(tx, identity))) {
+    return {
+      slug: 'registration-required',
+      detail: `Agent ${identity.id} authenticates with a public key, and only it has the private half. Ask for the review without reissue, and rotate it with a new key.`,
     };
   }
   if (newOwner !== undefined) {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { identityKinds } from '../../domain/flow/language.ts';
 import { credentialStates, identityStates } from '../../domain/states.ts';
 import type { IdentityRow, listCredentials } from '../../ledger/queries/identities.ts';
+import { PolicyBody, RegistrationBody } from './agent.ts';
 import { Id, Instant } from './fields.ts';
 
 export const IdentityBody = z
@@ -15,6 +16,9 @@ export const IdentityBody = z
     scopes: z.array(z.string()),
     integration: z.string(),
     labels: z.record(z.string(), z.string()),
+    policy: z.exactOptional(PolicyBody).meta({
+      description: 'Of an agent: what it was approved for. What is left of it are its scopes.',
+    }),
     consumers: z.array(z.string()),
     expiresAt: Instant,
     issuer: z.string(),
@@ -32,6 +36,7 @@ export type IdentityBody = z.input<typeof IdentityBody>;
 export function identityBody(row: IdentityRow): IdentityBody {
   const {
     ownerId,
+    agentPolicy,
     highestVersion: _internal,
     nameKey: _key,
     frozenBy,
@@ -47,6 +52,7 @@ export function identityBody(row: IdentityRow): IdentityBody {
     kind: z.enum(identityKinds).parse(kind),
     state: z.enum(identityStates).parse(state),
     owner: ownerId,
+    ...(agentPolicy === null ? {} : { policy: PolicyBody.parse(agentPolicy) }),
     labels: z.record(z.string(), z.string()).parse(labels),
     expiresAt: expiresAt.toISOString(),
     createdAt: createdAt.toISOString(),
@@ -106,6 +112,7 @@ export const CredentialBody = z
     destroyingAt: Instant.nullable(),
     destroyedAt: Instant.nullable(),
     receipt: Receipt.nullable().meta({ description: 'Proof that it can be used no more.' }),
+    registration: z.exactOptional(RegistrationBody).meta({ description: "Of an agent's credential." }),
   })
   .meta({ id: 'Credential' });
 export type CredentialBody = z.input<typeof CredentialBody>;
@@ -130,6 +137,7 @@ export function credentialBody(row: CredentialRow, identityEpoch: number): Crede
     destroyingAt: instantOf(row.destroyingAt),
     destroyedAt: instantOf(row.destroyedAt),
     receipt: Receipt.nullable().parse(row.receipt),
+    ...(row.request.registration === null ? {} : { registration: RegistrationBody.parse(row.request.registration) }),
   };
 }
 

@@ -6,6 +6,7 @@ import { requestStates } from '../../domain/states.ts';
 import type { RequestSituation } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
 import { eligibilityOf, maxAgeSeconds, proofBySignIn } from '../eligibility.ts';
+import { PolicyBody, RegistrationBody } from './agent.ts';
 import { Id, Instant } from './fields.ts';
 import { PublicationBody, PublicationReportBody } from './publication.ts';
 
@@ -58,6 +59,10 @@ export const ReviewOfIdentityBody = z
         }),
       )
       .meta({ description: 'Of a review: what becomes of the subject when it passes.' }),
+    policy: z.exactOptional(PolicyBody).meta({ description: 'Of an agent.' }),
+    registration: z
+      .exactOptional(RegistrationBody)
+      .meta({ description: 'Of an onboarding or rotation of an agent: what it is to authenticate with.' }),
   })
   .meta({ id: 'ReviewOfIdentity' });
 

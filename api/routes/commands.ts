@@ -2,10 +2,12 @@ import { z } from 'zod';
 import type { Role } from '../../configuration/configurationSchema.ts';
 import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import type { Command } from '../../contracts/events.ts';
+import { scopesOfPolicy } from '../../domain/agents.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import type { ProblemSlug } from '../../domain/problems.ts';
 import { giveCommand } from '../../ledger/commands.ts';
 import type { RequestSituation } from '../../ledger/queries/requests.ts';
+import { agentPolicyOf } from '../../ledger/stepUpAsk.ts';
 import type { Principal } from '../auth/principal.ts';
 import { requireStanding } from '../auth/standing.ts';
 import { visibleRequest } from '../findVisible.ts';
@@ -213,9 +215,17 @@ function amendedSubject(
     throw new Problem('not-amendable', 'A publication is bound to its content: ask for another one.');
   const issuer = configuration.issuers[identity.issuer];
   const offered = issuer === undefined ? [] : offeredScopes(issuer, configuration.tools);
-  const unsupported = asked?.find((scope) => !offered.includes(scope));
+  const policy = agentPolicyOf(identity);
+  // Of an agent, what was asked for is its policy: an amendment can only leave some of it out.
+  const within = policy === undefined ? offered : scopesOfPolicy(policy);
+  const unsupported = asked?.find((scope) => !within.includes(scope));
   if (unsupported !== undefined)
-    throw new Problem('unsupported-scope', `Issuer "${identity.issuer}" does not offer scope "${unsupported}".`);
+    throw new Problem(
+      'unsupported-scope',
+      policy === undefined
+        ? `Issuer "${identity.issuer}" does not offer scope "${unsupported}".`
+        : `The agent's policy does not have scope "${unsupported}". Ask for another onboarding.`,
+    );
   if (issuer !== undefined && readers !== undefined) requireSignerAlone(issuer.type, readers);
   if (expiresAt !== undefined && Date.parse(expiresAt) <= now().getTime())
     throw invalidRequest([{ field: 'body.expiresAt', message: 'must be in the future' }]);

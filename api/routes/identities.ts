@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { offeredScopes } from '../../configuration/offeredScopes.ts';
+import { scopesOfPolicy } from '../../domain/agents.ts';
 import { identityKinds } from '../../domain/flow/language.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
 import { listCredentials, listIdentities } from '../../ledger/queries/identities.ts';
+import { requireIssuerFits, requireKnownTools, requireUsable } from '../agentOrder.ts';
 import { pageBody, placeOf } from '../cursor.ts';
 import { visibleIdentity } from '../findVisible.ts';
 import { keyedCall } from '../keyedCall.ts';
@@ -12,6 +14,7 @@ import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem } from '../problem.ts';
+import { Agent } from '../representations/agent.ts';
 import {
   consumers,
   defaultPageLimit,
@@ -63,7 +66,10 @@ const Onboarding = z
     environment: slug,
     owner: email.meta({ description: 'The person responsible for it.' }),
     purpose: text(2000),
-    scopes: scopes.min(1).meta({ description: 'What it may do, in the words of the issuer in tenure.yaml.' }),
+    scopes: scopes.min(1).optional().meta({
+      description: 'What it may do, in the words of the issuer in tenure.yaml. Left out of an agent.',
+    }),
+    agent: Agent.optional(),
     integration: slug.meta({ description: 'The group that an incident hits together.' }),
     labels: z
       .record(slug, text(200))
@@ -76,6 +82,13 @@ const Onboarding = z
     issuer: z.string().min(1).max(63),
     store: z.string().min(1).max(63),
     justification: Reason,
+  })
+  .superRefine(({ kind, agent, scopes: asked }, context) => {
+    const isAgent = kind === 'agent';
+    const fault = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
+    if (isAgent !== (agent !== undefined)) fault('agent', isAgent ? 'is required of an agent' : 'is for agents only');
+    if (isAgent === (asked !== undefined))
+      fault('scopes', isAgent ? 'must be left out: they are those of the policy' : 'is required');
   })
   .meta({ id: 'Onboarding' });
 
@@ -127,20 +140,35 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
         'unknown-issuer',
         'unknown-store',
         'unsupported-scope',
+        'unknown-tool',
+        'registration-taken',
       ],
       async handle({ principal, params, body, key }) {
         const call = keyedCall('onboarding', { principal, key, params, body });
-        const { justification, owner, ...subject } = body;
+        const { justification, owner, agent, scopes: asked = [], ...subject } = body;
+        const ofAgent = agent === undefined ? {} : { policy: agent.policy };
+        const born = agent === undefined ? asked : scopesOfPolicy(agent.policy);
         const order = orderFor(call, principal, {
           kind: 'onboarding',
           identityId: idFromKey('identity', call),
           trigger: 'person',
           justification,
-          subject: { ...subject, ownerId: owner, expiresAt: new Date(body.expiresAt).toISOString() },
+          subject: {
+            ...subject,
+            ...ofAgent,
+            scopes: born,
+            ownerId: owner,
+            expiresAt: new Date(body.expiresAt).toISOString(),
+          },
+          ...(agent === undefined ? {} : { registration: agent.registration }),
         });
         const requestId = await openRequest(deps, call, async () => {
           requireSensibleExpiry(body.expiresAt, deps.now());
-          requireConfigured(deps, body);
+          if (agent !== undefined) {
+            requireKnownTools(agent.policy, deps.configuration);
+            requireUsable(agent.registration, deps.configuration, 'body.agent.registration');
+          }
+          requireConfigured(deps, { ...body, scopes: born });
           return await deps.gateway.open(order);
         });
         return await openedReply(deps, principal, requestId);
@@ -238,7 +266,7 @@ function requireSensibleExpiry(expiresAt: string, now: Date): void {
 /** What tenure.yaml cannot carry out is refused now and not after the approvals. */
 function requireConfigured(
   { configuration }: ApiDependencies,
-  asked: { issuer: string; store: string; scopes: readonly string[]; consumers: readonly string[] },
+  asked: { kind: string; issuer: string; store: string; scopes: readonly string[]; consumers: readonly string[] },
 ): void {
   const issuer = Object.hasOwn(configuration.issuers, asked.issuer) ? configuration.issuers[asked.issuer] : undefined;
   if (issuer === undefined)
@@ -246,6 +274,7 @@ function requireConfigured(
       'unknown-issuer',
       `There is no issuer "${asked.issuer}". tenure.yaml has: ${listed(Object.keys(configuration.issuers))}.`,
     );
+  requireIssuerFits(asked.kind, asked.issuer, configuration);
   if (!Object.hasOwn(configuration.stores, asked.store))
     throw new Problem(
       'unknown-store',

@@ -4,6 +4,7 @@ import { acknowledge } from '../../ledger/acknowledge.ts';
 import { narrowIdentity } from '../../ledger/changes.ts';
 import type { IdentityRow } from '../../ledger/queries/identities.ts';
 import { revokeNow } from '../../ledger/revoke.ts';
+import { requireUsable } from '../agentOrder.ts';
 import { mayDo } from '../auth/pipelines.ts';
 import type { Principal } from '../auth/principal.ts';
 import { requireStanding } from '../auth/standing.ts';
@@ -14,6 +15,7 @@ import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem, refusalProblem } from '../problem.ts';
+import { Registration } from '../representations/agent.ts';
 import { consumers, email, Id, Instant, noQuery, Reason, scopes } from '../representations/fields.ts';
 import { IdentityBody, identityBody, identityExample } from '../representations/identity.ts';
 import { RequestBody, requestExample } from '../representations/request.ts';
@@ -22,6 +24,14 @@ import { proposalOf, reviewTrigger } from './reviews.ts';
 
 const tag = 'Life of an identity';
 const OneIdentity = z.strictObject({ identityId: Id });
+const Rotation = z
+  .strictObject({
+    justification: Reason,
+    registration: Registration.optional().meta({
+      description: 'Of an agent: what it authenticates with from now on. Required where that is a public key.',
+    }),
+  })
+  .meta({ id: 'Rotation' });
 const Justified = z.strictObject({ justification: Reason }).meta({ id: 'Justified' });
 const opened = {
   status: 202,
@@ -53,13 +63,25 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
       access: { kinds: ['person', 'pipeline'] },
       params: OneIdentity,
       query: noQuery,
-      body: Justified,
+      body: Rotation,
       bodyExample: { justification: 'Deployed release 42' },
       reply: { ...opened, example: { ...requestExample, kind: 'rotation' } },
-      problems: ['not-found', 'request-running', 'not-active', 'revoking', 'frozen', 'no-flow', 'ambiguous-flow'],
+      problems: [
+        'not-found',
+        'request-running',
+        'not-active',
+        'revoking',
+        'frozen',
+        'no-flow',
+        'ambiguous-flow',
+        'registration-required',
+        'registration-taken',
+      ],
       async handle({ principal, params, body, key }) {
         const identity = await visibleIdentity(deps, principal, params.identityId);
         requireMayRotate(principal, identity);
+        const { registration } = body;
+        if (registration !== undefined) requireUsable(registration, deps.configuration, 'body.registration');
         const call = keyedCall('rotation', { principal, key, params, body });
         const trigger = principal.kind === 'pipeline' ? 'pipeline' : 'person';
         const order = orderFor(call, principal, {
@@ -67,6 +89,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
           identityId: identity.id,
           trigger,
           justification: body.justification,
+          ...(registration === undefined ? {} : { registration }),
         });
         return await openedReply(deps, principal, await openRequest(deps, call, () => deps.gateway.open(order)));
       },

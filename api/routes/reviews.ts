@@ -58,6 +58,7 @@ export function reviewRoutes(deps: ApiDependencies): Route[] {
         'not-active',
         'revoking',
         'not-frozen',
+        'registration-required',
         'owner-not-valid',
         'no-flow',
         'ambiguous-flow',

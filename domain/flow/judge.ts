@@ -24,7 +24,17 @@ export function refused(slug: ProblemSlug, detail: string): Verdict {
 export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
   readonly request: Pick<
     LedgerFacts['request'],
-    'id' | 'revision' | 'kind' | 'flowDigest' | 'requesterId' | 'onBehalfOf' | 'proposal' | 'stepUp' | 'publication'
+    | 'id'
+    | 'revision'
+    | 'kind'
+    | 'flowDigest'
+    | 'requesterId'
+    | 'onBehalfOf'
+    | 'proposal'
+    | 'policy'
+    | 'registration'
+    | 'stepUp'
+    | 'publication'
   >;
 };
 
@@ -55,6 +65,8 @@ export function reviewOf(
     ownerId,
     subject,
     ...(request.proposal === undefined ? {} : { proposal: request.proposal }),
+    ...(request.policy === undefined ? {} : { policy: request.policy }),
+    ...(request.registration === undefined ? {} : { registration: request.registration }),
     ...(request.stepUp === undefined ? {} : { stepUp: request.stepUp }),
   };
 }

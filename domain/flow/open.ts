@@ -1,3 +1,4 @@
+import type { AgentPolicy, AgentRegistration } from '../agents.ts';
 import type { StepUpAsk } from '../stepUp.ts';
 import type { AdvanceResult } from './events.ts';
 import type { RequesterKind, Trigger } from './facts.ts';
@@ -10,6 +11,8 @@ export interface OpenOrder extends Asked {
   readonly identityId: string;
   /** Onboarding only. */
   readonly subject?: NewSubject;
+  /** Onboardings and rotations of agents only: what the agent is to authenticate with. */
+  readonly registration?: AgentRegistration;
   /** Reviews only; left out, nothing but the attestation is asked for. */
   readonly proposal?: ReviewProposal;
 }
@@ -56,6 +59,8 @@ export interface NewSubject {
   readonly ownerId: string;
   readonly purpose: string;
   readonly scopes: readonly string[];
+  /** Agents only: what the scopes come from. */
+  readonly policy?: AgentPolicy;
   readonly integration: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly consumers: readonly string[];

@@ -1,3 +1,4 @@
+import type { AgentPolicy, AgentRegistration } from '../agents.ts';
 import type { Approver, Parties } from '../decisions.ts';
 import type { FreezeCause, FreezeMode } from '../freezeSelector.ts';
 import type { CredentialState, IdentityState, RequestState } from '../states.ts';
@@ -88,6 +89,10 @@ export interface LedgerFacts {
     readonly createdAt: string;
     /** Reviews only. */
     readonly proposal?: ReviewProposal;
+    /** Of an agent. */
+    readonly policy?: AgentPolicy;
+    /** Onboardings and rotations of agents only. */
+    readonly registration?: AgentRegistration;
     /** Step-ups only. */
     readonly stepUp?: StepUpAsk;
     /** Publications only. */

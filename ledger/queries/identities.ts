@@ -40,7 +40,11 @@ async function withFreezes(ledger: Transaction, identities: readonly Identity[])
 
 /** All credentials ever issued to the identity, newest version first; there is no value among them. */
 export async function listCredentials(ledger: Transaction, identityId: string) {
-  return await ledger.credential.findMany({ where: { identityId }, orderBy: { version: 'desc' } });
+  return await ledger.credential.findMany({
+    where: { identityId },
+    orderBy: { version: 'desc' },
+    include: { request: { select: { registration: true } } },
+  });
 }
 
 /** The handle at the issuer of one version, as its login name is made from it. */

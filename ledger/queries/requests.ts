@@ -13,6 +13,7 @@ import { freezesOn } from '../freezeSubjects.ts';
 import { requestFactsOf } from '../gatherFacts.ts';
 import { ownersOf, proposed } from '../proposal.ts';
 import { proposalIn } from '../publications.ts';
+import { shownOfAgent } from '../registration.ts';
 import { askedFor } from '../stepUpAsk.ts';
 import { type Page, type PageAsked, type Place, pageOf, pageQuery } from './page.ts';
 
@@ -173,6 +174,7 @@ async function situationOf(
         onBehalfOf: row.onBehalfOf ?? '',
         ...proposed(row),
         ...askedFor(row),
+        ...shownOfAgent(row.identity, row),
         ...(publication === undefined ? {} : { publication }),
       },
       parties,

@@ -91,7 +91,7 @@ function factsFor(flow: Flow, path: FlowPath): Facts {
     // The test world takes every incident for a responder's.
     if (flow.on === 'revocation' && (trigger === 'incident') !== isByResponder) continue;
     for (const environment of ['production', 'staging', 'elsewhere']) {
-      for (const kind of ['service-account', 'agent'] as const) {
+      for (const kind of ['service-account', 'api-key', 'agent'] as const) {
         for (const [active, owner] of [
           [true, 'olga'],
           [false, 'olga'],
@@ -163,7 +163,11 @@ test('no shipped flow lets a request through to its effect with a guard that cou
 
 test('conditions are told as few and as short as they can be', () => {
   const completed = paths.filter(({ on, end }) => on === 'rotation' && end.state === 'completed').map(pathConditions);
-  expect(completed).toContainEqual(['the trigger is one of incident, schedule', 'the identity has not expired']);
+  expect(completed).toContainEqual([
+    'the kind is not agent',
+    'the trigger is one of incident, schedule',
+    'the identity has not expired',
+  ]);
 });
 
 test('the picture of the same paths has the same bytes, and shows every stage and end', () => {
