@@ -36,15 +36,18 @@ export async function flowVersion(tx: Transaction, digest: string): Promise<{ fl
   return version;
 }
 
-/** The published flow that rules this subject and operation; the most specific wins (DESIGN section 6). */
+/**
+ * Which of the published flows on the operation rules this subject; the most specific wins (DESIGN section 6).
+ * @param published their digests
+ */
 export async function flowFor(
   tx: Transaction,
+  published: readonly string[],
   operation: RequestKind,
   facts: Facts,
 ): Promise<{ found: { flow: Flow; digest: string } } | { slug: 'no-flow' | 'ambiguous-flow'; detail: string }> {
-  const published = await tx.publishedFlow.findMany({ where: { operation }, orderBy: { name: 'asc' } });
   const flows = await Promise.all(
-    published.map(async ({ digest }) => ({ flow: (await flowVersion(tx, digest)).flow, digest })),
+    published.map(async (digest) => ({ flow: (await flowVersion(tx, digest)).flow, digest })),
   );
   const selection = selectFlow(flows, facts);
   if ('found' in selection) return { found: selection.found };

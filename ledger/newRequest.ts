@@ -3,8 +3,8 @@ import type { ReviewProposal } from '../domain/flow/review.ts';
 import { initialFlowState } from '../domain/flow/state.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
+import type { ChosenFlow } from './chooseFlow.ts';
 import type { Ledger, Transaction } from './client.ts';
-import { databaseClock } from './databaseClock.ts';
 import { type EvidenceDraft, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
 
@@ -23,10 +23,9 @@ export async function createRequest(
   tx: Transaction,
   ledger: Ledger,
   order: RequestOrder,
-  flowDigest: string,
+  { digest: flowDigest, now }: ChosenFlow,
   atOnce: boolean,
 ): Promise<OpenResult> {
-  const now = await databaseClock(tx);
   const { requestId } = order;
   const registration = 'registration' in order ? order.registration : undefined;
   const about = order.kind === 'publication' ? {} : { identityId: order.identityId };

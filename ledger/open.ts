@@ -10,7 +10,6 @@ import { openPublication } from './openPublication.ts';
 import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { openStepUp } from './openStepUp.ts';
 import { registrationFor } from './registration.ts';
-import { LedgerRestored, restoreInForce } from './restore.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
 
 /** Runs around an opening, in its transaction; a refusal rolls everything back. */
@@ -54,9 +53,6 @@ async function openWithin(tx: Transaction, ledger: Ledger, order: RequestOrder, 
     }
     return answer(tx, ledger, call.requestId, false);
   }
-  if (order.kind !== 'revocation' && (await restoreInForce(tx)) !== undefined) {
-    return refuse('observe-only', new LedgerRestored(`this ${order.kind}`).message);
-  }
   if (order.kind === 'publication') return openPublication(tx, ledger, order);
   if (order.kind === 'step-up') return openStepUp(tx, ledger, order);
   if (order.kind === 'onboarding') return openOnboarding(tx, ledger, order);
@@ -78,20 +74,17 @@ async function openOnboarding(tx: Transaction, ledger: Ledger, order: OpenOrder)
     select: { id: true, name: true },
   });
   if (taken !== null) return nameTaken(subject, taken.id);
-  const owner = await tx.person.findUnique({ where: { id: subject.ownerId } });
-  if (owner === null || !owner.active) {
-    return refuse(
-      'owner-not-valid',
-      `${subject.ownerId} is not an active person of the directory. Name an owner who is.`,
-    );
-  }
   const registering = await withRegistration(tx, identity, order);
   if ('opened' in registering) return registering;
-  const flow = await flowOnIdentity(tx, order, { ...identity, createdAt: new Date() });
+  const flow = await chooseFlow(tx, order, [subject.ownerId], (asked, person, now) =>
+    person(subject.ownerId).active
+      ? guardFactsOf({ ...identity, createdAt: now }, asked, person, now)
+      : refuse('owner-not-valid', `${subject.ownerId} is not an active person of the directory. Name an owner who is.`),
+  );
   if ('opened' in flow) return flow;
   const agentPolicy = subject.policy === undefined ? {} : { agentPolicy: JSON.parse(JSON.stringify(subject.policy)) };
   await tx.identity.create({ data: { ...identity, labels: { ...subject.labels }, ...agentPolicy } });
-  return createRequest(tx, ledger, registering, flow.digest, false);
+  return createRequest(tx, ledger, registering, flow, false);
 }
 
 async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder, atOnce: boolean): Promise<OpenResult> {
@@ -109,10 +102,12 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
   if (obstacle !== undefined) return refuse(obstacle.slug, obstacle.detail);
   const registering = await withRegistration(tx, identity, order);
   if ('opened' in registering) return registering;
-  const flow = await flowOnIdentity(tx, order, identity);
+  const flow = await chooseFlow(tx, order, [identity.ownerId, order.proposal?.newOwner], (asked, person, now) =>
+    guardFactsOf(identity, { ...asked, proposal: order.proposal }, person, now),
+  );
   if ('opened' in flow) return flow;
   if (running !== undefined) return join(tx, ledger, registering, running, flow.digest, atOnce);
-  return createRequest(tx, ledger, registering, flow.digest, atOnce);
+  return createRequest(tx, ledger, registering, flow, atOnce);
 }
 
 /** The order with what it registers, also where it does not say so. */
@@ -124,16 +119,6 @@ async function withRegistration(
   const registration = await registrationFor(tx, identity, order);
   if (registration === undefined) return order;
   return 'opened' in registration ? registration : { ...order, registration };
-}
-
-function flowOnIdentity(
-  tx: Transaction,
-  order: OpenOrder,
-  identity: Omit<Identity, 'labels' | 'agentPolicy'> & { labels: unknown },
-): Promise<{ readonly digest: string } | Refusal> {
-  return chooseFlow(tx, order, [identity.ownerId, order.proposal?.newOwner], (asked, person, now) =>
-    guardFactsOf(identity, { ...asked, proposal: order.proposal }, person, now),
-  );
 }
 
 function newIdentity(id: string, subject: NewSubject) {

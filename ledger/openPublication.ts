@@ -34,5 +34,5 @@ export async function openPublication(tx: Transaction, ledger: Ledger, order: Pu
     publicationGuardFacts(proposal, asked, person, now),
   );
   if ('opened' in flow) return flow;
-  return createRequest(tx, ledger, order, flow.digest, false);
+  return createRequest(tx, ledger, order, flow, false);
 }

@@ -26,7 +26,7 @@ export async function openStepUp(tx: Transaction, ledger: Ledger, order: StepUpO
     guardFactsOf(identity, { ...asked, stepUp: order.stepUp }, person, now),
   );
   if ('opened' in flow) return flow;
-  return createRequest(tx, ledger, order, flow.digest, false);
+  return createRequest(tx, ledger, order, flow, false);
 }
 
 /** What a frozen agent is told, whatever it asks for. */
