@@ -11,6 +11,7 @@ import {
   recordLifecycleSuccess,
   removeDueRow,
 } from '../ledger/dueWork.ts';
+import { remindOwnerOfKey } from '../ledger/registrationReminder.ts';
 import { restoreInForce, resumeIfCompared } from '../ledger/restore.ts';
 import { sweepSingleUses } from '../ledger/singleUse.ts';
 import { recordSwept } from '../ledger/sweep.ts';
@@ -76,6 +77,8 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       trigger: 'schedule',
       justification: dueBecause[kind],
     });
+    // The row comes back after its backoff, and with it the reminder, until a person rotates the agent.
+    if (!result.opened && result.slug === 'registration-required') return remindOwnerOfKey(ledger, identity.id);
     if (!result.opened && result.slug !== 'request-running')
       throw new Error(`${kind} of ${identity.id} refused: ${result.detail}`);
   }

@@ -69,8 +69,8 @@ async function deliverPayload({ ledger, starts, logger }: Dispatch, payload: Out
   }
 }
 
-/** What the rotation is refused for when nothing is left to issue to. */
-const pointless = ['revoking', 'not-active'];
+/** What the rotation is refused for when nothing is left to issue to, or an agent that was rotated since must bring the key. */
+const pointless = ['revoking', 'not-active', 'registration-required'];
 
 /** @throws when it cannot be opened yet, such as beside a rotation that has committed: it is asked for again */
 async function reissue(ledger: Pick<Ledger, 'prisma'>, starts: WorkflowStarts, reviewRequestId: string): Promise<void> {

@@ -1,5 +1,6 @@
-import type { JWTPayload } from 'jose';
+import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
+import type { AgentRegistration } from '../../domain/agents.ts';
 import { idPattern } from '../../domain/ids.ts';
 import {
   findAgent,
@@ -11,6 +12,7 @@ import {
 import { recordAgentRefusal } from '../../ledger/agentRefusals.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { useOnce } from '../../ledger/singleUse.ts';
+import { Problem } from '../problem.ts';
 import {
   type AgentRefusal,
   type Assertion,
@@ -19,6 +21,7 @@ import {
   longestAssertionSeconds,
   verifyAssertion,
 } from './agentAssertion.ts';
+import { AgentKeysUnavailable, agentJwks } from './agentJwks.ts';
 import { unauthenticated } from './oidcProvider.ts';
 import type { Principal } from './principal.ts';
 
@@ -46,6 +49,14 @@ export function agentSignIn({
   now: () => Date;
 }): AgentSignIn {
   const { prisma } = ledger;
+
+  const jwks = agentJwks();
+
+  /** Undefined of a registration that no assertion can be verified by. */
+  function keysOf(registration: AgentRegistration): JWTVerifyGetKey | undefined {
+    if ('publicKey' in registration) return keyOf(registration.publicKey);
+    return 'jwksUri' in registration ? jwks(registration.jwksUri) : undefined;
+  }
 
   async function refuse(agent: KnownAgent, reason: AgentRefusal, cause?: unknown): Promise<never> {
     const { identityId } = agent;
@@ -80,21 +91,30 @@ export function agentSignIn({
     token: string,
     agent: KnownAgent,
   ): Promise<{ registration: KnownRegistration; assertion: Assertion }> {
-    let refusal = new AssertionRefused('no-registration');
-    for (const registration of agent.registrations) {
-      if (!('publicKey' in registration.registration)) continue;
+    let refusal: AssertionRefused | AgentKeysUnavailable = new AssertionRefused('no-registration');
+    // What counts goes first: the next version may be of the same keys, and not be committed yet.
+    for (const registration of agent.registrations.toSorted((one, other) => +other.isAccepted - +one.isAccepted)) {
+      const getKey = keysOf(registration.registration);
+      if (getKey === undefined) continue;
       const expected = { agent: `${issuerPrefix}${agent.identityId}`, audience, now: now() };
       try {
-        const assertion = await verifyAssertion(token, keyOf(registration.registration.publicKey), expected);
+        const assertion = await verifyAssertion(token, getKey, expected);
         return { registration, assertion };
       } catch (error) {
-        if (!(error instanceof AssertionRefused)) throw error;
-        refusal = error;
+        if (!(error instanceof AssertionRefused || error instanceof AgentKeysUnavailable)) throw error;
+        // That keys could not be had outweighs that others did not sign it: it may have been they.
+        if (!(refusal instanceof AgentKeysUnavailable)) refusal = error;
         // Signed by this key, or by none at all: another key makes it no better.
-        if (error.reason !== 'bad-signature') break;
+        if (error instanceof AssertionRefused && error.reason !== 'bad-signature')
+          return refuse(agent, error.reason, error);
       }
     }
-    return refuse(agent, refusal.reason, refusal);
+    if (refusal instanceof AssertionRefused) return refuse(agent, refusal.reason, refusal);
+    throw new Problem(
+      'sign-in-unavailable',
+      "The keys at the agent's registered address cannot be fetched now, so no assertion of it can be checked. Try again; if it lasts, check the address.",
+      { headers: { 'Retry-After': '5' }, cause: refusal },
+    );
   }
 
   return {

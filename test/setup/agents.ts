@@ -22,13 +22,12 @@ export async function newAgentKey(alg = 'ES256'): Promise<AgentKeyPair> {
 /** A `private_key_jwt` (RFC 7523) of this agent, good for one call; `claims` and `header` override everything. */
 export function assertionOf(
   { identityId, key, audience }: { identityId: string; key: AgentKeyPair; audience: string },
-  { claims = {}, header = {} }: { claims?: JWTPayload; header?: Partial<JWTHeaderParameters> } = {},
+  { claims = {}, header = {} }: { claims?: object; header?: Partial<JWTHeaderParameters> } = {},
 ): Promise<string> {
   const agent = `agent:${identityId}`;
   const now = Math.floor(Date.now() / 1000);
-  return new SignJWT({ iss: agent, sub: agent, aud: audience, iat: now, exp: now + 60, jti: randomUUID(), ...claims })
-    .setProtectedHeader({ alg: 'ES256', ...header })
-    .sign(key.privateKey);
+  const usual: JWTPayload = { iss: agent, sub: agent, aud: audience, iat: now, exp: now + 60, jti: randomUUID() };
+  return new SignJWT({ ...usual, ...claims }).setProtectedHeader({ alg: 'ES256', ...header }).sign(key.privateKey);
 }
 
 export const examplePolicy: AgentPolicy = {
@@ -174,7 +173,7 @@ const ways = {
   minting: [],
   current: ['staged', 'current'],
   retiring: ['staged', 'current', 'retiring'],
-  destroying: ['staged', 'current', 'destroying'],
+  destroying: ['destroying'],
 } as const satisfies Partial<Record<CredentialState, readonly CredentialState[]>>;
 
 /** The shortest way to a state that an agent's identity may end in. */
