@@ -53,7 +53,7 @@ export async function decide(
     readonly principal: Principal;
     readonly requestId: string;
     given(request: RequestSituation): GivenDecision;
-    standingOf(request: RequestSituation): Standing;
+    standingOf(request: RequestSituation): Standing | Promise<Standing>;
   },
 ): Promise<RequestSituation> {
   const decisionId = idFromKey('decision', call);
@@ -62,7 +62,7 @@ export async function decide(
   const known = earlier.kind === 'same' ? await recordedVerdict(deps, requestId, decisionId) : undefined;
   const decision = given(request);
   if (known === undefined) {
-    const standing = revisionSeen(request, decision, standingOf(request));
+    const standing = revisionSeen(request, decision, await standingOf(request));
     if (!standing.may) {
       const { identityId } = request;
       const who = { requestId, identityId, approverId: principal.id, decisionId, verdict: decision.verdict };

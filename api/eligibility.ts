@@ -21,7 +21,7 @@ export function eligibilityOf(request: RequestSituation, principal: Principal): 
   const { stage } = request;
   if (stage === undefined || !('approval' in stage))
     return refusal('not-awaiting-approval', `Request ${request.id} is ${request.state}; no approval is open.`);
-  if (principal.kind !== 'person') return refusal('not-eligible', `${principal.id} is a pipeline; only people decide.`);
+  if (principal.kind !== 'person') return refusal('not-eligible', `${principal.id} is no person; only people decide.`);
   const eligibility = mayDecide(personOf(principal), stage, request.parties, request.escalated);
   return unlessDone(request, principal, stage.id, eligibility);
 }
@@ -33,7 +33,7 @@ export function proofOf(request: RequestSituation, principal: Principal): Standi
   const { stage } = request;
   if (stage === undefined || !('stepUp' in stage))
     return refusal('not-awaiting-proof', `Request ${request.id} is ${request.state}; no proof is asked for.`);
-  if (principal.kind !== 'person') return refusal('not-eligible', `${principal.id} is a pipeline; only people prove.`);
+  if (principal.kind === 'pipeline') return refusal('not-eligible', `${principal.id} is a pipeline; it cannot prove.`);
   const eligibility = mayProve(personOf(principal), stage, proverOf(stage, request.asker, request.parties));
   return unlessDone(request, principal, stage.id, eligibility);
 }

@@ -69,7 +69,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     description: `${description}\n\n${who}`,
     ...(access === 'anyone' ? { security: [] } : {}),
     requestParams: { path: route.params, query: route.query },
-    ...(takesKey(route) ? { parameters: [idempotencyKeyHeader] } : {}),
+    parameters: [...(takesKey(route) ? [idempotencyKeyHeader] : []), ...ownHeaders(route)],
     ...(body === undefined
       ? {}
       : {
@@ -89,6 +89,13 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
       ...problemResponses(route),
     },
   };
+}
+
+function ownHeaders({ requestHeaders = {} }: Route): oas31.ParameterObject[] {
+  return Object.entries(requestHeaders).map(([name, description]) => ({
+    ...{ in: 'header', name, required: true, description },
+    schema: { type: 'string' },
+  }));
 }
 
 function replyResponse({

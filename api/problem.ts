@@ -115,7 +115,8 @@ export function problemHandler(isUnavailable: (error: unknown) => boolean): Erro
   };
 }
 
-function problemOf(error: unknown, isUnavailable: (error: unknown) => boolean): Problem {
+/** The problem that an error is answered as. */
+export function problemOf(error: unknown, isUnavailable: (error: unknown) => boolean): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof Error && 'type' in error && typeof error.type === 'string') {
     const parserProblem = parserProblems[error.type];

@@ -19,6 +19,8 @@ export interface Call<P, Q, B> {
   readonly key: string;
   /** Ends when the client has gone. */
   readonly signal: AbortSignal;
+  /** Every value of a header that the route declares. */
+  readonly headers: Request['headersDistinct'];
 }
 
 export interface Reply<R> {
@@ -67,6 +69,10 @@ export interface RouteDefinition<
   readonly isFrequent?: true;
   /** Its body is a form, as clients of OAuth 2.0 send it; they know of no Idempotency-Key, and a repeat changes nothing. */
   readonly form?: true;
+  /** Agents call it: each refusal of one leaves evidence. */
+  readonly isOfAgents?: true;
+  /** Headers that it takes besides those of every route, and what each is for. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
   /** When it takes a larger body than others. */
   readonly largestBodyBytes?: number;
   /** Absent: the route takes no body. */
@@ -104,7 +110,11 @@ export function defineRoute<
       const query = read(definition.query, req.query, 'query', faults);
       const body = readBody(definition.body, req, faults);
       if (params === undefined || query === undefined || body === undefined) throw invalidRequest(faults);
-      const reply = await handle.call(definition, { principal, params, query, body, key, signal: disconnection(res) });
+      const reply = await handle.call(definition, {
+        ...{ principal, params, query, body, key },
+        signal: disconnection(res),
+        headers: req.headersDistinct,
+      });
       const answered = 'isOther' in reply ? (definition.otherReply ?? definition.reply) : definition.reply;
       res.status(answered.status).set(reply.headers ?? {});
       if (answered.media === undefined) res.json(reply.body);

@@ -1,6 +1,7 @@
 import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { isLedgerUnavailable } from '../ledger/queries/readiness.ts';
+import { recordRefusalOfAgent } from './agentRefusals.ts';
 import { tellAnswered } from './answeredCalls.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { setAnonymous } from './auth/principal.ts';
@@ -55,6 +56,7 @@ function mount(app: Express, routes: readonly Route[], deps: ApiDependencies, li
   const signIn = [authenticated, limitPerPrincipal(limits)];
   const frequentSignIn = [authenticated, limitFrequent(limits)];
   const analysis = [limitAnalyses(limits)];
+  const refusalOfAgent = recordRefusalOfAgent(deps.ledger);
   const open: RequestHandler[] = [
     (_req, res, next) => {
       setAnonymous(res);
@@ -70,6 +72,7 @@ function mount(app: Express, routes: readonly Route[], deps: ApiDependencies, li
       ...(route.isAnalysis === true ? analysis : []),
       (route.form === true ? formBody : jsonBody)(route.largestBodyBytes ?? largestBodyBytes),
       route.answer,
+      ...(route.isOfAgents === true ? [refusalOfAgent] : []),
     );
   // After all of them: an address may be that of one route by its words and of another by its parameters.
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path))

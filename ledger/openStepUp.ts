@@ -1,12 +1,16 @@
 import { agentPrincipal } from '../domain/agents.ts';
+import { durationMs } from '../domain/flow/duration.ts';
 import type { OpenResult, StepUpOrder } from '../domain/flow/open.ts';
+import { grantCeiling } from '../domain/stepUp.ts';
 import type { Identity } from '../prisma/generated/client.ts';
 import { chooseFlow } from './chooseFlow.ts';
 import type { Ledger, Transaction } from './client.ts';
+import { flowVersion } from './flows.ts';
 import { freezesOn } from './freezeSubjects.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { createRequest } from './newRequest.ts';
 import { refuse } from './openRefusal.ts';
+import { agentPolicyOf } from './stepUpAsk.ts';
 
 /**
  * Effect: the request of an agent for access, and its first step, within the caller's transaction, which holds the freeze
@@ -26,6 +30,11 @@ export async function openStepUp(tx: Transaction, ledger: Ledger, order: StepUpO
     guardFactsOf(identity, { ...asked, stepUp: order.stepUp }, person, now),
   );
   if ('opened' in flow) return flow;
+  const { flow: governing } = await flowVersion(tx, flow.digest);
+  const ceiling = grantCeiling(governing.limits, agentPolicyOf(identity)?.grantTtl);
+  const { ttl } = order.stepUp;
+  if (ttl !== undefined && durationMs(ttl) > durationMs(ceiling))
+    return refuse('ttl-above-ceiling', `A grant to ${identity.id} lives at most ${ceiling}. Ask for that, or less.`);
   return createRequest(tx, ledger, order, flow, false);
 }
 

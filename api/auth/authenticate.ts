@@ -72,7 +72,7 @@ function bearerToken(req: Request): string {
 }
 
 /** Read before it is verified, only to choose whose keys to verify with. */
-function unverifiedClaims(token: string): JWTPayload {
+export function unverifiedClaims(token: string): JWTPayload {
   try {
     return decodeJwt(token);
   } catch (cause) {
@@ -80,7 +80,7 @@ function unverifiedClaims(token: string): JWTPayload {
   }
 }
 
-function verifierFor(unverified: JWTPayload, verifiers: readonly TokenVerifier[]): TokenVerifier {
+export function verifierFor(unverified: JWTPayload, verifiers: readonly TokenVerifier[]): TokenVerifier {
   const ofIssuer = verifiers.filter(({ provider }) => provider.issuer === unverified.iss);
   const audiences = [unverified.aud ?? []].flat();
   const chosen = ofIssuer.find(({ provider }) => audiences.includes(provider.audience)) ?? ofIssuer[0];
@@ -96,7 +96,8 @@ const personClaims = z.object({
 });
 const groupNames = z.array(z.string().min(1).max(200)).max(1000);
 
-async function personPrincipal(
+/** The person behind verified claims, as the directory knows them. @throws Problem `unauthenticated`, `person-inactive` */
+export async function personPrincipal(
   claims: JWTPayload,
   provider: OidcProvider,
   configuration: Configuration,

@@ -32,9 +32,14 @@ export function setAnonymous(res: Response): void {
   setPrincipal(res, anonymous);
 }
 
+/** Who signed in, where that has happened yet: nobody else may be told of by name. */
+export function principalIfAny(res: Response): Principal | undefined {
+  return res.locals['principal'] as Principal | undefined;
+}
+
 /** Fails closed: a route that was mounted without `authenticate` refuses everyone. */
 export function principalOf(res: Response): Principal {
-  const principal: Principal | undefined = res.locals['principal'];
+  const principal = principalIfAny(res);
   if (principal === undefined) throw new Problem('unauthenticated', 'No sign-in took place for this route.');
   return principal;
 }

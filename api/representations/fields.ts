@@ -59,6 +59,9 @@ export const Reason = text(2000).meta({
 export const noParams = z.strictObject({});
 export const noQuery = z.strictObject({});
 
+/** Of a long-poll. */
+export const longestWaitSeconds = 60;
+
 /** Query values arrive as text. */
 export const wholeNumber = (least: number, most: number) =>
   z

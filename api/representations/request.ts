@@ -30,6 +30,21 @@ const reviewedRequest = {
   risk: z.exactOptional(Risk).meta({ description: 'Of a flow that weighs risk.' }),
 };
 
+const StepUpAskBody = z
+  .object({
+    tool: z.string(),
+    action: z.string(),
+    resource: z.string(),
+    workspace: z.string(),
+    audience: z.string(),
+    ttl: z.exactOptional(z.string()),
+    jkt: z.string().meta({ description: 'RFC 7638 thumbprint of the key that the grant is bound to.' }),
+    isOnBehalfVerified: z
+      .boolean()
+      .meta({ description: 'Whether the person it acts for showed it by their own token.' }),
+  })
+  .meta({ id: 'StepUpAsk' });
+
 /** Exactly what an approver is shown, and what the digest is of. */
 export const ReviewOfIdentityBody = z
   .object({
@@ -63,6 +78,7 @@ export const ReviewOfIdentityBody = z
     registration: z
       .exactOptional(RegistrationBody)
       .meta({ description: 'Of an onboarding or rotation of an agent: what it is to authenticate with.' }),
+    stepUp: z.exactOptional(StepUpAskBody).meta({ description: 'Of a step-up: what is granted when it passes.' }),
   })
   .meta({ id: 'ReviewOfIdentity' });
 

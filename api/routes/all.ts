@@ -19,6 +19,7 @@ import { reconciliationRoutes } from './reconciliations.ts';
 import { requestRoutes } from './requests.ts';
 import { reviewRoutes } from './reviews.ts';
 import { secretRoutes } from './secret.ts';
+import { stepUpRoutes } from './stepUps.ts';
 import { wellKnownRoutes } from './wellKnown.ts';
 
 /** Every route of the API: what is not here is neither served nor documented. */
@@ -31,6 +32,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     apiKeyRoutes,
     grantRoutes,
     oauthRoutes,
+    stepUpRoutes,
     wellKnownRoutes,
     requestRoutes,
     decisionRoutes,

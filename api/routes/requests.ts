@@ -10,13 +10,19 @@ import { visibleRequest } from '../findVisible.ts';
 import { waitForChange } from '../longPoll.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { notFound } from '../problem.ts';
-import { defaultPageLimit, Id, noParams, pageQuery, wholeNumber } from '../representations/fields.ts';
+import {
+  defaultPageLimit,
+  Id,
+  longestWaitSeconds,
+  noParams,
+  pageQuery,
+  wholeNumber,
+} from '../representations/fields.ts';
 import { PublicationReportBody } from '../representations/publication.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
 const tag = 'Requests';
-const longestWaitSeconds = 60;
 
 export function requestRoutes(deps: ApiDependencies): Route[] {
   const { ledger } = deps;

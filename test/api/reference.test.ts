@@ -64,6 +64,7 @@ const resources = [
   'GET /v1/reconciliations/findings',
   'GET /v1/requests',
   'GET /v1/requests/{requestId}',
+  'GET /v1/step-ups/{stepUpId}',
   'POST /oauth/introspect',
   'POST /oauth/revoke',
   'POST /v1/flows',
@@ -97,6 +98,7 @@ const resources = [
   'POST /v1/requests/{requestId}/resume',
   'POST /v1/requests/{requestId}/retry',
   'POST /v1/requests/{requestId}/rollback',
+  'POST /v1/step-ups',
 ];
 
 test('the reference is OpenAPI 3.1 and names every resource, each with its own operation id', async () => {

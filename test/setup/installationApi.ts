@@ -36,6 +36,7 @@ export interface InstallationApi {
   readonly address: string;
   /** What agents' assertions are for. */
   readonly publicUrl: string;
+  /** Of somebody who signed in just now. */
   tokenOf(person: string): Promise<string>;
   /** A GET, or a POST of `body` under a fresh key. @throws what the API answered, when it is no success */
   as<T>(person: string, path: string, body?: object): Promise<T>;
@@ -87,7 +88,8 @@ export async function installationApi(
   server.keepAliveTimeout = 75_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const tokenOf = (person: string) => provider.token({ email: `${person}@tenure.example`, name: person });
+  const tokenOf = (person: string) =>
+    provider.token({ email: `${person}@tenure.example`, name: person, auth_time: Math.floor(Date.now() / 1000) });
   return {
     address,
     publicUrl: configuration.publicUrl,
