@@ -73,6 +73,17 @@ export async function findGrantStanding(
   return row;
 }
 
+/** The grant of a request as it stands now; undefined when it was granted nothing. */
+export async function findGrantOfRequest(
+  prisma: Pick<Transaction, '$queryRaw'>,
+  requestId: string,
+): Promise<KnownGrant | undefined> {
+  const [row] = await prisma.$queryRaw<KnownGrant[]>`
+    SELECT ${columns}, ${standing} AS "standing"
+    FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."requestId" = ${requestId}`;
+  return row;
+}
+
 /** All grants of one agent, the newest first. */
 export async function listGrants(
   prisma: Pick<Transaction, '$queryRaw'>,

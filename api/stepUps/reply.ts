@@ -23,14 +23,8 @@ export async function stepUpReply(
   if (found.freezes.length > 0) throw new Problem('frozen', frozenAgent(found.identityId ?? ''));
   const body = stepUpBody(found, deps.configuration.publicUrl);
   const { grant } = found;
-  if (grant === null) return body;
-  const gone = goneBecause(grant, deps.now());
-  if (gone !== undefined) return { ...body, reason: gone };
+  if (grant === undefined) return body;
+  if (grant.standing !== 'active') return { ...body, reason: `grant-${grant.standing}` };
   const token = await deps.grantSigner.sign(grantClaims(grant, deps.configuration.publicUrl));
   return { ...body, grant: grantBody(grant, token, deps.now()) };
-}
-
-function goneBecause({ revokedAt, expiresAt }: NonNullable<StepUpSituation['grant']>, now: Date): string | undefined {
-  if (revokedAt !== null) return 'grant-revoked';
-  return expiresAt <= now ? 'grant-expired' : undefined;
 }

@@ -1,11 +1,11 @@
-import type { AccessGrant } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
+import { findGrantOfRequest, type KnownGrant } from '../grants.ts';
 import { findRequest, type RequestSituation } from './requests.ts';
 
 /** A step-up as its agent is told of it. */
 export interface StepUpSituation extends RequestSituation {
-  /** Null until it is granted. */
-  readonly grant: AccessGrant | null;
+  /** Undefined until it is granted. */
+  readonly grant: KnownGrant | undefined;
 }
 
 /** The step-up of this agent; undefined when there is none, or it is another's. */
@@ -15,7 +15,7 @@ export async function findStepUp(
 ): Promise<StepUpSituation | undefined> {
   const request = await findRequest(ledger, id);
   if (request?.kind !== 'step-up' || request.identityId !== identityId) return undefined;
-  return { ...request, grant: await ledger.accessGrant.findUnique({ where: { requestId: id } }) };
+  return { ...request, grant: await findGrantOfRequest(ledger, id) };
 }
 
 /** Whether this is an active person of the directory. */
