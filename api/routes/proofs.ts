@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RequestSituation } from '../../ledger/queries/requests.ts';
-import { verifyAgentProof } from '../auth/agentProof.ts';
+import { agentProofs, type ProofVerifier } from '../auth/agentProof.ts';
 import type { Principal } from '../auth/principal.ts';
 import { decide, whatWasSeen } from '../deciding.ts';
 import { proofBySignIn, type Standing } from '../eligibility.ts';
@@ -25,6 +25,7 @@ const ProofBody = z
   .meta({ id: 'Proof' });
 
 export function proofRoutes(deps: ApiDependencies): Route[] {
+  const verify = agentProofs(deps);
   return [
     defineRoute({
       method: 'post',
@@ -68,7 +69,7 @@ export function proofRoutes(deps: ApiDependencies): Route[] {
         const { proof, stage, ...seen } = body;
         // Whoever asks again signs again: the repeat is told by what was proven, not by its signature.
         const call = keyedCall('proof', { principal, key, params, body: { stage, ...seen } });
-        const way = await wayOf(deps, principal, { stage, proof, digest: seen.digest });
+        const way = await wayOf(deps, verify, principal, { stage, proof, digest: seen.digest });
         const proven = await decide(deps, call, {
           principal,
           requestId,
@@ -99,7 +100,12 @@ interface Shown {
   readonly digest: string;
 }
 
-async function wayOf(deps: ApiDependencies, principal: Principal, { stage, proof, digest }: Shown): Promise<Way> {
+async function wayOf(
+  deps: Pick<ApiDependencies, 'now'>,
+  verify: ProofVerifier,
+  principal: Principal,
+  { stage, proof, digest }: Shown,
+): Promise<Way> {
   const { identityId } = principal;
   if (identityId === undefined) {
     if (stage === undefined || proof !== undefined)
@@ -110,7 +116,7 @@ async function wayOf(deps: ApiDependencies, principal: Principal, { stage, proof
   }
   if (proof === undefined)
     throw invalidRequest([{ field: 'body.proof', message: 'is missing: an agent proves with its key' }]);
-  const verified = await verifyAgentProof(deps, { agent: principal.id, identityId, digest, proof });
+  const verified = await verify({ agent: principal.id, identityId, digest, proof });
   const refused = (why: string): Standing => ({
     may: false,
     slug: 'agent-proof-refused',
