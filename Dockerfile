@@ -14,6 +14,7 @@ COPY configuration configuration
 COPY contracts contracts
 COPY domain domain
 COPY flows flows
+COPY integrations integrations
 COPY ledger ledger
 COPY observability observability
 COPY worker worker

@@ -66,6 +66,7 @@ test('exactly the workflows that are meant to be started can be', () => {
     'review',
     'revocation',
     'rotation',
+    'stepUp',
   ]);
 });
 

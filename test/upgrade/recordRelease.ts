@@ -19,6 +19,7 @@ const parts = [
     'domain',
     'embedded',
     'flows',
+    'integrations',
     'ledger',
     'observability',
   ],

@@ -16,6 +16,7 @@ test('each workflow says how it moves between versions: what may wait for days g
     review: { versioningBehavior: 'AUTO_UPGRADE' },
     revocation: { versioningBehavior: 'AUTO_UPGRADE' },
     rotation: { versioningBehavior: 'AUTO_UPGRADE' },
+    stepUp: { versioningBehavior: 'AUTO_UPGRADE' },
   });
 });
 
