@@ -4,8 +4,10 @@ import { calculateJwkThumbprint, decodeProtectedHeader, errors, importJWK, type 
 /** Asymmetric only: with `none` or a shared secret, whoever can read the proof's key could sign. */
 export const dpopAlgorithms = ['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519', 'PS256', 'RS256'] as const;
 
-/** How old a proof may be. Its `jti` is remembered a tolerance longer (RFC 9449 §11.1). */
+/** How old a proof may be. */
 const longestAgeSeconds = 60;
+/** How long its `jti` is remembered (RFC 9449 §11.1): longer, since a shared memory forgets by a clock of its own. */
+const rememberedSeconds = 2 * longestAgeSeconds;
 /** Between the clock of who signs proofs and ours. */
 const clockToleranceSeconds = 5;
 /** A long proof costs a parse and a key before it is known to be false. */
@@ -113,7 +115,7 @@ export async function verifyDpopProof(header: readonly string[] | undefined, cal
   // With the key, so that nobody can use up the jti of another's proof; hashed, so that what is remembered is short.
   const isFirstUse = await call.useOnce(
     sha256(`${thumbprint}.${jti}`),
-    new Date((issuedAt + longestAgeSeconds + clockToleranceSeconds) * 1000),
+    new Date((issuedAt + rememberedSeconds) * 1000),
   );
   if (isFirstUse !== true)
     throw new DpopProofRefused(

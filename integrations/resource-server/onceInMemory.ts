@@ -8,7 +8,7 @@ export class ReplayMemoryFull extends Error {
 /**
  * Remembers used proofs in this process: right for a server that is one process. Several that answer for one address
  * share a memory instead, for example `SET <value> 1 NX PXAT <until>` of Redis or a unique key in a database.
- * @param mostValues how many are remembered at once; about 150 bytes each, and each lives little over a minute
+ * @param mostValues how many are remembered at once; about 150 bytes each, and each lives two minutes
  * @throws ReplayMemoryFull at each further value: forgetting one would let its proof be replayed
  */
 export function onceInMemory({ mostValues = 100_000 }: { mostValues?: number } = {}): UseOnce {
