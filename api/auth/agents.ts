@@ -1,6 +1,6 @@
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
-import type { AgentRegistration } from '../../domain/agents.ts';
+import { type AgentRegistration, agentPrincipal } from '../../domain/agents.ts';
 import { idPattern } from '../../domain/ids.ts';
 import {
   findAgent,
@@ -25,7 +25,7 @@ import { AgentKeysUnavailable, agentJwks } from './agentJwks.ts';
 import { unauthenticated } from './oidcProvider.ts';
 import type { Principal } from './principal.ts';
 
-const issuerPrefix = 'agent:';
+const issuerPrefix = agentPrincipal('');
 
 export interface AgentSignIn {
   /** By `private_key_jwt`. @throws Problem `unauthenticated`, with evidence when the agent is known */
@@ -77,7 +77,7 @@ export function agentSignIn({
     // Last: what is refused for another reason uses nothing up.
     if (assertion !== undefined && !(await isFirstUse(identityId, assertion))) return refuse(agent, 'replayed');
     if (isUseDue) await recordAgentKeyUse(prisma, handle);
-    return { id: `${issuerPrefix}${identityId}`, kind: 'agent', identityId, groups: [], roles: [] };
+    return { id: agentPrincipal(identityId), kind: 'agent', identityId, groups: [], roles: [] };
   }
 
   /** Kept well past its end, whatever the clocks say. */
@@ -96,7 +96,7 @@ export function agentSignIn({
     for (const registration of agent.registrations.toSorted((one, other) => +other.isAccepted - +one.isAccepted)) {
       const getKey = keysOf(registration.registration);
       if (getKey === undefined) continue;
-      const expected = { agent: `${issuerPrefix}${agent.identityId}`, audience, now: now() };
+      const expected = { agent: agentPrincipal(agent.identityId), audience, now: now() };
       try {
         const assertion = await verifyAssertion(token, getKey, expected);
         return { registration, assertion };
