@@ -27,6 +27,8 @@ import { apiRoutes } from './routes/all.ts';
 export function createApi(deps: ApiDependencies): Express {
   const app = express();
   app.disable('x-powered-by');
+  // Nothing here may be stored, so nothing can be asked for only if it changed.
+  app.set('etag', false);
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
   if (deps.traced !== undefined) app.use(deps.traced);

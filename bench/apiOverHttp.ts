@@ -10,14 +10,14 @@ export interface ApiOverHttp {
 }
 
 const unlimited = Number.MAX_SAFE_INTEGER;
+export const noLimits = { perAddress: unlimited, perPrincipal: unlimited, analyses: unlimited, frequent: unlimited };
 
 /**
  * The real API of an installation, with sign-in, logging and everything else; only its rate limits are off. Tokens are made
  * once and the connection is kept, so that a call costs its caller little.
  */
 export async function apiOverHttp(installation: TestInstallation): Promise<ApiOverHttp> {
-  const limits = { perAddress: unlimited, perPrincipal: unlimited, analyses: unlimited, frequent: unlimited };
-  const api = await installationApi(installation, { limits });
+  const api = await installationApi(installation, { limits: noLimits });
   const agent = new Agent({ keepAlive: true });
   const tokens = new Map<string, string>();
 

@@ -91,7 +91,7 @@ function understood(args: readonly string[]): Asked | string {
       return `--temporal is development or postgres, not ${temporal}.`;
     const asked = rowsNamed(named);
     if ('unknown' in asked)
-      return `There is no row ${asked.unknown}. Rows: ${rows.map(({ name }) => name).join(', ')}; flows for those about flows.`;
+      return `There is no row ${asked.unknown}. Rows: ${rows.map(({ name }) => name).join(', ')}; flows for those about flows, step-up for those about step-ups.`;
     // On another server only what depends on it is worth repeating.
     const isRepeated = temporal === 'postgres' && named.length === 0;
     const chosen = isRepeated ? asked.chosen.filter(({ dependsOnServer }) => dependsOnServer) : asked.chosen;

@@ -9,7 +9,7 @@ export interface Row {
   /** As `npm run bench -- <name>`. */
   readonly name: string;
   /** Rows about one matter, run together as `npm run bench -- <group>`. */
-  readonly group?: 'flows';
+  readonly group?: 'flows' | 'step-up';
   /** Its figures are another matter on another Temporal server. */
   readonly dependsOnServer: boolean;
   run(ground: Ground, size: Size): Promise<readonly Finding[]>;

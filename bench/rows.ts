@@ -7,6 +7,7 @@ import { flowSimulation } from './rows/flowSimulation.ts';
 import { flowTests } from './rows/flowTests.ts';
 import { freezeEffect } from './rows/freezeEffect.ts';
 import { historyEvents } from './rows/historyEvents.ts';
+import { introspection } from './rows/introspection.ts';
 import { massRevocationRate } from './rows/massRevocationRate.ts';
 import { onboardingThroughput } from './rows/onboardingThroughput.ts';
 import { startLatency } from './rows/startLatency.ts';
@@ -21,6 +22,7 @@ export const rows: readonly Row[] = [
   evidenceAppend,
   dueWorkScan,
   advanceStep,
+  introspection,
   flowSimulation,
   flowTests,
   flowAnalysis,

@@ -35,7 +35,7 @@ export function authenticate({
   ledger: Pick<Ledger, 'prisma' | 'evidence'>;
   now: () => Date;
 }): RequestHandler {
-  const verifiers = configuration.oidc.map(tokenVerifier);
+  const verifiers = configuration.oidc.map((provider) => tokenVerifier(provider, now));
   const agents = agentSignIn({ configuration, ledger, now });
 
   async function principalBehind(token: string): Promise<Principal> {

@@ -16,7 +16,9 @@ export function subjectTokens({
   configuration,
   directory,
 }: Pick<ApiDependencies, 'configuration' | 'directory'>): SubjectTokenReader {
-  const verifiers = configuration.oidc.filter((provider) => provider.for === 'people').map(tokenVerifier);
+  const verifiers = configuration.oidc
+    .filter((provider) => provider.for === 'people')
+    .map((provider) => tokenVerifier(provider));
 
   async function verified(token: string): Promise<{ claims: JWTPayload; provider: OidcProvider }> {
     const { provider, verify } = verifierFor(unverifiedClaims(token), verifiers);

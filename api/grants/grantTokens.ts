@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors, importJWK } from 'jose';
 import { z } from 'zod';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
@@ -6,6 +5,7 @@ import { idPattern } from '../../domain/ids.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { findGrantStanding, type KnownGrant } from '../../ledger/grants.ts';
 import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
+import { remembered } from '../remembered.ts';
 
 /** Ours are shorter than this by far; a longer one costs a parse before it is known to be none. */
 const longestToken = 8_192;
@@ -32,35 +32,39 @@ export function grantTokens({
   configuration: Pick<Configuration, 'publicUrl' | 'grants'>;
   ledger: Pick<Ledger, 'prisma'>;
 }): GrantOfToken {
-  const signed = new Set<string>();
+  const signed = remembered<NamedGrant>(mostRemembered);
 
   async function isSigned(token: string, publicKey: PublicSigningKey): Promise<boolean> {
-    const digest = createHash('sha256').update(token).digest('base64');
-    if (signed.has(digest)) return true;
     try {
       await compactVerify(token, await importJWK({ ...publicKey }, 'ES256'), { algorithms: ['ES256'] });
+      return true;
     } catch (error) {
       if (error instanceof errors.JOSEError) return false;
       throw error;
     }
-    signed.add(digest);
-    // A set is in the order of insertion: the oldest goes.
-    const [oldest] = signed;
-    if (signed.size > mostRemembered && oldest !== undefined) signed.delete(oldest);
-    return true;
   }
 
   return async (token) => {
-    const named = nameOf(token, publicUrl);
+    const known = signed.of(token);
+    const named = known ?? nameOf(token, publicUrl);
     if (named === undefined || grants.signer === undefined) return undefined;
     const found = await findGrantStanding(prisma, { ...named, signer: grants.signer });
-    if (found?.publicKey == null || !(await isSigned(token, found.publicKey))) return undefined;
+    if (found?.publicKey == null) return undefined;
+    if (known === undefined) {
+      if (!(await isSigned(token, found.publicKey))) return undefined;
+      signed.keep(token, named);
+    }
     return found;
   };
 }
 
+interface NamedGrant {
+  readonly grantId: string;
+  readonly kid: string;
+}
+
 /** What a token says that it is, before anything of it is verified: only to find the grant and the key. */
-function nameOf(token: string, issuer: string): { grantId: string; kid: string } | undefined {
+function nameOf(token: string, issuer: string): NamedGrant | undefined {
   if (token.length > longestToken || !compactForm.test(token)) return undefined;
   try {
     const header = Header.safeParse(decodeProtectedHeader(token));

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { tokenVerifier } from '../../api/auth/oidcProvider.ts';
 import { IdentityBody } from '../../api/representations/identity.ts';
 import { apiFixture, emailOf } from './apiFixture.ts';
+import { localProvider } from './localProvider.ts';
 import { asked, onboarded } from './onboarded.ts';
 
 test('each way a token can be wrong has its own answer, and none of them is let in', async () => {
@@ -29,6 +31,21 @@ test('each way a token can be wrong has its own answer, and none of them is let 
     expect([answer.status, answer.slug]).toEqual([401, 'unauthenticated']);
     expect(answer.headers.get('www-authenticate')).toContain('Bearer');
   }
+});
+
+test('a token that was verified is not verified again for a while, and never past its end', async () => {
+  const provider = await localProvider();
+  const settings = { name: 'company', audience: 'tenure', for: 'people', groupsClaim: 'groups' } as const;
+  let now = Date.now();
+  const verifier = tokenVerifier({ ...settings, issuer: provider.issuer }, () => new Date(now));
+  const exp = Math.floor(now / 1000) + 20;
+  const token = await provider.token({ email: emailOf('owner'), exp });
+  await verifier.verify(token);
+  now = exp * 1000 - 1;
+  expect(await verifier.verify(token)).toMatchObject({ exp });
+  now += 60_000;
+  await expect(verifier.verify(token)).rejects.toMatchObject({ slug: 'unauthenticated' });
+  await provider.stop();
 });
 
 test('a token without a signature is not accepted', async () => {

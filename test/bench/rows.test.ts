@@ -28,5 +28,6 @@ test('rows are named one by one or by their group, and keep their order; a name 
     'freeze',
     ...['advance-step', 'flow-simulation', 'flow-tests', 'flow-analysis'],
   ]);
+  expect(namesOf('step-up')).toContain('introspection');
   expect(namesOf('flow', 'freeze', 'speed')).toEqual({ unknown: 'flow, speed' });
 });

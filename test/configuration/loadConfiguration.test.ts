@@ -143,6 +143,14 @@ test('a pipeline whose provider is undeclared or for people is refused', () => {
   ]);
 });
 
+test('a pipeline that introspects a tool which is not declared is refused', () => {
+  const asked = complete.replace("{verifyKeys: 'payments/*'}", '{introspect: search}');
+  expect(problemsOf(asked)).toEqual([
+    expect.stringContaining('may introspect the tool "search", which is not declared'),
+  ]);
+  expect(problemsOf(`${asked}tools: {search: {audience: https://search.example.com, actions: [read]}}`)).toEqual([]);
+});
+
 test('a pipeline without any claim is refused, since every token would match it', () => {
   expect(problemsOf(complete.replace('{repository_id: "1", environment: production}', '{}'))).toEqual([
     expect.stringContaining('name at least one claim'),
@@ -204,7 +212,7 @@ test('the example of docs/configuration.md loads as it stands', () => {
   const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
   const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
   expect(problemsOf(example)).toEqual([]);
-  expect(Object.keys(load(example).pipelines)).toEqual(['deploy']);
+  expect(Object.keys(load(example).pipelines)).toEqual(['deploy', 'search-server']);
 });
 
 test('recovery of flows takes keys of two different people, each an Ed25519 key of its own', () => {

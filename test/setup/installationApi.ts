@@ -38,6 +38,7 @@ export interface InstallationApi {
   readonly publicUrl: string;
   /** Of somebody who signed in just now. */
   tokenOf(person: string): Promise<string>;
+  tokenOfPipeline(name: 'search-server' | 'mail-server'): Promise<string>;
   /** A GET, or a POST of `body` under a fresh key. @throws what the API answered, when it is no success */
   as<T>(person: string, path: string, body?: object): Promise<T>;
   close(): Promise<void>;
@@ -45,7 +46,7 @@ export interface InstallationApi {
 
 /** The real API of an installation, with a provider of the test's own; roles are the groups of `people.ts`. */
 export async function installationApi(
-  installation: TestInstallation,
+  installation: Pick<TestInstallation, 'ledger' | 'keys' | 'store' | 'databaseUrl' | 'gateway'>,
   { gateway = installation.gateway, limits }: { gateway?: RequestGateway; limits?: Partial<RateLimits> } = {},
 ): Promise<InstallationApi> {
   const { ledger, keys, store, databaseUrl } = installation;
@@ -94,6 +95,8 @@ export async function installationApi(
     address,
     publicUrl: configuration.publicUrl,
     tokenOf,
+    tokenOfPipeline: (name) =>
+      provider.token({ aud: 'tenure-pipelines', repository_id: name === 'search-server' ? '2' : '3' }),
     async as<T>(person: string, path: string, body?: object): Promise<T> {
       const response = await fetch(`${address}${path}`, {
         method: body === undefined ? 'GET' : 'POST',
