@@ -4,8 +4,9 @@ import type { RequestKept, Story, Subject } from './story.ts';
 import { FreezeView, listAll, RequestView } from './views.ts';
 
 /** Each request ended as what was done to it explains. */
-export function checkRequests({ story, log }: Scene, requests: readonly RequestView[]): void {
+export function checkRequests({ story, log, signer }: Scene, requests: readonly RequestView[]): void {
   for (const request of requests) {
+    if (request.id === signer.requestId) continue;
     const kept = story.requests.get(request.id);
     // A review that asked for a new credential opens the rotation itself.
     const isReissue = request.kind === 'rotation' && request.requester === reissuer;
@@ -22,7 +23,10 @@ function isLegitimate(
   { kept, subject, story }: { kept: RequestKept | undefined; subject: Subject | undefined; story: Story },
 ): boolean {
   if (state === 'completed') return true;
-  if (state === 'denied') return kept?.act?.approvers === 'deny' && reason === 'denied-by-approver';
+  if (state === 'denied')
+    return kept?.act?.risk === 'outside'
+      ? reason === 'outside-policy'
+      : kept?.act?.approvers === 'deny' && reason === 'denied-by-approver';
   if (state !== 'cancelled') return false;
   if (reason === 'revoking') return subject?.revocation !== undefined;
   if (reason === 'frozen')
@@ -57,6 +61,7 @@ export async function checkAnswers({ calls, story, log }: Scene, requests: reado
   if (freezes.length !== story.freezes.length)
     log.violation(`${story.freezes.length} freezes were opened by what was answered, ${freezes.length} exist`);
   for (const { principal, path, key, body, answer } of [...calls.written]) {
+    // Whether an agent is still let in, its keys decide; its step-ups are repeated elsewhere (agentChecks.ts).
     if (answer.status !== 202) continue;
     const again = await calls.write(principal, path, body, key);
     const [first, second] = [answer, again].map((each) => RequestView.safeParse(each.body).data?.id);

@@ -33,6 +33,13 @@ export interface Caller {
   readonly written: readonly Write[];
 }
 
+/** One attempt of a call, as it is about to be sent. */
+export interface Attempt {
+  readonly principal: string;
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+}
+
 /** Nobody answered for so long that no fault of the plan explains it. */
 export class Unanswered extends Error {
   override readonly name = 'Unanswered';
@@ -49,18 +56,26 @@ const betweenAttemptsMs = 200;
 const Problem = z.looseObject({ type: z.string(), detail: z.string().optional() });
 
 export function caller(
-  { apiUrl, token }: { apiUrl: string; token: (principal: string) => string },
+  {
+    apiUrl,
+    headersOf,
+  }: {
+    apiUrl: string;
+    /** What shows who calls; made anew for each attempt, since some of it is good for one. */
+    headersOf: (attempt: Attempt) => Promise<Readonly<Record<string, string>>>;
+  },
   log: EventLog,
 ): Caller {
   const written: Write[] = [];
 
   async function attempt(principal: string, path: string, init: RequestInit): Promise<Answer | string> {
+    const method = init.method === 'POST' ? 'POST' : 'GET';
     let status: number;
     let body: unknown;
     try {
       const response = await fetch(`${apiUrl}${path}`, {
         ...init,
-        headers: { ...init.headers, authorization: `Bearer ${token(principal)}` },
+        headers: { ...init.headers, ...(await headersOf({ principal, method, path })) },
         signal: AbortSignal.timeout(attemptMs),
       });
       status = response.status;
@@ -82,7 +97,7 @@ export function caller(
     }
     // Promise 13: what is away is said to be away. Anything else is a fault that nobody foresaw.
     if (status >= 500) {
-      log.violation(`${init.method ?? 'GET'} ${path} was answered ${status} ${answer.slug}: ${answer.detail}`);
+      log.violation(`${method} ${path} was answered ${status} ${answer.slug}: ${answer.detail}`);
       return `${status} ${answer.slug}`;
     }
     return answer;

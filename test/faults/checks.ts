@@ -1,10 +1,12 @@
 import pg from 'pg';
+import { checkAgent, checkGrants } from './agentChecks.ts';
 import { checkAnswers, checkRequests } from './answers.ts';
 import type { Caller } from './caller.ts';
 import { login, look } from './consumers.ts';
 import type { EventLog } from './eventLog.ts';
 import { checkEvidence, checkSecrets } from './evidenceChecks.ts';
 import type { Servers } from './servers.ts';
+import type { Signer } from './signer.ts';
 import type { Stage } from './stage.ts';
 import type { FreezeKept, Story, Subject } from './story.ts';
 import {
@@ -24,6 +26,7 @@ export interface Scene {
   readonly calls: Caller;
   readonly story: Story;
   readonly log: EventLog;
+  readonly signer: Signer;
 }
 
 /** Holds the quiet system to every promise, from outside. What breaks one is told to the log. */
@@ -31,6 +34,7 @@ export async function checkAll(scene: Scene, heldCheckpoint: string | undefined)
   const requests = await listAll(scene.calls, '/v1/requests', RequestView);
   const known = await credentialsByIdentity(scene);
   await checkInventory(scene, known);
+  await checkGrants(scene);
   for (const subject of scene.story.subjects) await checkSubject(scene, subject, known);
   await checkFindings(scene);
   checkRequests(scene, requests);
@@ -41,9 +45,9 @@ export async function checkAll(scene: Scene, heldCheckpoint: string | undefined)
 
 type Known = ReadonlyMap<string, readonly CredentialView[]>;
 
-async function credentialsByIdentity({ calls, story, log }: Scene): Promise<Known> {
+async function credentialsByIdentity({ calls, story, log, signer }: Scene): Promise<Known> {
   const identities = await listAll(calls, '/v1/identities', IdentityView);
-  const asked = new Set(story.subjects.map(({ identityId }) => identityId));
+  const asked = new Set([signer.identityId, ...story.subjects.map(({ identityId }) => identityId)]);
   for (const { id, name } of identities)
     if (!asked.has(id)) log.violation(`identity ${id} ("${name}") exists, and nobody was answered with it`);
   const known = new Map<string, readonly CredentialView[]>();
@@ -52,7 +56,7 @@ async function credentialsByIdentity({ calls, story, log }: Scene): Promise<Know
 }
 
 /** No orphan: a login at the issuer is a live credential, and a live credential is a login there. */
-async function checkInventory({ servers, log }: Scene, known: Known): Promise<void> {
+async function checkInventory({ servers, story, log }: Scene, known: Known): Promise<void> {
   const client = new pg.Client({ connectionString: servers.issuer.url('app') });
   await client.connect();
   const { rows } = await client.query<{ rolname: string; rolcanlogin: boolean; tag: string | null }>(
@@ -60,7 +64,9 @@ async function checkInventory({ servers, log }: Scene, known: Known): Promise<vo
      WHERE rolname ~ '^tenure_[a-z2-7]{26}' OR shobj_description(oid, 'pg_authid') LIKE 'tenure:%'`,
   );
   await client.end();
-  const live = [...known.values()].flat().filter(({ state }) => state !== 'destroyed');
+  const accounts = story.subjects.filter(({ life }) => life.kind === 'service-account');
+  const ofAccounts = accounts.map(({ identityId = '' }) => known.get(identityId) ?? []);
+  const live = ofAccounts.flat().filter(({ state }) => state !== 'destroyed');
   const logins = new Set(live.map(({ handle }) => `tenure_${handle.replace('-v', '_v')}`));
   const owners = new Set(live.map(({ handle }) => `tenure_${handle.slice(0, handle.indexOf('-v'))}`));
   for (const { rolname, rolcanlogin, tag } of rows) {
@@ -95,7 +101,9 @@ async function checkSubject(scene: Scene, subject: Subject, known: Known): Promi
       log.violation(`${handle} is destroyed without proof: ${JSON.stringify(receipt)}`);
   checkWhatWasServed(scene, subject, { epoch: identity.epoch });
   checkNothingIssuedLate(scene, subject, credentials);
-  await checkWhatIsServed(scene, subject, { state: identity.state, epoch: identity.epoch, credentials });
+  if (subject.wallet === undefined)
+    await checkWhatIsServed(scene, subject, { state: identity.state, epoch: identity.epoch, credentials });
+  else await checkAgent(scene, subject, { state: identity.state, credentials });
 }
 
 /** Exactly one current credential where the identity is active: what each way to the store serves, and it logs in. */
@@ -173,7 +181,7 @@ function checkNothingIssuedLate(
   }
 }
 
-function isWithin(atMs: number, freeze: FreezeKept, identityId: string | undefined): boolean {
+export function isWithin(atMs: number, freeze: FreezeKept, identityId: string | undefined): boolean {
   const thawedAtMs = identityId === undefined ? undefined : freeze.thawSentAtMs.get(identityId);
   const endedAtMs = Math.min(freeze.liftSentAtMs ?? Number.POSITIVE_INFINITY, thawedAtMs ?? Number.POSITIVE_INFINITY);
   return atMs > freeze.answeredAtMs && atMs < endedAtMs;

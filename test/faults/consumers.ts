@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { namesOfHandle } from '../../activities/issuers/postgresRoleNames.ts';
 import type { Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
+import { introspectOnce } from './resourceServer.ts';
 import { pipeline, type Stage } from './stage.ts';
 import type { Served, Story, Subject } from './story.ts';
 import { SecretView } from './views.ts';
@@ -16,12 +17,16 @@ export interface Consumers {
 /** A login costs both sides a key derivation: more of them would leave little of two cores to what is looked at. */
 const betweenLooksMs = 400;
 
-/** One consumer for each identity: reads what the store serves, logs in with it, over and over, and forgives no outage. */
+/**
+ * One consumer for each identity: reads what the store serves, logs in with it, over and over, and forgives no outage. For each
+ * agent, a resource server that introspects what it was shown.
+ */
 export function startConsumers(stage: Stage, calls: Caller, story: Story, log: EventLog): Consumers {
   const ending = new AbortController();
   const running = story.subjects.map(async (subject) => {
     for (let look = 0; !ending.signal.aborted; look += 1) {
-      if (subject.identityId !== undefined) {
+      if (subject.wallet !== undefined) await introspectOnce({ stage, story, log }, subject);
+      else if (subject.identityId !== undefined) {
         // What Vault serves is read past Tenure too.
         const through = subject.life.store === 'vault' && look % 2 === 0 ? 'vault' : 'api';
         await useOnce({ stage, calls, story, log }, subject, through);

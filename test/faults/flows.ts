@@ -9,6 +9,7 @@ const ownFlows = [
   flow('onboarding', { environment: 'staging', approvals: 0 }),
   flow('rotation', { environment: 'production', approvals: 1 }),
   flow('rotation', { environment: 'staging', approvals: 0 }),
+  stepUps(),
 ];
 
 const shipped = ['revocation-default', 'review-default'];
@@ -39,6 +40,28 @@ limits: {grace: PT3S}
 stages:
   - {id: ownership, verify: {that: owner.active, otherwise: owner-not-valid}}${approvals === 0 ? '' : approval}
   - {id: effect, effect: ${on === 'onboarding' ? 'issue' : 'rotate'}}
+`;
+}
+
+/** What is secret wants the agent's own proof and an approval; everything within the policy is granted. */
+function stepUps(): string {
+  return `
+apiVersion: tenure/v1
+kind: Flow
+metadata: {name: step-ups, owner: tests, description: of the fault harness}
+on: step-up
+limits: {grantTtl: PT30M}
+stages:
+  - {id: action, verify: {that: policy.coversAction, otherwise: outside-policy}}
+  - {id: resource, verify: {that: policy.coversResource && policy.coversWorkspace, otherwise: outside-policy}}
+  - {id: key, when: 'tool.resource.startsWith("secret/")', stepUp: {method: agent-key, by: agent, maxAge: PT1M}}
+  - id: security
+    when: 'tool.resource.startsWith("secret/")'
+    approval:
+      require: [{from: group:security, count: 1}]
+      separation: [requester, onBehalfOf, owner]
+      timeout: {after: P1D, result: deny}
+  - {id: grant, effect: grant}
 `;
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
+import { nextRegistration } from './agentWallets.ts';
 import { attend, opened, type Setting } from './lives.ts';
 import type { Act, Freeze, Integration } from './plan.ts';
 import type { FreezeKept, Subject } from './story.ts';
@@ -24,7 +25,8 @@ async function rotateAll(setting: Setting, { integration }: Freeze): Promise<voi
   await together(
     activeSubjects(setting, integration).map(async (subject) => {
       const path = `/v1/identities/${subject.identityId}/rotations`;
-      const answer = await setting.calls.write('requester', path, { justification: 'in spite of the freeze' });
+      const order = { justification: 'in spite of the freeze', ...(await nextRegistration(subject)) };
+      const answer = await setting.calls.write('requester', path, order);
       const rotation = opened(setting, subject, defiance, answer, ['request-running', 'revoking', 'not-active']);
       if (rotation !== undefined) await attend(setting, rotation);
     }),
@@ -71,7 +73,9 @@ async function reviewAll(setting: Setting, kept: FreezeKept): Promise<void> {
     activeSubjects(setting, plan.integration).map(async (subject) => {
       const { identityId } = subject;
       if (identityId === undefined) return;
-      const order = { freezeId, reissue: plan.reissue, justification: 'after the incident' };
+      // The next key of an agent is the agent's to make.
+      const reissue = plan.reissue && subject.wallet === undefined;
+      const order = { freezeId, reissue, justification: 'after the incident' };
       if (!thawSentAtMs.has(identityId)) thawSentAtMs.set(identityId, Date.now());
       const answer = await calls.write('responder', `/v1/identities/${identityId}/reviews`, order);
       const review = opened(setting, subject, undefined, answer, [

@@ -1,6 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { isFinalRequestState } from '../../domain/states.ts';
+import { agentPolicy, askForTool, confirmByAgent, fetchGrant } from './agentLives.ts';
+import { nextRegistration } from './agentWallets.ts';
 import type { Answer, Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
 import type { Instants } from './instants.ts';
@@ -11,6 +13,7 @@ import { observer, RequestView, SecretView } from './views.ts';
 
 /** Where the lives of a seed are carried out. */
 export interface Setting {
+  readonly apiUrl: string;
   readonly calls: Caller;
   readonly story: Story;
   readonly log: EventLog;
@@ -27,7 +30,7 @@ export async function live(setting: Setting, subject: Subject): Promise<void> {
   for (const [index, act] of subject.life.acts.entries()) {
     if (!act.overtakes) await before;
     await wait(act.afterMs);
-    if (act.what === 'rotate' && !subject.isOnboarded) break;
+    if ((act.what === 'rotate' || act.what === 'ask') && !subject.isOnboarded) break;
     const opened = await open(setting, subject, act);
     if (opened === undefined) continue;
     before = awaitedLater(attend(setting, opened, index));
@@ -41,10 +44,19 @@ async function open(setting: Setting, subject: Subject, act: Act): Promise<Reque
   const path = `/v1/identities/${subject.identityId}`;
   switch (act.what) {
     case 'onboard':
-      return opened(setting, subject, act, await calls.write('requester', '/v1/identities', onboarding(subject)), []);
+      return opened(
+        setting,
+        subject,
+        act,
+        await calls.write('requester', '/v1/identities', await onboarding(subject)),
+        [],
+      );
+    case 'ask':
+      return await askForTool(setting, subject, act);
     case 'rotate': {
       const by = act.by === 'pipeline' ? pipeline : 'requester';
-      const answer = await calls.write(by, `${path}/rotations`, { justification: 'released' });
+      const order = { justification: 'released', ...(await nextRegistration(subject)) };
+      const answer = await calls.write(by, `${path}/rotations`, order);
       // A review may have asked for a new credential, and a revocation may have been faster.
       return opened(setting, subject, act, answer, ['request-running', 'revoking', 'not-active']);
     }
@@ -58,24 +70,30 @@ async function open(setting: Setting, subject: Subject, act: Act): Promise<Reque
   }
 }
 
-function onboarding({ life }: Subject): object {
+async function onboarding(subject: Subject): Promise<object> {
+  const { life } = subject;
+  const ofKind =
+    life.kind === 'agent'
+      ? { agent: { ...(await nextRegistration(subject)), policy: agentPolicy }, issuer: 'agents' }
+      : { scopes: ['orders:read'], consumers: [`pipeline:${pipeline}`], issuer: 'main-db' };
   return {
-    kind: 'service-account',
+    kind: life.kind,
     name: life.name,
     environment: life.environment,
     owner: 'owner@tenure.example',
     purpose: 'Breaks with the rest',
-    scopes: ['orders:read'],
     integration: life.integration,
-    consumers: [`pipeline:${pipeline}`],
     expiresAt: new Date(Date.now() + 60 * 86_400_000).toISOString(),
-    issuer: 'main-db',
     store: life.store,
     justification: 'the harness wants it',
+    ...ofKind,
   };
 }
 
-const kinds = { onboard: 'onboarding', rotate: 'rotation', revoke: 'revocation' } as const;
+const kinds = { onboard: 'onboarding', rotate: 'rotation', revoke: 'revocation', ask: 'step-up' } as const;
+
+/** A request, or a step-up, which does not repeat whose it is. */
+const Opened = z.object({ id: z.string(), identityId: z.string().optional() });
 
 /** Keeps what was answered. A refusal is an answer where it is one of `refusals`. */
 export function opened(
@@ -86,13 +104,13 @@ export function opened(
   refusals: readonly string[],
 ): RequestKept | undefined {
   const what = act === undefined ? 'review' : kinds[act.what];
-  if (answer.status !== 202) {
+  if (answer.status !== 202 && !(what === 'step-up' && answer.status === 200)) {
     log.count(`${what} refused: ${answer.slug}`);
     if (!refusals.includes(answer.slug ?? ''))
       log.violation(`${what} of "${subject.life.name}" was refused: ${answer.status} ${answer.slug}: ${answer.detail}`);
     return undefined;
   }
-  const { id, identityId } = RequestView.parse(answer.body);
+  const { id, identityId = subject.identityId } = Opened.parse(answer.body);
   subject.identityId = identityId;
   log.count(`${what} opened`);
   log.note(`${what} of ${subject.life.name} (${identityId}) is request ${id}`);
@@ -136,6 +154,7 @@ export async function attend(setting: Setting, kept: RequestKept, actIndex?: num
     if (!isFinal && Date.now() - sinceMs > standstillMs)
       throw new Error(`${kept.what} ${kept.id} has been ${state} for ${standstillMs / 1000} s; nothing explains that`);
     if (request.state === 'awaiting-approval') await decide(setting, kept, request);
+    if (request.state === 'awaiting-proof') await confirmByAgent(setting, kept, request);
     if (request.state === 'awaiting-consumers') {
       awaitsConsumers.resolve();
       if (act?.acknowledges === true) await acknowledge(setting, kept);
@@ -145,6 +164,7 @@ export async function attend(setting: Setting, kept: RequestKept, actIndex?: num
   finished.resolve();
   log.count(`${kept.what} ${state}`);
   if (kept.what === 'onboarding') subject.isOnboarded = state === 'completed';
+  if (kept.what === 'step-up' && state === 'completed') await fetchGrant(setting, kept);
   await together(commands);
 }
 

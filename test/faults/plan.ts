@@ -15,6 +15,8 @@ export type Integration = (typeof integrations)[number];
 /** One identity, from its onboarding on. Its acts follow one another. */
 export interface Life {
   readonly name: string;
+  /** What it is: an account of the issuer's database, or an agent that asks for tools. */
+  readonly kind: 'service-account' | 'agent';
   readonly store: 'sealed' | 'vault';
   readonly integration: Integration;
   /** `production` asks two of security to onboard and one to rotate; `staging` asks nobody. */
@@ -23,7 +25,9 @@ export interface Life {
 }
 
 export interface Act {
-  readonly what: 'onboard' | 'rotate' | 'revoke';
+  readonly what: 'onboard' | 'rotate' | 'revoke' | 'ask';
+  /** Of what an agent asks for: granted at once, granted with its own proof and an approval, or denied. */
+  readonly risk?: 'low' | 'high' | 'outside';
   /** A rotation is asked for by a person or by the deploying pipeline. */
   readonly by: 'person' | 'pipeline';
   /** How long after the act before: its request is final by then, or still open where `overtakes` says so. */
@@ -105,7 +109,47 @@ export function planOf(seed: number): Plan {
   const lives = Array.from({ length: draw.between(4, 7) }, (_, index) => lifeOf(draw, `seed ${seed} no ${index + 1}`));
   const freezes = Array.from({ length: draw.oneOf([0, 1, 1, 2]) }, () => freezeOf(draw, lives));
   const faults = Array.from({ length: draw.between(3, 6) }, () => faultOf(draw, lives));
-  return { seed, lives, freezes, faults };
+  // Last, so that what seeds named before there were agents they still name.
+  const agents = Array.from({ length: draw.between(1, 2) }, (_, index) => agentOf(draw, `agent ${seed} ${index + 1}`));
+  return { seed, lives: [...lives, ...agents], freezes, faults };
+}
+
+/** Asks again and again, rotates its key between, and may be revoked in the end. */
+function agentOf(draw: Chance, name: string): Life {
+  const asks = (count: number) => Array.from({ length: count }, () => askOf(draw));
+  const rotations = draw.oneOf([0, 0, 1, 1, 2]);
+  const acts = [
+    actOf(draw, 'onboard'),
+    ...asks(draw.between(2, 4)),
+    ...Array.from({ length: rotations }, () => [
+      { ...actOf(draw, 'rotate'), by: 'person' as const },
+      ...asks(2),
+    ]).flat(),
+    ...(draw.percent(40) ? [actOf(draw, 'revoke')] : []),
+  ];
+  return {
+    name,
+    kind: 'agent',
+    store: 'sealed',
+    integration: draw.oneOf(integrations),
+    environment: draw.oneOf(['production', 'staging']),
+    acts,
+  };
+}
+
+function askOf(draw: Chance): Act {
+  return {
+    what: 'ask',
+    risk: draw.oneOf(['low', 'low', 'low', 'high', 'high', 'outside']),
+    by: 'person',
+    afterMs: draw.between(0, 1_200),
+    overtakes: draw.percent(30),
+    acknowledges: false,
+    approvers: draw.percent(8) ? 'deny' : 'approve',
+    commands: draw.percent(8)
+      ? [{ verb: 'pause', afterMs: draw.between(0, 400), forMs: draw.between(200, 1_500) }]
+      : [],
+  };
 }
 
 function lifeOf(draw: Chance, name: string): Life {
@@ -117,6 +161,7 @@ function lifeOf(draw: Chance, name: string): Life {
   ];
   return {
     name,
+    kind: 'service-account',
     store: draw.oneOf(['sealed', 'vault']),
     integration: draw.oneOf(integrations),
     environment: draw.oneOf(['production', 'staging']),
@@ -124,7 +169,7 @@ function lifeOf(draw: Chance, name: string): Life {
   };
 }
 
-function actOf(draw: Chance, what: Act['what']): Act {
+function actOf(draw: Chance, what: Exclude<Act['what'], 'ask'>): Act {
   const overtakes = what === 'revoke' && draw.percent(50);
   return {
     what,

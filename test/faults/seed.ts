@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { checkpointResponseSchema } from '../../contracts/evidence.ts';
+import { callHeaders } from './agentWallets.ts';
 import { breakAll } from './breakages.ts';
 import { caller } from './caller.ts';
 import { checkAll } from './checks.ts';
@@ -13,6 +14,7 @@ import { type Plan, planOf } from './plan.ts';
 import { untilQuiet } from './quiet.ts';
 import { attendReissues } from './reissues.ts';
 import type { Servers } from './servers.ts';
+import { onboardSigner } from './signer.ts';
 import { openStage, stageDirectory } from './stage.ts';
 import { newStory } from './story.ts';
 import { awaitedLater, together } from './together.ts';
@@ -46,11 +48,12 @@ export async function runSeed(servers: Servers, seed: number, { keep }: { keep: 
   try {
     log.note('everything is up');
     const story = newStory(plan.lives);
-    const calls = caller(stage, log);
+    const calls = caller({ apiUrl: stage.apiUrl, headersOf: callHeaders(stage, story) }, log);
     // The first call of a new process is slow, and would shift every instant of the plan.
     await calls.readSurely(observer, '/v1/requests');
+    const signer = await onboardSigner(calls);
     const consumers = startConsumers(stage, calls, story, log);
-    const setting = { calls, story, log, instants: instants() };
+    const setting = { apiUrl: stage.apiUrl, calls, story, log, instants: instants() };
     const breakages = breakAll(stage, plan.faults, setting.instants, log);
     const quiet = new AbortController();
     const reissues = awaitedLater(attendReissues(setting, quiet.signal));
@@ -64,7 +67,7 @@ export async function runSeed(servers: Servers, seed: number, { keep }: { keep: 
     quiet.abort();
     await reissues.catch((error: unknown) => log.violation(String(error)));
     await consumers.stop();
-    await checkAll({ servers, stage, calls, story, log }, await held);
+    await checkAll({ servers, stage, calls, story, log, signer }, await held);
 
     /** As somebody outside keeps one: early, and whatever comes later must continue it. */
     async function holdCheckpoint(): Promise<string | undefined> {

@@ -12,6 +12,9 @@ import { ledgerUrl, type Servers } from './servers.ts';
 /** The least that tenure.yaml allows. */
 export const leaseSeconds = 10;
 
+/** The identity whose credential signs grants; onboarded before anything breaks. */
+export const signerName = 'grant-signer';
+
 /** What is the seed's own. */
 export interface Own {
   readonly directory: string;
@@ -60,10 +63,14 @@ export function configurationOf(
     pipelines: Object.fromEntries(
       embeddedPipelines.map(({ name: called, claims }) => [
         called,
-        { oidc: 'pipelines', claims, may: [{ rotate: 'payments/*' }, { rotate: 'mail/*' }] },
+        { oidc: 'pipelines', claims, may: [{ rotate: 'payments/*' }, { rotate: 'mail/*' }, { introspect: 'search' }] },
       ]),
     ),
+    tools: { search: { audience: 'https://search.example', actions: ['read', 'write'] } },
+    grants: { signer: { name: signerName, environment: 'staging' } },
     issuers: {
+      agents: { type: 'agent-key' },
+      signing: { type: 'signing-key' },
       'main-db': { type: 'postgres-role', url: secret('issuer-url', issuerUrl.href), scopes: applicationScopes },
     },
     stores: {

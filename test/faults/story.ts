@@ -1,3 +1,4 @@
+import { newWallet, type Wallet } from './agentWallets.ts';
 import type { Act, Freeze, Life } from './plan.ts';
 
 /** What was asked for and what was answered, as those who asked know it: what the checks hold the system to. */
@@ -6,6 +7,8 @@ export interface Story {
   readonly freezes: FreezeKept[];
   /** By id. */
   readonly requests: Map<string, RequestKept>;
+  /** Tokens that agents were given, each once. */
+  readonly grants: Map<string, GrantKept>;
   /** Every value that was ever served. */
   readonly secrets: Set<string>;
 }
@@ -17,6 +20,8 @@ export interface Subject {
   identityId: string | undefined;
   isOnboarded: boolean;
   revocation: { readonly sentAtMs: number; answeredAtMs: number | undefined } | undefined;
+  /** An agent's own; undefined of what is none. */
+  readonly wallet: Wallet | undefined;
   /** What its store served, each time it was read and answered. */
   readonly served: Served[];
 }
@@ -37,7 +42,7 @@ export interface Served {
 export interface RequestKept {
   readonly id: string;
   readonly subject: Subject;
-  readonly what: 'onboarding' | 'rotation' | 'revocation' | 'review';
+  readonly what: 'onboarding' | 'rotation' | 'revocation' | 'review' | 'step-up';
   readonly act: Act | undefined;
   /** Decisions that were answered with 200. */
   readonly decided: { readonly stage: string; readonly approver: string; readonly verdict: 'approve' | 'deny' }[];
@@ -56,6 +61,13 @@ export interface FreezeKept {
   readonly thawSentAtMs: Map<string, number>;
 }
 
+/** What a granted step-up gave. */
+export interface GrantKept {
+  readonly stepUpId: string;
+  readonly subject: Subject;
+  readonly accessToken: string;
+}
+
 export function newStory(lives: readonly Life[]): Story {
   return {
     subjects: lives.map((life, index) => ({
@@ -64,10 +76,12 @@ export function newStory(lives: readonly Life[]): Story {
       identityId: undefined,
       isOnboarded: false,
       revocation: undefined,
+      wallet: life.kind === 'agent' ? newWallet() : undefined,
       served: [],
     })),
     freezes: [],
     requests: new Map(),
+    grants: new Map(),
     secrets: new Set(),
   };
 }

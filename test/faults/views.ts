@@ -8,7 +8,7 @@ const Instant = z.iso.datetime().transform((text) => Date.parse(text));
 
 export const RequestView = z.object({
   id: z.string(),
-  kind: z.enum(['onboarding', 'rotation', 'revocation', 'review']),
+  kind: z.enum(['onboarding', 'rotation', 'revocation', 'review', 'step-up']),
   identityId: z.string(),
   state: z.enum(requestStates),
   reason: z.string().nullable(),
