@@ -1,6 +1,6 @@
 import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
-import { type AgentRegistration, agentPrincipal } from '../../domain/agents.ts';
+import { agentPrincipal } from '../../domain/agents.ts';
 import { idPattern } from '../../domain/ids.ts';
 import {
   findAgent,
@@ -49,13 +49,12 @@ export function agentSignIn({
   now: () => Date;
 }): AgentSignIn {
   const { prisma } = ledger;
-
   const jwks = agentJwks();
 
-  /** Undefined of a registration that no assertion can be verified by. */
-  function keysOf(registration: AgentRegistration): JWTVerifyGetKey | undefined {
+  /** Undefined where no assertion can be verified by it: an address that counts no more may be anybody's by now. */
+  function keysOf({ registration, isAccepted }: KnownRegistration): JWTVerifyGetKey | undefined {
     if ('publicKey' in registration) return keyOf(registration.publicKey);
-    return 'jwksUri' in registration ? jwks(registration.jwksUri) : undefined;
+    return 'jwksUri' in registration && isAccepted ? jwks(registration.jwksUri) : undefined;
   }
 
   async function refuse(agent: KnownAgent, reason: AgentRefusal, cause?: unknown): Promise<never> {
@@ -94,7 +93,7 @@ export function agentSignIn({
     let refusal: AssertionRefused | AgentKeysUnavailable = new AssertionRefused('no-registration');
     // What counts goes first: the next version may be of the same keys, and not be committed yet.
     for (const registration of agent.registrations.toSorted((one, other) => +other.isAccepted - +one.isAccepted)) {
-      const getKey = keysOf(registration.registration);
+      const getKey = keysOf(registration);
       if (getKey === undefined) continue;
       const expected = { agent: agentPrincipal(agent.identityId), audience, now: now() };
       try {

@@ -100,3 +100,14 @@ test('an address that is down is told from a key that is wrong', async () => {
   const agent = await agentAt(api, server.jwksUri);
   expect((await call(api, agent, await newAgentKey())).slug).toBe('sign-in-unavailable');
 });
+
+test('the address of an agent that is revoked is not asked any more', async () => {
+  const api = await apiFixture();
+  const key = await newAgentKey();
+  const server = await keyServer(serving(key));
+  const agent = await agentAt(api, server.jwksUri);
+  const body = { justification: 'nobody needs it any more' };
+  await api.as('responder-1', `/v1/identities/${agent.identityId}/revocation`, { body });
+  expect((await call(api, agent, key)).slug).toBe('unauthenticated');
+  expect(server.asked()).toBe(0);
+});

@@ -200,6 +200,16 @@ test('a person does not become an agent, nor an agent a person, by what their to
   expect((await api.send(mixed, '/v1/identities')).slug).toBe('forbidden');
 });
 
+test("a revoked agent's workload is nobody, whatever token it still has", async () => {
+  const agent = await victim();
+  const oidc = { provider: 'workloads', subject: 'spiffe://example.com/search' };
+  const identityId = await insertAgent(agent.api.ledger, { registration: { oidc } });
+  const token = await agent.api.provider.token({ aud: 'tenure-agents', sub: oidc.subject });
+  expect((await agent.api.send(token, `/v1/identities/${identityId}`)).status).toBe(200);
+  await moveIdentity(agent.api.ledger, identityId, ['revoking']);
+  await expectRefused({ ...agent, identityId }, token, 'not-active');
+});
+
 test('values of other purposes use up no assertion', async () => {
   const agent = await victim();
   const jti = randomUUID();
