@@ -11,6 +11,7 @@ import { introspection } from './rows/introspection.ts';
 import { massRevocationRate } from './rows/massRevocationRate.ts';
 import { onboardingThroughput } from './rows/onboardingThroughput.ts';
 import { startLatency } from './rows/startLatency.ts';
+import { stepUpGrants } from './rows/stepUpGrants.ts';
 import { workflowMemory } from './rows/workflowMemory.ts';
 
 /** In the order in which they are shown: DESIGN section 9, then what has no budget. */
@@ -23,6 +24,7 @@ export const rows: readonly Row[] = [
   dueWorkScan,
   advanceStep,
   introspection,
+  stepUpGrants,
   flowSimulation,
   flowTests,
   flowAnalysis,

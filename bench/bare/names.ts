@@ -2,6 +2,7 @@
 
 export const bareTaskQueue = 'bare';
 export const bareWorkflowType = 'bareOnboarding';
+export const bareGrantType = 'bareGrant';
 export const openUpdate = 'open';
 export const decideUpdate = 'decide';
 

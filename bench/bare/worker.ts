@@ -8,6 +8,7 @@ import type { Store } from '../../activities/stores/store.ts';
 import {
   type BareActivities,
   type BareRemoteActivities,
+  bareGrantType,
   bareTaskQueue,
   bareWorkflowType,
   decideUpdate,
@@ -106,6 +107,8 @@ export interface BareClient {
   /** One update-with-start, as Tenure's gateway makes it. */
   open(order: { identityId: string; approvals: number }): Promise<unknown>;
   decide(order: { identityId: string; by: string }): Promise<unknown>;
+  /** Opens one with the events of a grant, and waits for its end. */
+  grant(id: string): Promise<void>;
   /** Resolves when the workflow has ended. */
   ended(identityId: string): Promise<unknown>;
   close(): Promise<void>;
@@ -115,11 +118,11 @@ export async function bareClient({ temporal: { address, namespace } }: BarePlace
   const connection = await Connection.connect({ address });
   const client = new Client({ connection, namespace });
   const workflowId = (identityId: string) => `bare/${identityId}`;
-  const update = (name: string, identityId: string, arg: unknown) =>
+  const update = (name: string, identityId: string, arg: unknown, workflowType = bareWorkflowType) =>
     client.workflow.executeUpdateWithStart(name, {
       args: [arg],
       updateId: randomUUID(),
-      startWorkflowOperation: new WithStartWorkflowOperation(bareWorkflowType, {
+      startWorkflowOperation: new WithStartWorkflowOperation(workflowType, {
         workflowId: workflowId(identityId),
         taskQueue: bareTaskQueue,
         args: [],
@@ -132,6 +135,10 @@ export async function bareClient({ temporal: { address, namespace } }: BarePlace
     open: (order) => update(openUpdate, order.identityId, order),
     decide: ({ identityId, by }) => update(decideUpdate, identityId, { by }),
     ended: (identityId) => client.workflow.getHandle(workflowId(identityId)).result(),
+    async grant(id) {
+      await update(openUpdate, id, { identityId: id }, bareGrantType);
+      await client.workflow.getHandle(workflowId(id)).result();
+    },
     close: () => connection.close(),
   };
 }

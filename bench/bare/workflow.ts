@@ -50,6 +50,18 @@ export async function bareOnboarding(): Promise<void> {
   await condition(allHandlersFinished);
 }
 
+/** The events of a grant of low risk: one update, and one local activity in it. */
+export async function bareGrant(): Promise<void> {
+  let isGranted = false;
+  setHandler(open, async ({ identityId }) => {
+    const result = await insert({ identityId, what: 'grant' });
+    isGranted = true;
+    return result;
+  });
+  await condition(() => isGranted);
+  await condition(allHandlersFinished);
+}
+
 async function decidedWithinADay(isDecided: () => boolean): Promise<void> {
   const deadline = new CancellationScope();
   const late = deadline
