@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
+import { ipKeyGenerator, type Options, rateLimit } from 'express-rate-limit';
 import { principalOf } from './auth/principal.ts';
 import { Problem } from './problem.ts';
 
@@ -28,9 +28,14 @@ const windowMs = 60_000;
 /** @param frequent paths of which only refused calls count */
 export function limitPerAddress({ perAddress }: RateLimits, frequent: ReadonlySet<string>): RequestHandler {
   const ofAddress = (req: Request) => ipKeyGenerator(req.ip ?? 'unknown');
-  return limit(perAddress, ofAddress, 'this network address', {
-    isExempt: (req, res) => frequent.has(req.path) && res.statusCode < 400,
+  const every = limit(perAddress, ofAddress, 'this network address');
+  const refused = limit(perAddress, ofAddress, 'this network address', {
+    ...isUntold,
+    // Counted until it is answered all the same.
+    skipSuccessfulRequests: true,
+    requestWasSuccessful: (_req, res) => res.statusCode < 400,
   });
+  return (req, res, next) => (frequent.has(req.path) ? refused : every)(req, res, next);
 }
 
 export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler {
@@ -38,12 +43,15 @@ export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler 
 }
 
 export function limitFrequent({ frequent }: RateLimits): RequestHandler {
-  return limit(frequent, ofPrincipal, 'this principal');
+  return limit(frequent, ofPrincipal, 'this principal', isUntold);
 }
 
 export function limitAnalyses({ analyses }: RateLimits): RequestHandler {
-  return limit(analyses, ofPrincipal, 'this principal', { what: 'analyses of flows' });
+  return limit(analyses, ofPrincipal, 'this principal', {}, 'analyses of flows');
 }
+
+/** The fields that tell how much of a limit is left cost more than what is counted. */
+const isUntold = { standardHeaders: false } as const;
 
 function ofPrincipal(_req: Request, res: Response): string {
   return principalOf(res).id;
@@ -53,21 +61,22 @@ function limit(
   perMinute: number,
   keyGenerator: (req: Request, res: Response) => string,
   who: string,
-  { what = 'requests', isExempt }: { what?: string; isExempt?: (req: Request, res: Response) => boolean } = {},
+  options: Partial<Options> = {},
+  what = 'requests',
 ): RequestHandler {
   return rateLimit({
     windowMs,
     limit: perMinute,
     keyGenerator,
-    // Counted until it is answered all the same.
-    ...(isExempt === undefined ? {} : { skipSuccessfulRequests: true, requestWasSuccessful: isExempt }),
     standardHeaders: 'draft-8',
     legacyHeaders: false,
+    ...options,
     handler(_req, _res, next) {
       next(
         new Problem(
           'too-many-requests',
           `More than ${perMinute} ${what} in a minute from ${who}. Wait as long as Retry-After says.`,
+          options.standardHeaders === false ? { headers: { 'Retry-After': String(windowMs / 1000) } } : {},
         ),
       );
     },

@@ -38,8 +38,11 @@ export function createLogger(destination?: DestinationStream): Logger {
   );
 }
 
-/** Gives every request an id, answers it as X-Request-Id, and logs how it ended. */
-export function requestLogging(logger: Logger): RequestHandler {
+/**
+ * Gives every request an id, answers it as X-Request-Id, and logs how it ended.
+ * @param quiet paths of which only what went wrong is logged: resource servers ask there for every call of theirs
+ */
+export function requestLogging(logger: Logger, quiet: ReadonlySet<string>): RequestHandler {
   return pinoHttp({
     logger,
     genReqId(_req, res) {
@@ -60,8 +63,11 @@ export function requestLogging(logger: Logger): RequestHandler {
     },
     quietReqLogger: true,
     customAttributeKeys: { reqId: 'requestId' },
-    customLogLevel: (_req, res, error) =>
-      error !== undefined || res.statusCode >= 500 ? 'error' : res.statusCode >= 400 ? 'warn' : 'info',
+    customLogLevel(req, res, error) {
+      if (error !== undefined || res.statusCode >= 500) return 'error';
+      if (res.statusCode >= 400) return 'warn';
+      return req.url !== undefined && quiet.has(req.url) ? 'silent' : 'info';
+    },
     // The cause has a line of its own (problem.ts); pino-http would add an error that it makes up.
     customErrorObject: (_req, _res, _error, line: object) => ({ ...line, err: undefined }),
     customErrorMessage: () => 'request answered',

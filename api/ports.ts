@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Configuration } from '../configuration/configurationSchema.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
 import type { OpenResult, RequestOrder, RequestTarget } from '../contracts/open.ts';
-import type { Ledger } from '../ledger/client.ts';
+import type { OpenedLedger } from '../ledger/openLedger.ts';
 import type { FlowAnalyst } from './analysis/analyst.ts';
 import type { AnsweredCall } from './answeredCalls.ts';
 import type { ApiKeyLookup } from './apiKeyLookup.ts';
@@ -16,7 +16,7 @@ import type { RateLimits } from './limits.ts';
 export interface ApiDependencies {
   readonly configuration: Configuration;
   /** For reads and for safety commands, which need nothing else. */
-  readonly ledger: Ledger;
+  readonly ledger: OpenedLedger;
   readonly directory: Directory;
   readonly gateway: RequestGateway;
   readonly secrets: SecretSource;

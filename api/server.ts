@@ -37,7 +37,7 @@ export function createApi(deps: ApiDependencies): Express {
   const routes = apiRoutes(deps);
   const frequent = new Set(routes.filter(({ isFrequent }) => isFrequent === true).map(({ path }) => path));
   app.use(
-    requestLogging(deps.logger),
+    requestLogging(deps.logger, frequent),
     securityHeaders(deps.configuration.publicUrl),
     limitPerAddress(limits, frequent),
   );

@@ -5,6 +5,7 @@ import { databaseClock } from './databaseClock.ts';
 import { appendEvidence } from './evidence.ts';
 import { holds } from './freezeSubjects.ts';
 import { isPublished, type SignerName } from './grantSigner.ts';
+import { type HotReads, hotStatement } from './hotReads.ts';
 import { type Page, type PageAsked, pageOf } from './queries/page.ts';
 import type { PublicSigningKey } from './signingKeys.ts';
 
@@ -63,19 +64,16 @@ const trustedKey = (kid: string, { name, environment }: SignerName) => Prisma.sq
  * @param kid the key that a token of it names; `publicKey` is null when it is none of the signer's that may be trusted now
  * @returns undefined when there is no such grant
  */
-export async function findGrantStanding(
-  prisma: Pick<Transaction, '$queryRaw'>,
+export function findGrantStanding(
+  reads: HotReads,
   { grantId, kid, signer }: { grantId: string; kid: string; signer: SignerName },
 ): Promise<(KnownGrant & { readonly publicKey: PublicSigningKey | null }) | undefined> {
-  const statement = new Prisma.Sql(standingStatement.strings, [kid, signer.name, signer.environment, grantId]);
-  const [row] = await prisma.$queryRaw<(KnownGrant & { publicKey: PublicSigningKey | null })[]>(statement);
-  return row;
+  return reads.first(standingStatement, [kid, signer.name, signer.environment, grantId]);
 }
 
-/** Put together once: to nest the fragments at each call costs more than all the rest of it. */
-const standingStatement = Prisma.sql`
+const standingStatement = hotStatement(Prisma.sql`
   SELECT ${columns}, ${standing} AS "standing", ${trustedKey('', { name: '', environment: '' })} AS "publicKey"
-  FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = ${''}`;
+  FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = ${''}`);
 
 /** The grant of a request as it stands now; undefined when it was granted nothing. */
 export async function findGrantOfRequest(

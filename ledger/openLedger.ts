@@ -1,5 +1,6 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type Ledger, openPrisma } from './client.ts';
+import { type HotReads, hotReads } from './hotReads.ts';
 import { ensureInstallation, type Installation } from './installation.ts';
 import { applyMigrations } from './migrate.ts';
 
@@ -19,6 +20,7 @@ export interface LedgerSettings {
 
 export interface OpenedLedger extends Ledger {
   readonly installation: Installation;
+  readonly reads: HotReads;
   close(): Promise<void>;
 }
 
@@ -35,10 +37,13 @@ export async function openLedger({
   keys,
 }: LedgerSettings): Promise<OpenedLedger> {
   await applyMigrations({ databaseUrl });
-  const prisma = openPrisma({ databaseUrl, ...(poolSize === undefined ? {} : { poolSize }) });
+  const pool = { databaseUrl, ...(poolSize === undefined ? {} : { poolSize }) };
+  const prisma = openPrisma(pool);
+  const reads = hotReads(pool);
   const installation = await ensureInstallation(prisma, { host, random: randomBytes(16) });
   return {
     prisma,
+    reads,
     installation,
     leaseMs,
     evidence: {
@@ -50,6 +55,6 @@ export async function openLedger({
     decisionKeys: Object.fromEntries(
       [...keys.decisionVerifying].map(([keyId, key]) => [keyId, String(key.export({ type: 'spki', format: 'pem' }))]),
     ),
-    close: () => prisma.$disconnect(),
+    close: async () => void (await Promise.all([prisma.$disconnect(), reads.close()])),
   };
 }

@@ -2,8 +2,8 @@ import { compactVerify, decodeJwt, decodeProtectedHeader, errors, importJWK } fr
 import { z } from 'zod';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
 import { idPattern } from '../../domain/ids.ts';
-import type { Ledger } from '../../ledger/client.ts';
 import { findGrantStanding, type KnownGrant } from '../../ledger/grants.ts';
+import type { OpenedLedger } from '../../ledger/openLedger.ts';
 import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
 import { remembered } from '../remembered.ts';
 
@@ -27,10 +27,10 @@ export type GrantOfToken = (token: string) => Promise<KnownGrant | undefined>;
  */
 export function grantTokens({
   configuration: { publicUrl, grants },
-  ledger: { prisma },
+  ledger: { reads },
 }: {
   configuration: Pick<Configuration, 'publicUrl' | 'grants'>;
-  ledger: Pick<Ledger, 'prisma'>;
+  ledger: Pick<OpenedLedger, 'reads'>;
 }): GrantOfToken {
   const signed = remembered<NamedGrant>(mostRemembered);
 
@@ -48,7 +48,7 @@ export function grantTokens({
     const known = signed.of(token);
     const named = known ?? nameOf(token, publicUrl);
     if (named === undefined || grants.signer === undefined) return undefined;
-    const found = await findGrantStanding(prisma, { ...named, signer: grants.signer });
+    const found = await findGrantStanding(reads, { ...named, signer: grants.signer });
     if (found?.publicKey == null) return undefined;
     if (known === undefined) {
       if (!(await isSigned(token, found.publicKey))) return undefined;
