@@ -39,17 +39,16 @@ test('responders and administrators compare everything; a retried call has the s
   const first = await api.as('responder-1', '/v1/reconciliations', { method: 'POST', key: 'compare' });
   expect(first.status).toBe(202);
   const { items } = first.as(Runs);
-  expect(items.map(({ part, name, state }) => [part, name, state])).toEqual([
-    ['issuer', 'main-db', 'waiting'],
-    ['store', 'sealed', 'waiting'],
-  ]);
+  const parts = ['issuer/agents', 'issuer/main-db', 'issuer/signing', 'store/sealed'];
+  expect(items.map(({ part, name }) => `${part}/${name}`).toSorted()).toEqual(parts);
+  expect(items.every(({ state }) => state === 'waiting')).toBe(true);
   const again = await api.as('responder-1', '/v1/reconciliations', { method: 'POST', key: 'compare' });
   expect(again.as(Runs)).toEqual(first.as(Runs));
   const joined = await api.as('admin', '/v1/reconciliations', { method: 'POST' });
   expect(joined.as(Runs).items.map(({ id }) => id)).toEqual(items.map(({ id }) => id));
   const due = await api.ledger.prisma.dueWork.findMany({ where: { kind: 'reconcile' }, orderBy: { subjectId: 'asc' } });
-  expect(due.map(({ subjectId }) => subjectId)).toEqual(['issuer/main-db', 'store/sealed']);
-  expect((await api.as('auditor', '/v1/reconciliations')).as(Runs).items).toHaveLength(2);
+  expect(due.map(({ subjectId }) => subjectId)).toEqual(parts);
+  expect((await api.as('auditor', '/v1/reconciliations')).as(Runs).items).toHaveLength(parts.length);
 });
 
 test('who has no role for it is refused, and nothing is begun', async () => {

@@ -61,7 +61,7 @@ test('who is unknown gets no token but the list of who there is', async () => {
     /There is no person "nobody"\. The people: owner, requester, security-1,/,
   );
   await expect(requestToken(provider, { pipeline: 'nightly' })).rejects.toThrow(
-    'There is no pipeline "nightly". The pipelines: deploy.',
+    'There is no pipeline "nightly". The pipelines: deploy, search-server.',
   );
   await expect(requestToken(provider, { pipeline: 'deploy', triggered_by: 'nobody' })).rejects.toThrow(
     'There is no person "nobody"',

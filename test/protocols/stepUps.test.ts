@@ -1,9 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentPrincipal } from '../../domain/agents.ts';
+import { parseFlow } from '../../domain/flow/parse.ts';
+import { parseRecords } from '../../domain/flow/recordedRequest.ts';
+import { simulate } from '../../domain/flow/simulate.ts';
 import { advanceRequest } from '../../ledger/advance.ts';
 import { openFreeze } from '../../ledger/freezes.ts';
 import { openRequest } from '../../ledger/open.ts';
+import { recordedRequests } from '../../ledger/queries/recordedRequests.ts';
 import { revokeNow } from '../../ledger/revoke.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { openOrder, signedDecision } from '../setup/orders.ts';
@@ -147,4 +151,32 @@ test('a grant leaves evidence of what it is for, of the risk, and of the key tha
   const [, issued] = told;
   expect(issued?.data).toMatchObject({ tool: 'search', action: 'read', resource: 'orders/1', jkt: 'its-thumbprint' });
   expect(JSON.stringify(told)).not.toContain(responder);
+});
+
+test('step-ups are recorded as they were, so that a new flow can be played on them', async () => {
+  const agent = await newAgent(installation);
+  await open(stepUpOrder(agent));
+  await open(stepUpOrder(agent, { workspace: 'elsewhere' }));
+  const { requestId } = riskyOrder(agent);
+  await open({ ...riskyOrder(agent), requestId });
+  const by = 'requester@tenure.example';
+  const change = { authenticatedAt: new Date().toISOString() };
+  const decision = await signedDecision(installation, { requestId, by, verdict: 'confirm', change });
+  await advanceRequest(installation.ledger, {
+    ...{ requestId, event: { kind: 'decision', id: `decision:${decision.id}`, decision } },
+  });
+  const lines: string[] = [];
+  for await (const record of recordedRequests(installation.ledger.prisma, { flowName: 'step-up-default' }))
+    if ('subject' in record.facts && record.facts.subject.id === agent) lines.push(JSON.stringify(record));
+  const parsed = parseRecords(lines.join('\n'));
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.mistakes));
+  const read = parseFlow(stepUpFlow, 'f');
+  if (!read.ok) throw new Error('the shipped flow does not parse');
+  const { flow } = read;
+  const looser = { ...flow, stages: flow.stages.filter(({ id }) => id !== 'workspace') };
+  expect(simulate(flow, flow, parsed.requests)).toMatchObject({ played: 3, changed: [], unlike: [] });
+  // What the stage denied, the grant itself refuses: with its own reason.
+  expect(simulate(flow, looser, parsed.requests).changed).toMatchObject([
+    { before: { reason: 'workspace-outside-policy' }, after: { outcome: 'denied', reason: 'outside-policy' } },
+  ]);
 });
