@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { dpopProof, publicHalf } from '../integrations/agent/agentTokens.ts';
 import {
@@ -25,7 +26,7 @@ interface Ask extends Who {
   readonly reason: string;
   readonly ttl?: string;
   readonly for?: string;
-  readonly forToken?: string;
+  readonly forTokenFile?: string;
   readonly wait: number;
   readonly json?: true;
 }
@@ -60,10 +61,14 @@ export function registerAgent(program: Command): void {
     .requiredOption('--reason <reason>', 'what for; approvers read it')
     .option('--ttl <duration>', 'how long a life the grant is to have (PT5M)')
     .option('--for <person>', 'the person it acts for, as the agent says')
-    .option('--for-token <token>', 'an access token of the person it acts for, which shows it')
+    .option(
+      '--for-token-file <file>',
+      'the file with a token of that person for agents, which shows it (tenure token <person> --for-agents); - is the input',
+    )
     .action(async (tool: string, action: string, options: Ask) => {
       const client = clientOf(options);
-      const asked = await answered(() => client.ask(orderOf(tool, action, options), randomUUID()));
+      const order = orderOf(tool, action, options);
+      const asked = await answered(() => client.ask(order, randomUUID()));
       tell(await settled(client, asked, options.wait), options);
     });
 
@@ -112,15 +117,27 @@ function clientOf({ url, agent, keys }: Who): StepUpClient {
 }
 
 function orderOf(tool: string, action: string, options: Ask): StepUpOrder {
-  const { resource, workspace, reason: justification, ttl, for: person, forToken: token } = options;
-  if (person !== undefined && token !== undefined)
-    throw new CommandFailed('usage', 'Give --for or --for-token, one of the two.');
+  const { resource, workspace, reason: justification, ttl, for: person, forTokenFile } = options;
+  if (person !== undefined && forTokenFile !== undefined)
+    throw new CommandFailed('usage', 'Give --for or --for-token-file, one of the two.');
+  const token = forTokenFile === undefined ? undefined : readToken(forTokenFile);
   const onBehalfOf = token === undefined ? (person === undefined ? undefined : { person }) : { token };
   return {
     ...{ tool, action, resource, workspace, justification },
     ...(ttl === undefined ? {} : { ttl }),
     ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
   };
+}
+
+/** Never from the command line: everybody on the machine may read that. @param file `-` for standard input */
+function readToken(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8').trim();
+  } catch (cause) {
+    throw new CommandFailed('usage', `--for-token-file ${file} cannot be read. Name a file with one token, or - .`, {
+      cause,
+    });
+  }
 }
 
 /** @throws CommandFailed with what Tenure said, or that nothing answers */

@@ -12,6 +12,12 @@ const SignIn = z.object({
   grantType: z.string(),
 });
 const TokenAnswer = z.object({ access_token: z.string() });
+interface TokenOptions {
+  readonly forAgents?: true;
+  readonly pipeline?: string;
+  readonly triggeredBy?: string;
+}
+
 const Refusal = z.object({ error_description: z.string() });
 
 /** `tenure token`: prints a token of the embedded sign-in and nothing else, for `$(tenure token owner)`. */
@@ -20,17 +26,22 @@ export function registerToken(program: Command): void {
     .command('token')
     .description('print an access token of the embedded sign-in (only on the machine that runs `tenure up`)')
     .argument('[person]', 'the person: the part of the e-mail address before @, for example security-1')
+    .option('--for-agents', 'one to give to an agent, which shows with it for whom it acts; it signs nobody in')
     .option('--pipeline <name>', 'a token for a pipeline instead')
     .option('--triggered-by <person>', 'with --pipeline: the person whose push started the run')
-    .action(async (person: string | undefined, options: { pipeline?: string; triggeredBy?: string }) => {
+    .action(async (person: string | undefined, options: TokenOptions) => {
       if ((person === undefined) === (options.pipeline === undefined)) {
         throw new CommandFailed('usage', 'Name a person, or a pipeline with --pipeline <name>, and not both.');
       }
       if (person !== undefined && options.triggeredBy !== undefined) {
         throw new CommandFailed('usage', '--triggered-by goes with --pipeline only.');
       }
+      if (person === undefined && options.forAgents) {
+        throw new CommandFailed('usage', '--for-agents goes with a person only.');
+      }
       const asked = {
         ...(person === undefined ? {} : { person }),
+        ...(options.forAgents ? { for_agents: 'true' } : {}),
         ...(options.pipeline === undefined ? {} : { pipeline: options.pipeline }),
         ...(options.triggeredBy === undefined ? {} : { triggered_by: options.triggeredBy }),
       };

@@ -114,6 +114,10 @@ const oidcProvider = z.strictObject({
     .min(1)
     .default('groups')
     .meta({ description: 'The claim that lists the groups of a person.' }),
+  subjectAudience: z.string().min(1).optional().meta({
+    description:
+      'With `for: people`: the audience of tokens that a person gives to an agent, to show for whom it acts. It differs from every `audience`, so that such a token signs nobody in. Left out: no token of this provider shows it.',
+  }),
 });
 
 const person = z.strictObject({

@@ -106,7 +106,32 @@ function findContradictions(configuration: ParsedConfiguration): { path: Propert
         });
     });
   }
-  return [...found, ...recoveryContradictions(configuration.recovery.keys)];
+  return [
+    ...found,
+    ...subjectAudienceContradictions(configuration.oidc),
+    ...recoveryContradictions(configuration.recovery.keys),
+  ];
+}
+
+/** What a person gives to an agent must never be what signs somebody in. */
+function subjectAudienceContradictions(
+  providers: ParsedConfiguration['oidc'],
+): { path: PropertyKey[]; message: string }[] {
+  return providers.flatMap(({ name, issuer, subjectAudience, ...provider }, index) => {
+    if (subjectAudience === undefined) return [];
+    const found = (message: string) => [{ path: ['oidc', index, 'subjectAudience'], message }];
+    if (provider.for !== 'people')
+      return found(`oidc provider "${name}" is for ${provider.for}. Only one "for: people" has a subjectAudience.`);
+    const signIn = providers.find(({ audience }) => audience === subjectAudience);
+    if (signIn !== undefined)
+      return found(
+        `tokens for "${subjectAudience}" sign in by provider "${signIn.name}", and agents are given them. Choose an audience of its own.`,
+      );
+    const same = providers.findIndex((other) => other.issuer === issuer && other.subjectAudience === subjectAudience);
+    return same === index
+      ? []
+      : found('another oidc provider has this issuer and subjectAudience. Give each its own subjectAudience.');
+  });
 }
 
 /** Keys of one person alone, or one key for two, would let one person do what takes two. */

@@ -30,7 +30,10 @@ export function generatedConfiguration({
     keys: { directory: state.keys },
     leaseSeconds,
     oidc: [
-      { name: 'people', issuer, audience: audiences.people, for: 'people', groupsClaim: 'groups' },
+      {
+        ...{ name: 'people', issuer, audience: audiences.people, for: 'people', groupsClaim: 'groups' },
+        subjectAudience: audiences.forAgents,
+      },
       { name: 'pipelines', issuer, audience: audiences.pipelines, for: 'pipelines' },
     ],
     people: embeddedPeople.map(({ email, name, groups }) => ({ id: email, name, groups: [...groups] })),

@@ -85,7 +85,7 @@ export async function startIdentityProvider({
 /** An access token of the embedded sign-in, as `tenure token` gets it. @throws Error with the provider's own words */
 export async function requestToken(
   { signIn }: IdentityProvider,
-  asked: { person: string } | { pipeline: string; triggered_by?: string },
+  asked: { person: string; for_agents?: 'true' } | { pipeline: string; triggered_by?: string },
 ): Promise<string> {
   const answer = await fetch(signIn.tokenEndpoint, {
     method: 'POST',

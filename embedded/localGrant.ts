@@ -7,22 +7,25 @@ import { embeddedPeople, embeddedPipelines, findPerson } from './people.ts';
  */
 export const localGrantType = 'urn:tenure:grant-type:this-machine';
 
-/** Tokens for people and for pipelines differ in audience, so that neither passes for the other. */
-export const audiences = { people: 'tenure', pipelines: 'tenure-pipelines' } as const;
+/** Tokens for people, for pipelines, and of people for their agents differ in audience, so that none passes for another. */
+export const audiences = { people: 'tenure', pipelines: 'tenure-pipelines', forAgents: 'tenure-for-agents' } as const;
 
 /** How long a token is accepted, in seconds: a working day. */
 export const tokenSeconds = 8 * 60 * 60;
+/** The same of one that is given to an agent: it is shown at once, and asking for another is one command. */
+export const tokenForAgentsSeconds = 5 * 60;
 
 interface Bearer {
   readonly subject: string;
   readonly audience: string;
+  readonly seconds: number;
   readonly claims: Record<string, string | number | readonly string[]>;
 }
 
 const bearers = new WeakMap<KoaContextWithOIDC, Bearer>();
 
 export function registerLocalGrant(provider: Provider): void {
-  const parameters = ['person', 'pipeline', 'triggered_by'];
+  const parameters = ['person', 'for_agents', 'pipeline', 'triggered_by'];
   provider.registerGrantType(
     localGrantType,
     async (ctx) => {
@@ -36,6 +39,7 @@ export function registerLocalGrant(provider: Provider): void {
         gty: localGrantType,
         // What ties a token to a person's consent; this grant has none to refer to.
         grantId: localGrantType,
+        expiresIn: bearer.seconds,
         scope: '',
         claims: {},
       });
@@ -45,7 +49,7 @@ export function registerLocalGrant(provider: Provider): void {
         accessTokenFormat: 'jwt',
         jwt: { sign: { alg: 'RS256' } },
       });
-      ctx.body = { access_token: await token.save(), token_type: 'Bearer', expires_in: tokenSeconds };
+      ctx.body = { access_token: await token.save(), token_type: 'Bearer', expires_in: bearer.seconds };
     },
     parameters,
   );
@@ -57,19 +61,27 @@ export function claimsOf(ctx: KoaContextWithOIDC): Bearer['claims'] {
 }
 
 function bearerFor(params: Record<string, unknown>): Bearer {
-  const { person, pipeline, triggered_by: triggeredBy } = params;
-  if (typeof person === 'string' && pipeline === undefined && triggeredBy === undefined) return personBearer(person);
-  if (typeof pipeline === 'string' && person === undefined) {
+  const { person, for_agents: forAgents, pipeline, triggered_by: triggeredBy } = params;
+  if (typeof person === 'string' && pipeline === undefined && triggeredBy === undefined)
+    return forAgents === 'true' ? bearerForAgents(person) : personBearer(person);
+  if (typeof pipeline === 'string' && person === undefined && forAgents === undefined) {
     return pipelineBearer(pipeline, typeof triggeredBy === 'string' ? triggeredBy : undefined);
   }
-  throw new errors.InvalidRequest('give person, or pipeline and perhaps triggered_by');
+  throw new errors.InvalidRequest('give person and perhaps for_agents, or pipeline and perhaps triggered_by');
 }
 
 function personBearer(asked: string): Bearer {
   const { email, name, groups } = knownPerson(asked);
   // OpenID Connect Core 1.0 §2: asking for the token, with the secret of this machine, is the sign-in.
   const authTime = Math.floor(Date.now() / 1000);
-  return { subject: email, audience: audiences.people, claims: { email, name, groups, auth_time: authTime } };
+  const claims = { email, name, groups, auth_time: authTime };
+  return { subject: email, audience: audiences.people, seconds: tokenSeconds, claims };
+}
+
+/** It says who the person is, and nothing of what they may. */
+function bearerForAgents(asked: string): Bearer {
+  const { email } = knownPerson(asked);
+  return { subject: email, audience: audiences.forAgents, seconds: tokenForAgentsSeconds, claims: { email } };
 }
 
 function pipelineBearer(asked: string, triggeredBy: string | undefined): Bearer {
@@ -82,6 +94,7 @@ function pipelineBearer(asked: string, triggeredBy: string | undefined): Bearer 
   return {
     subject: `pipeline:${pipeline.name}`,
     audience: audiences.pipelines,
+    seconds: tokenSeconds,
     claims: {
       ...pipeline.claims,
       ...(triggeredBy === undefined ? {} : { triggered_by: knownPerson(triggeredBy).email }),

@@ -51,6 +51,8 @@ export interface EmbeddedRuntime {
   service(name: string): SupervisedService;
   /** A person's access token; `security-1` or the e-mail address. */
   token(person: string): Promise<string>;
+  /** What a person gives to an agent, to show for whom it acts; it signs nobody in. */
+  tokenForAgents(person: string): Promise<string>;
   pipelineToken(pipeline: string, options?: { triggeredBy?: string }): Promise<string>;
   /** Resolves, with the reason, if something died too often to be mended. The rest still runs until `stop`. */
   readonly broken: Promise<Error>;
@@ -127,6 +129,7 @@ async function startAll(
     postgres: { superuserUrl: (database) => postgres.url(database), ...databases },
     service: (name) => sequence.service(name),
     token: (person) => requestToken(provider, { person }),
+    tokenForAgents: (person) => requestToken(provider, { person, for_agents: 'true' }),
     pipelineToken: (pipeline, { triggeredBy } = {}) =>
       requestToken(provider, { pipeline, ...(triggeredBy === undefined ? {} : { triggered_by: triggeredBy }) }),
     broken: sequence.broken,

@@ -37,12 +37,18 @@ export function authenticate({
 }): RequestHandler {
   const verifiers = configuration.oidc.map((provider) => tokenVerifier(provider, now));
   const agents = agentSignIn({ configuration, ledger, now });
+  const subjectAudiences = new Set(configuration.oidc.flatMap(({ subjectAudience }) => subjectAudience ?? []));
 
   async function principalBehind(token: string): Promise<Principal> {
     const unverified = unverifiedClaims(token);
     if (isAgentIssuer(unverified.iss)) return agents.byAssertion(token, unverified.iss);
     const { provider, verify } = verifierFor(unverified, verifiers);
     const claims = await verify(token);
+    // Agents hold those: whatever else they are for, they sign nobody in.
+    if (audiencesOf(claims).some((audience) => subjectAudiences.has(audience)))
+      throw unauthenticated(
+        'The token is for an agent to show for whom it acts, and signs nobody in. Get another one.',
+      );
     if (provider.for === 'pipelines') return pipelinePrincipal(claims, provider.name, configuration.pipelines);
     if (provider.for === 'agents') return agents.byWorkloadToken(claims, provider.name);
     return personPrincipal(claims, provider, configuration, directory);
@@ -82,11 +88,15 @@ export function unverifiedClaims(token: string): JWTPayload {
 
 export function verifierFor(unverified: JWTPayload, verifiers: readonly TokenVerifier[]): TokenVerifier {
   const ofIssuer = verifiers.filter(({ provider }) => provider.issuer === unverified.iss);
-  const audiences = [unverified.aud ?? []].flat();
+  const audiences = audiencesOf(unverified);
   const chosen = ofIssuer.find(({ provider }) => audiences.includes(provider.audience)) ?? ofIssuer[0];
   if (chosen === undefined)
     throw unauthenticated("The token's issuer is not a provider of tenure.yaml. Use a token of a configured provider.");
   return chosen;
+}
+
+export function audiencesOf({ aud = [] }: JWTPayload): string[] {
+  return [aud].flat();
 }
 
 const personClaims = z.object({
@@ -96,24 +106,28 @@ const personClaims = z.object({
 });
 const groupNames = z.array(z.string().min(1).max(200)).max(1000);
 
+/** Whom verified claims name. @throws Problem `unauthenticated` when they name no person */
+export function personNamed(claims: JWTPayload, provider: OidcProvider): z.output<typeof personClaims> {
+  const person = personClaims.safeParse(claims);
+  if (person.success) return person.data;
+  throw unauthenticated(
+    `The token names no person: its claim "email" is missing, malformed or not verified. Make provider "${provider.name}" send it.`,
+  );
+}
+
 /** The person behind verified claims, as the directory knows them. @throws Problem `unauthenticated`, `person-inactive` */
-export async function personPrincipal(
+async function personPrincipal(
   claims: JWTPayload,
   provider: OidcProvider,
   configuration: Configuration,
   directory: Directory,
 ): Promise<Principal> {
-  const person = personClaims.safeParse(claims);
-  if (!person.success)
-    throw unauthenticated(
-      `The token names no person: its claim "email" is missing, malformed or not verified. Make provider "${provider.name}" send it.`,
-    );
+  const { email: id, name = id } = personNamed(claims, provider);
   const groups = groupNames.safeParse(claims[provider.groupsClaim] ?? []);
   if (!groups.success)
     throw unauthenticated(
       `The token's claim "${provider.groupsClaim}" is not a list of group names. Correct it at provider "${provider.name}".`,
     );
-  const { email: id, name = id } = person.data;
   const known = await directory.recordSignIn({ id, name, groups: groups.data });
   if (!known.active)
     throw new Problem(

@@ -40,7 +40,7 @@ const StepUpOrderBody = z
       .optional()
       .meta({
         description:
-          'The person it acts for: shown by a token of their own (RFC 8693 subject token, of a provider `for: people`), or only named, and marked so.',
+          'The person it acts for: shown by a token of their own (RFC 8693 subject token, made out to the `subjectAudience` of a provider and to nothing else), or only named, and marked so.',
       }),
   })
   .meta({ id: 'StepUpOrder' });

@@ -36,11 +36,12 @@ export function stepUpOpener(deps: ApiDependencies): (sent: SentStepUp) => Promi
 
   async function behalfOf(asked: StepUpOrderBody['onBehalfOf']): Promise<Behalf | undefined> {
     if (asked === undefined) return undefined;
-    if ('token' in asked) return { person: await readSubjectToken(asked.token), isVerified: true };
-    if (await isActivePerson(deps.ledger.prisma, asked.person)) return { person: asked.person, isVerified: false };
+    const isVerified = 'token' in asked;
+    const person = isVerified ? await readSubjectToken(asked.token) : asked.person;
+    if (await isActivePerson(deps.ledger.prisma, person)) return { person, isVerified };
     throw new Problem(
       'person-inactive',
-      `${asked.person} is not an active person of the directory: nothing is granted for them.`,
+      `${person} is not an active person of the directory: nothing is granted for them.`,
     );
   }
 

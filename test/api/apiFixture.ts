@@ -244,7 +244,7 @@ function tenureYaml(issuer: string): string {
   return `
 keys: {directory: keys}
 oidc:
-  - {name: company, issuer: '${issuer}', audience: tenure, for: people}
+  - {name: company, issuer: '${issuer}', audience: tenure, for: people, subjectAudience: tenure-for-agents}
   - {name: ci, issuer: '${issuer}', audience: tenure-pipelines, for: pipelines}
   - {name: workloads, issuer: '${issuer}', audience: tenure-agents, for: agents}
 people:

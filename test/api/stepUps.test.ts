@@ -73,7 +73,7 @@ test('the same key finds the same grant, with a new proof by the same DPoP key, 
 });
 
 test('a person who showed it is the subject of the token; one who is only named is marked so', async () => {
-  const token = await on.api.tokenOf('requester');
+  const token = await on.api.tokenForAgents('requester');
   const shown = await on.askFor(agent, ask({ onBehalfOf: { token } }));
   expect(shown.body.risk.score).toBe(0);
   const claims = (accessToken = '') => JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString());
@@ -90,7 +90,7 @@ test('a person who showed it is the subject of the token; one who is only named 
 });
 
 test('high risk waits for the person, then for security; the agent waits with it and gets the token', async () => {
-  const asked = await on.askFor(agent, risky({ token: await on.api.tokenOf('requester') }));
+  const asked = await on.askFor(agent, risky({ token: await on.api.tokenForAgents('requester') }));
   const { id } = asked.body;
   const url = `${on.api.publicUrl}/v1/requests/${id}`;
   expect(asked.body).toMatchObject({
@@ -121,7 +121,7 @@ test('high risk waits for the person, then for security; the agent waits with it
 
 test('outside policy is denied with the reason, whoever stands behind it, and leaves no grant', async () => {
   const before = await grants(agent.identityId);
-  const onBehalfOf = { token: await on.api.tokenOf('security-lead') };
+  const onBehalfOf = { token: await on.api.tokenForAgents('security-lead') };
   for (const [change, reason] of [
     [{ tool: 'mail', action: 'send' }, 'action-outside-policy'],
     [{ resource: 'invoices/1' }, 'resource-outside-policy'],

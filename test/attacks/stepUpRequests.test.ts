@@ -4,7 +4,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { StepUpOrderBody } from '../../api/routes/stepUps.ts';
 import { openFreeze } from '../../ledger/freezes.ts';
 import { dpopKey, signedProof } from '../integrations/dpopKey.ts';
-import { type ActingAgent, type Answered, ask, refusalsOf, type SteppingUp, steppingUp } from '../setup/steppingUp.ts';
+import { installationApi } from '../setup/installationApi.ts';
+import {
+  type ActingAgent,
+  type Answered,
+  ask,
+  callsOf,
+  refusalsOf,
+  type SteppingUp,
+  steppingUp,
+} from '../setup/steppingUp.ts';
 import { stepUpPolicy } from '../setup/stepUps.ts';
 
 /** What an agent, or who has taken one over, may try with its requests. Each is refused, with evidence, and grants nothing. */
@@ -123,8 +132,28 @@ test('what a justification says changes nothing: outside policy stays denied, in
 const subjects: readonly [string, () => Promise<StepUpOrderBody['onBehalfOf']>, { status: number; slug: string }][] = [
   [
     'a person who left, by their own token',
-    async () => ({ token: await on.api.tokenOf('left') }),
+    async () => ({ token: await on.api.tokenForAgents('left') }),
     { status: 403, slug: 'person-inactive' },
+  ],
+  [
+    'a person whom nobody knows, by a token',
+    async () => ({ token: await on.api.tokenForAgents('nobody') }),
+    { status: 403, slug: 'person-inactive' },
+  ],
+  [
+    "a person's own sign-in",
+    async () => ({ token: await on.api.tokenOf('requester') }),
+    { status: 400, slug: 'subject-token-refused' },
+  ],
+  [
+    'a token that signs in too',
+    async () => ({ token: await on.api.tokenForAgents('requester', { aud: ['tenure-for-agents', 'tenure'] }) }),
+    { status: 400, slug: 'subject-token-refused' },
+  ],
+  [
+    'a token that is for somebody else too',
+    async () => ({ token: await on.api.tokenForAgents('requester', { aud: ['tenure-for-agents', 'mail'] }) }),
+    { status: 400, slug: 'subject-token-refused' },
   ],
   [
     'a person who left, named',
@@ -138,7 +167,7 @@ const subjects: readonly [string, () => Promise<StepUpOrderBody['onBehalfOf']>, 
   ],
   [
     'a token that somebody changed',
-    async () => ({ token: `${await on.api.tokenOf('requester')}x` }),
+    async () => ({ token: `${await on.api.tokenForAgents('requester')}x` }),
     { status: 400, slug: 'subject-token-refused' },
   ],
   ['a text that is no token', async () => ({ token: 'me' }), { status: 400, slug: 'subject-token-refused' }],
@@ -155,6 +184,51 @@ const subjects: readonly [string, () => Promise<StepUpOrderBody['onBehalfOf']>, 
 test.each(subjects)('on behalf of %s: refused', async (_what, onBehalfOf, expected) => {
   const agent = await on.newAgent();
   await expectRefused(agent, await on.askFor(agent, { ...ask(), onBehalfOf: await onBehalfOf() }), expected);
+});
+
+test('what an agent was given to show for whom it acts does not confirm in the place of that person', async () => {
+  const agent = await on.newAgent();
+  const signInTime = nowSeconds();
+  const given = await on.api.tokenForAgents('requester', { auth_time: signInTime });
+  const asked = await on.askFor(
+    agent,
+    ask({ action: 'write', workspace: 'production/eu', onBehalfOf: { token: given } }),
+  );
+  expect(asked.body.awaiting).toMatchObject([{ what: 'confirmation', of: 'requester@tenure.example' }]);
+  const path = `/v1/requests/${asked.body.id}`;
+  const { revision, digest } = await on.api.as<{ revision: number; digest: string }>('requester', path);
+  const forBoth = { aud: ['tenure', 'tenure-for-agents'], auth_time: signInTime };
+  for (const assertion of [given, await on.api.tokenForAgents('requester', forBoth)]) {
+    const sent = await on.call(agent, `${path}/proofs`, { assertion, body: { stage: 'confirm', revision, digest } });
+    expect([sent.status, sent.slug]).toEqual([401, 'unauthenticated']);
+    expect((await on.call(agent, path, { assertion })).slug).toBe('unauthenticated');
+  }
+  expect((await on.look(agent, asked.body.id)).body).toMatchObject({ outcome: 'pending', state: 'awaiting-proof' });
+  expect(await grantsOf(agent)).toBe(0);
+});
+
+test('an old token in the hands of an agent changes nothing of what is known of the person', async () => {
+  const agent = await on.newAgent();
+  const { person } = on.installation.ledger.prisma;
+  const where = { id: 'security-1@tenure.example' };
+  await on.api.as('security-1', '/v1/requests');
+  const before = await person.findUniqueOrThrow({ where });
+  const token = await on.api.tokenForAgents('security-1', { name: 'Another', groups: ['security-lead', 'admin'] });
+  expect((await on.askFor(agent, ask({ onBehalfOf: { token } }))).body.outcome).toBe('granted');
+  expect(await person.findUniqueOrThrow({ where })).toEqual(before);
+});
+
+test('where no provider makes tokens for agents, none is taken, and it is said what to declare', async () => {
+  const api = await installationApi(on.installation, { subjectAudience: false });
+  const elsewhere = callsOf(api);
+  const agent = await on.newAgent();
+  for (const token of [await api.tokenForAgents('requester'), await api.tokenOf('requester')]) {
+    const answer = await elsewhere.askFor(agent, ask({ onBehalfOf: { token } }));
+    await expectRefused(agent, answer, { status: 400, slug: 'subject-token-refused' });
+    expect(answer.detail).toContain('"subjectAudience"');
+  }
+  expect((await elsewhere.askFor(agent, ask())).body.outcome).toBe('granted');
+  await api.close();
 });
 
 test("another agent's step-up is not there, to read or to prove", async () => {

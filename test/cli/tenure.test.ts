@@ -1,5 +1,10 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { decodeJwt } from 'jose';
 import { expect, onTestFinished, test } from 'vitest';
@@ -15,12 +20,18 @@ interface Outcome {
   stderr: string;
 }
 
-function tenure(args: string[], environment: NodeJS.ProcessEnv = {}, nodeOptions: string[] = []): Promise<Outcome> {
+function tenure(
+  args: string[],
+  environment: NodeJS.ProcessEnv = {},
+  nodeOptions: string[] = [],
+  input = '',
+): Promise<Outcome> {
   const env = { ...process.env, TENURE_STATE_DIR: temporaryDirectory(), NO_COLOR: '1', ...environment };
   return new Promise((resolve) => {
-    execFile(process.execPath, [...nodeOptions, entry, ...args], { env }, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, [...nodeOptions, entry, ...args], { env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
+    child.stdin?.end(input);
   });
 }
 
@@ -38,6 +49,7 @@ test('a wrong command line exits with 2 and one message on stderr', async () => 
     ['token'],
     ['token', 'owner', '--pipeline', 'deploy'],
     ['token', 'owner', '--triggered-by', 'requester'],
+    ['token', '--pipeline', 'deploy', '--for-agents'],
     ['token', 'owner', 'more'],
     ['completion', 'powershell'],
   ]) {
@@ -64,9 +76,50 @@ test('tenure token prints the token and nothing else, and an unknown person gets
     triggered_by: 'requester@tenure.example',
   });
 
+  const forAgents = await tenure(['token', 'requester', '--for-agents'], environment);
+  expect(decodeJwt(forAgents.stdout.trimEnd())).toMatchObject({
+    aud: 'tenure-for-agents',
+    email: 'requester@tenure.example',
+  });
+
   const nobody = await tenure(['token', 'nobody'], environment);
   expect(nobody).toMatchObject({ code: 2, stdout: '' });
   expect(nobody.stderr).toContain('There is no person "nobody". The people: owner, requester, security-1');
+});
+
+test("tenure agent reads a person's token from a file or its input, and takes none on the command line", async () => {
+  const asked: string[] = [];
+  const api = createServer(async (req, res) => {
+    asked.push(JSON.stringify(await json(req)));
+    res.writeHead(403, { 'content-type': 'application/problem+json' });
+    res.end(JSON.stringify({ type: 'urn:tenure:problem:forbidden', detail: 'Not here.' }));
+  }).listen(0, '127.0.0.1');
+  onTestFinished(() => void api.close());
+  await once(api, 'listening');
+  const directory = temporaryDirectory();
+  const environment = {
+    TENURE_URL: `http://127.0.0.1:${(api.address() as AddressInfo).port}`,
+    TENURE_AGENT: 'a'.repeat(26),
+    TENURE_AGENT_KEYS: join(directory, 'keys'),
+  };
+  await tenure(['agent', 'new-keys'], environment);
+  const ask = ['agent', 'ask', 'search', 'read', '--resource', 'docs', '--workspace', 'research', '--reason', 'it'];
+  const file = join(directory, 'token');
+  writeFileSync(file, 'the-token\n');
+  for (const [source, input] of [
+    [file, ''],
+    ['-', 'the-token\n'],
+  ] as const)
+    expect((await tenure([...ask, '--for-token-file', source], environment, [], input)).stderr).toContain('Not here.');
+  expect(asked.map((body) => JSON.parse(body).onBehalfOf)).toEqual([{ token: 'the-token' }, { token: 'the-token' }]);
+
+  for (const wrong of [
+    ['--for-token', 'the-token'],
+    ['--for-token-file', join(directory, 'none')],
+    ['--for-token-file', file, '--for', 'ann@example.com'],
+  ])
+    expect((await tenure([...ask, ...wrong], environment)).code).toBe(2);
+  expect(asked).toHaveLength(2);
 });
 
 test('tenure token says how to start Tenure where it never ran, and where it does not run now', async () => {

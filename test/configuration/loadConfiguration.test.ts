@@ -114,6 +114,22 @@ test('broken YAML names its line', () => {
   expect(problemsOf('keys: {directory: keys\n')[0]).toMatch(/^tenure\.yaml:2:1: /);
 });
 
+test("tokens that agents are given never sign anybody in: their audience is none of a provider's", () => {
+  const company = 'name: company, issuer: https://id.example.com, audience: tenure, for: people, subjectAudience';
+  const provider = (text: string) =>
+    `${least}oidc:\n  - {${text}}\n  - {name: ci, issuer: https://ci.example.com, audience: ci, for: pipelines}\n`;
+  expect(problemsOf(provider(`${company}: tenure-for-agents`))).toEqual([]);
+  for (const taken of ['tenure', 'ci'])
+    expect(problemsOf(provider(`${company}: ${taken}`))).toEqual([
+      expect.stringMatching(/^tenure\.yaml:4:\d+: tokens for ".*" sign in by provider ".*", and agents are given them/),
+    ]);
+  expect(problemsOf(provider(`${company}: x`.replace('people', 'agents')))).toEqual([
+    expect.stringContaining('oidc provider "company" is for agents. Only one "for: people" has a subjectAudience.'),
+  ]);
+  const twice = `${provider(`${company}: x`)}  - {${`${company}: x`.replace('name: company', 'name: again').replace('audience: tenure', 'audience: other')}}\n`;
+  expect(problemsOf(twice)).toEqual([expect.stringContaining('Give each its own subjectAudience.')]);
+});
+
 test('an empty file says what is missing', () => {
   expect(problemsOf('')).toEqual([expect.stringContaining('keys: invalid input: expected object')]);
 });

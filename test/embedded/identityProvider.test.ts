@@ -40,6 +40,14 @@ test("a person's token says when they signed in, whole seconds ago, so that it i
   expect(await claims(await requestToken(provider, { pipeline: 'deploy' }))).not.toHaveProperty('auth_time');
 });
 
+test('a token for agents says who the person is and nothing of what they may, for minutes, and has an audience of its own', async () => {
+  const { provider, claims } = await start();
+  const payload = await claims(await requestToken(provider, { person: 'requester', for_agents: 'true' }));
+  expect(payload).toMatchObject({ aud: 'tenure-for-agents', email: 'requester@tenure.example' });
+  expect(Number(payload.exp) - Number(payload.iat)).toBe(300);
+  for (const claim of ['groups', 'auth_time']) expect(payload).not.toHaveProperty(claim);
+});
+
 test("a pipeline's token names the run's claims and the person who pushed, and has an audience of its own", async () => {
   const { provider, claims } = await start();
   const token = await requestToken(provider, { pipeline: 'deploy', triggered_by: 'requester' });

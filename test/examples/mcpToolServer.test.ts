@@ -122,7 +122,7 @@ test('a high risk: served only after the person that it acts for and an approver
   const requester = await stage.as('requester');
   const pending = Promise.withResolvers<StepUpAnswer>();
   const by = steppingUp({
-    onBehalfOf: { token: await stage.runtime.token('requester') },
+    onBehalfOf: { token: await stage.runtime.tokenForAgents('requester') },
     onPending: pending.resolve,
   });
   const call = connected(by, (client) => client.callTool(rewrite));

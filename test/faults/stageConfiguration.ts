@@ -55,7 +55,14 @@ export function configurationOf(
     keys: { directory: join(directory, 'keys') },
     leaseSeconds,
     oidc: [
-      { name: 'people', issuer, audience: audiences.people, for: 'people', groupsClaim: 'groups' },
+      {
+        name: 'people',
+        issuer,
+        audience: audiences.people,
+        for: 'people',
+        groupsClaim: 'groups',
+        subjectAudience: audiences.forAgents,
+      },
       { name: 'pipelines', issuer, audience: audiences.pipelines, for: 'pipelines' },
     ],
     people: embeddedPeople.map(({ email, name: called, groups }) => ({ id: email, name: called, groups: [...groups] })),

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { JWTPayload } from 'jose';
 import { flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
 import { grantSigner } from '../../api/grants/signer.ts';
@@ -38,6 +39,8 @@ export interface InstallationApi {
   readonly publicUrl: string;
   /** Of somebody who signed in just now. */
   tokenOf(person: string): Promise<string>;
+  /** What this person gives to an agent, to show for whom it acts; `claims` override everything. */
+  tokenForAgents(person: string, claims?: JWTPayload): Promise<string>;
   tokenOfPipeline(name: 'search-server' | 'mail-server'): Promise<string>;
   /** A GET, or a POST of `body` under a fresh key. @throws what the API answered, when it is no success */
   as<T>(person: string, path: string, body?: object): Promise<T>;
@@ -47,7 +50,11 @@ export interface InstallationApi {
 /** The real API of an installation, with a provider of the test's own; roles are the groups of `people.ts`. */
 export async function installationApi(
   installation: Pick<TestInstallation, 'ledger' | 'keys' | 'store' | 'databaseUrl' | 'gateway'>,
-  { gateway = installation.gateway, limits }: { gateway?: RequestGateway; limits?: Partial<RateLimits> } = {},
+  {
+    gateway = installation.gateway,
+    limits,
+    subjectAudience = true,
+  }: { gateway?: RequestGateway; limits?: Partial<RateLimits>; subjectAudience?: boolean } = {},
 ): Promise<InstallationApi> {
   const { ledger, keys, store, databaseUrl } = installation;
   const provider = await localProvider();
@@ -57,7 +64,7 @@ export async function installationApi(
     (role) => `  ${role}: [group:${role}]`,
   );
   const oidc = [
-    `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people}`,
+    `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people${subjectAudience ? ', subjectAudience: tenure-for-agents' : ''}}`,
     `  - {name: ci, issuer: '${provider.issuer}', audience: tenure-pipelines, for: pipelines}`,
     `  - {name: workloads, issuer: '${provider.issuer}', audience: tenure-agents, for: agents}`,
   ].join('\n');
@@ -95,6 +102,8 @@ export async function installationApi(
     address,
     publicUrl: configuration.publicUrl,
     tokenOf,
+    tokenForAgents: (person, claims = {}) =>
+      provider.token({ aud: 'tenure-for-agents', email: `${person}@tenure.example`, ...claims }),
     tokenOfPipeline: (name) =>
       provider.token({ aud: 'tenure-pipelines', repository_id: name === 'search-server' ? '2' : '3' }),
     async as<T>(person: string, path: string, body?: object): Promise<T> {

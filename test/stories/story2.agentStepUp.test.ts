@@ -85,14 +85,14 @@ test('an agent is granted, stepped up and denied as its policy and the risk say;
   expect(await introspect(token)).toMatchObject({ active: true });
 
   // Outside it: denied, whoever stands behind the agent.
-  const lead = { token: await stage.runtime.token('security-lead') };
+  const lead = { token: await stage.runtime.tokenForAgents('security-lead') };
   const denied = await agent.ask({ ...order, workspace: 'payroll', justification, onBehalfOf: lead }, randomUUID());
   expect(denied).toMatchObject({ outcome: 'denied', reason: 'workspace-outside-policy' });
   expect(denied.grant).toBeUndefined();
 
   // Of high risk: the person it acts for proves it, and somebody else of security approves.
   const risky = { ...order, action: 'write', workspace: 'production/eu', justification };
-  const onBehalfOf = { token: await stage.runtime.token('requester') };
+  const onBehalfOf = { token: await stage.runtime.tokenForAgents('requester') };
   const pending = await agent.ask({ ...risky, onBehalfOf }, randomUUID());
   expect(pending).toMatchObject({ outcome: 'pending', awaiting: [{ what: 'confirmation', stage: 'confirm' }] });
   const shown = await requester.get<RequestView & { stage: string }>(`/v1/requests/${pending.id}`);
