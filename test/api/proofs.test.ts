@@ -7,12 +7,12 @@ import { recordedRequests } from '../../ledger/queries/recordedRequests.ts';
 import { type ApiFixture, apiFixture, emailOf, type PersonName } from './apiFixture.ts';
 import { asked } from './onboarded.ts';
 
-/** An agent's owner proves what they want, then security agrees. */
+/** A connector's owner proves what they want, then security agrees. */
 const flow = `apiVersion: tenure/v1
 kind: Flow
-metadata: {name: onboarding-agent, owner: security, description: The owner proves what they want.}
+metadata: {name: onboarding-connector, owner: security, description: The owner proves what they want.}
 on: onboarding
-subject: {kind: agent}
+subject: {kind: connector}
 risk:
   weights:
     - {when: 'subject.environment == "production"', add: 30, because: production}
@@ -35,7 +35,7 @@ let count = 0;
 let request: Awaited<ReturnType<typeof asked>>;
 beforeEach(async () => {
   count += 1;
-  request = await asked(api, { kind: 'agent', name: `agent-${count}` });
+  request = await asked(api, { kind: 'connector', name: `connector-${count}` });
 });
 
 const minutes = 60;
@@ -122,7 +122,7 @@ test.each<[PersonName]>([['requester'], ['security-1'], ['admin'], ['stranger']]
 
 test('what was seen of another request, revision or stage proves nothing here', async () => {
   const fresh = await signedIn('owner', 1);
-  const other = await asked(api, { kind: 'agent', name: `other-${count}` });
+  const other = await asked(api, { kind: 'connector', name: `other-${count}` });
   expect((await prove(fresh, { digest: other.digest })).slug).toBe('digest-mismatch');
   expect((await prove(fresh, { revision: 2 })).slug).toBe('revision-changed');
   expect((await prove(fresh, { stage: 'security' })).slug).toBe('not-awaiting-proof');
@@ -142,7 +142,7 @@ test('a key stands for one proof of one request: it is answered again, and refus
   // Also long after, by a sign-in that has grown old: the act was carried out once.
   const old = await signedIn('owner', 60 * minutes);
   expect((await api.send(old, `/v1/requests/${request.id}/proofs`, call)).status).toBe(200);
-  const other = await asked(api, { kind: 'agent', name: `other-${count}` });
+  const other = await asked(api, { kind: 'connector', name: `other-${count}` });
   expect((await send(`/v1/requests/${other.id}/proofs`)).slug).toBe('key-reused');
   expect(await api.ledger.prisma.decision.count({ where: { requestId: { in: [request.id, other.id] } } })).toBe(1);
 });
@@ -219,7 +219,7 @@ test('what the risk is made of is shown, signed, and in evidence', async () => {
 test('a proof is recorded for simulation as what it is', async () => {
   await prove(await signedIn('owner', 1));
   const events: unknown[] = [];
-  for await (const record of recordedRequests(api.ledger.prisma, { flowName: 'onboarding-agent' }))
+  for await (const record of recordedRequests(api.ledger.prisma, { flowName: 'onboarding-connector' }))
     if (record.id === request.id) events.push(...record.events);
   expect(events).toMatchObject([
     { confirm: { id: emailOf('owner'), active: true }, authenticatedAt: expect.any(String) },
