@@ -58,22 +58,46 @@ const trustedKey = (kid: string, { name, environment }: SignerName) => Prisma.sq
   WHERE k."kid" = ${kid} AND i."name" = ${name} AND i."environment" = ${environment} AND i."state" = 'active'
     AND NOT EXISTS (SELECT FROM "freeze" f WHERE ${holds}))`;
 
+/** Of the signer, whatever became of it since: of this name there may have been several, one after the other. */
+const genuineKey = (kid: string, { name, environment }: SignerName) => Prisma.sql`(
+  SELECT k."publicKey" FROM "signing_key" k JOIN "identity" i ON i."id" = k."identityId"
+  WHERE k."kid" = ${kid} AND i."name" = ${name} AND i."environment" = ${environment})`;
+
+interface SignedGrant {
+  readonly grantId: string;
+  /** The key that a token of it names. */
+  readonly kid: string;
+  readonly signer: SignerName;
+}
+
+/** `publicKey` is null when there is no such key as was asked for. */
+type FoundGrant = KnownGrant & { readonly publicKey: PublicSigningKey | null };
+
 /**
  * A grant as it stands now, in one statement, never cached: a revocation, a freeze, a narrowing and a person who left count
  * from their commit on.
- * @param kid the key that a token of it names; `publicKey` is null when it is none of the signer's that may be trusted now
- * @returns undefined when there is no such grant
+ * @returns undefined when there is no such grant; `publicKey` is null when the key is none that may be trusted now
  */
-export function findGrantStanding(
-  reads: HotReads,
-  { grantId, kid, signer }: { grantId: string; kid: string; signer: SignerName },
-): Promise<(KnownGrant & { readonly publicKey: PublicSigningKey | null }) | undefined> {
-  return reads.first(standingStatement, [kid, signer.name, signer.environment, grantId]);
+export function findGrantStanding(reads: HotReads, grant: SignedGrant): Promise<FoundGrant | undefined> {
+  return reads.first(standingStatement, valuesOf(grant));
 }
 
-const standingStatement = hotStatement(Prisma.sql`
-  SELECT ${columns}, ${standing} AS "standing", ${trustedKey('', { name: '', environment: '' })} AS "publicKey"
-  FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = ${''}`);
+/**
+ * The same for who gives a token back, which must not depend on whether its signer may be trusted at that moment.
+ * @returns undefined as above; `publicKey` is null when the signer never had the key, or it is destroyed
+ */
+export function findGenuineGrant(reads: HotReads, grant: SignedGrant): Promise<FoundGrant | undefined> {
+  return reads.first(genuineStatement, valuesOf(grant));
+}
+
+const valuesOf = ({ grantId, kid, signer: { name, environment } }: SignedGrant) => [kid, name, environment, grantId];
+
+const grantWith = (publicKey: Prisma.Sql) =>
+  hotStatement(Prisma.sql`
+    SELECT ${columns}, ${standing} AS "standing", ${publicKey} AS "publicKey"
+    FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = ${''}`);
+const standingStatement = grantWith(trustedKey('', { name: '', environment: '' }));
+const genuineStatement = grantWith(genuineKey('', { name: '', environment: '' }));
 
 /** The grant of a request as it stands now; undefined when it was granted nothing. */
 export async function findGrantOfRequest(

@@ -2,7 +2,7 @@ import { compactVerify, decodeJwt, decodeProtectedHeader, errors, importJWK } fr
 import { z } from 'zod';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
 import { idPattern } from '../../domain/ids.ts';
-import { findGrantStanding, type KnownGrant } from '../../ledger/grants.ts';
+import { findGenuineGrant, findGrantStanding, type KnownGrant } from '../../ledger/grants.ts';
 import type { OpenedLedger } from '../../ledger/openLedger.ts';
 import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
 import { remembered } from '../remembered.ts';
@@ -19,7 +19,12 @@ const Header = z.strictObject({ alg: z.literal('ES256'), typ: z.literal('at+jwt'
 const Claims = z.object({ iss: z.string(), jti: z.string().regex(idPattern) });
 
 /** The grant that a token was made from, as it stands now; undefined when it is no token that this installation signed. */
-export type GrantOfToken = (token: string) => Promise<KnownGrant | undefined>;
+export interface GrantTokens {
+  /** For who lets somebody in by it: undefined too while the key that signed it may not be trusted. */
+  trusted(token: string): Promise<KnownGrant | undefined>;
+  /** For who gives it back: signed by a key of the signer, frozen and revoked ones included. */
+  genuine(token: string): Promise<KnownGrant | undefined>;
+}
 
 /**
  * Reads tokens of our own. The grant is read from the ledger each time; only that a signature is good is remembered, since
@@ -31,7 +36,7 @@ export function grantTokens({
 }: {
   configuration: Pick<Configuration, 'publicUrl' | 'grants'>;
   ledger: Pick<OpenedLedger, 'reads'>;
-}): GrantOfToken {
+}): GrantTokens {
   const signed = remembered<NamedGrant>(mostRemembered);
 
   async function isSigned(token: string, publicKey: PublicSigningKey): Promise<boolean> {
@@ -44,17 +49,22 @@ export function grantTokens({
     }
   }
 
-  return async (token) => {
+  async function read(token: string, find: typeof findGrantStanding): Promise<KnownGrant | undefined> {
     const known = signed.of(token);
     const named = known ?? nameOf(token, publicUrl);
     if (named === undefined || grants.signer === undefined) return undefined;
-    const found = await findGrantStanding(reads, { ...named, signer: grants.signer });
+    const found = await find(reads, { ...named, signer: grants.signer });
     if (found?.publicKey == null) return undefined;
     if (known === undefined) {
       if (!(await isSigned(token, found.publicKey))) return undefined;
       signed.keep(token, named);
     }
     return found;
+  }
+
+  return {
+    trusted: (token) => read(token, findGrantStanding),
+    genuine: (token) => read(token, findGenuineGrant),
   };
 }
 

@@ -50,7 +50,7 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
     ledger,
     configuration: { publicUrl },
   } = deps;
-  const grantOf = grantTokens(deps);
+  const tokens = grantTokens(deps);
   return [
     defineRoute({
       method: 'post',
@@ -91,7 +91,7 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
       },
       problems: [],
       async handle({ principal, body }) {
-        const grant = await grantOf(body.token);
+        const grant = await tokens.trusted(body.token);
         if (grant?.standing !== 'active' || !mayIntrospect(principal.may ?? [], grant.tool)) return { body: inactive };
         return { body: { active: true as const, token_type: 'DPoP' as const, ...grantClaims(grant, publicUrl) } };
       },
@@ -104,7 +104,7 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'Give a token back',
       description:
-        'RFC 7009. By the agent that it was given to, or by a pipeline that may introspect it. What is no token of ours, or was revoked or expired before, is answered alike.',
+        'RFC 7009. By the agent that it was given to, or by a pipeline that may introspect it. What is no token of ours, or was revoked or expired before, is answered alike. It counts while the signer is frozen or revoked too, though introspection calls the token inactive then anyway.',
       access: { kinds: ['agent', 'pipeline'] },
       form: true,
       params: noParams,
@@ -114,7 +114,7 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
       reply: { status: 200, description: 'It cannot be used any more.', schema: z.object({}), example: {} },
       problems: [],
       async handle({ principal, body }) {
-        const grant = await grantOf(body.token);
+        const grant = await tokens.genuine(body.token);
         if (grant === undefined) return { body: {} };
         requireMayRevoke(principal, grant);
         const { id: grantId, identityId } = grant;

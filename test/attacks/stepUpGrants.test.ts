@@ -1,8 +1,17 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { calculateJwkThumbprint, decodeJwt, exportJWK, importPKCS8, type JWTPayload, SignJWT } from 'jose';
+import {
+  calculateJwkThumbprint,
+  decodeJwt,
+  decodeProtectedHeader,
+  exportJWK,
+  importPKCS8,
+  type JWTPayload,
+  SignJWT,
+} from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type GrantedAgent, grantedAgent, postForm, serverToken } from '../api/grantedAgent.ts';
-import { assertionOf, insertAgent, newAgentKey } from '../setup/agents.ts';
+import { assertionOf, insertAgent, moveIdentity, newAgentKey } from '../setup/agents.ts';
 
 /** Whoever holds a token, or makes one, tries what introspection and revocation are not for. */
 
@@ -151,6 +160,58 @@ test('another agent, people and strangers neither introspect nor revoke a token 
   expect((await agent.api.send(await asAnother(), `${path}/revocation`, { body: { reason: 'a' } })).slug).toBe(
     'not-found',
   );
+});
+
+test.each<[string, (agent: GrantedAgent) => Promise<() => Promise<unknown>>]>([
+  [
+    'frozen, and thawed after',
+    async ({ api, signer }) => {
+      const freeze = { identityIds: [signer.identityId], reason: 'its key may be out' };
+      const { id } = (await api.as('responder-1', '/v1/freezes', { body: freeze })).as(
+        z.looseObject({ id: z.string() }),
+      );
+      return () => api.as('responder-2', `/v1/freezes/${id}/lift`, { body: { reason: 'it is not', override: true } });
+    },
+  ],
+  [
+    'revoked',
+    async ({ api, signer }) => {
+      await moveIdentity(api.ledger, signer.identityId, ['revoking']);
+      return async () => undefined;
+    },
+  ],
+])('while the signer is %s, what is given back is revoked all the same, and only that', async (_what, distrust) => {
+  const mine = await grantedAgent();
+  const { api, signer, identityId } = mine;
+  const [given, seized, kept] = [await mine.granted(), await mine.granted(), await mine.granted()];
+  const trustAgain = await distrust(mine);
+  const server = await serverToken(api, 'search-server');
+  for (const [bearer, { token: revoked }] of [
+    [await mine.asAgent(), given],
+    [server, seized],
+  ] as const) {
+    expect((await postForm(api, bearer, '/oauth/revoke', { token: revoked })).status).toBe(200);
+    expect(await mine.introspect(revoked)).toEqual({ active: false });
+  }
+  // Who knows all of the grant but its signature, or signs with a key that is not the signer's, revokes nothing.
+  const claims = decodeJwt(kept.token);
+  const unsigned = `${kept.token.split('.').slice(0, 2).join('.')}.${given.token.split('.')[2]}`;
+  const { kid: name } = decodeProtectedHeader(kept.token);
+  const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const forged = new SignJWT(claims).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: `${name}` });
+  for (const nothing of [unsigned, await forged.sign(stranger)])
+    expect((await postForm(api, server, '/oauth/revoke', { token: nothing })).text).toBe('{}');
+  const rows = await api.ledger.prisma.accessGrant.findMany({ where: { identityId }, orderBy: { issuedAt: 'asc' } });
+  const isRevoked = Object.fromEntries(rows.map(({ id, revokedAt }) => [id, revokedAt !== null]));
+  expect(isRevoked).toEqual({ [given.grant.id]: true, [seized.grant.id]: true, [kept.grant.id]: false });
+
+  await trustAgain();
+  for (const { token: revoked } of [given, seized]) expect(await mine.introspect(revoked)).toEqual({ active: false });
+
+  // With the key destroyed, nobody can say any more who signed it.
+  await api.ledger.prisma.$executeRaw`DELETE FROM "signing_key" WHERE "identityId" = ${signer.identityId}`;
+  expect((await postForm(api, server, '/oauth/revoke', { token: kept.token })).text).toBe('{}');
+  expect(await api.ledger.prisma.accessGrant.count({ where: { identityId, revokedAt: null } })).toBe(1);
 });
 
 const form = 'application/x-www-form-urlencoded';
