@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { policyFactsOf } from '../../../domain/agentPolicy.ts';
 import type { AgentPolicy } from '../../../domain/agents.ts';
 import type { Advance } from '../../../domain/flow/advance.ts';
+import { diffFlows } from '../../../domain/flow/analysis/diff.ts';
 import type { Verdict } from '../../../domain/flow/events.ts';
 import type { GivenFacts, Stage } from '../../../domain/flow/language.ts';
 import { parseFlow } from '../../../domain/flow/parse.ts';
@@ -88,6 +89,20 @@ test('a flow that grants for longer than an hour is not read', () => {
   const source = `apiVersion: tenure/v1\nkind: Flow\nmetadata: {name: s, owner: s, description: s}\non: step-up\nlimits: {grantTtl: PT61M}\nstages: [{id: grant, effect: grant}]\n`;
   expect(parseFlow(source, 's')).toMatchObject({ ok: false, errors: [{ line: 5, path: 'limits.grantTtl' }] });
   expect(parseFlow(source.replace('PT61M', 'PT1H'), 's')).toMatchObject({ ok: true });
+});
+
+test('a longer life of grants, and another who proves, weaken a flow', () => {
+  const short = {
+    ...flowOf('step-up', [confirm, grant]),
+    limits: { ...flowOf('step-up', []).limits, grantTtl: 'PT5M' },
+  };
+  const { limits: longer } = flowOf('step-up', []);
+  expect(diffFlows([short], [{ ...short, limits: longer }]).changes).toMatchObject([
+    { path: 'limits.grantTtl', label: 'WEAKENS', because: 'a grant is accepted for longer' },
+  ]);
+  const byOwner: Stage = { id: 'confirm', stepUp: { method: 'session', by: 'owner', maxAge: 'PT1M' } };
+  const { changes } = diffFlows([short], [{ ...short, stages: [byOwner, grant] }]);
+  expect(changes).toMatchObject([{ path: 'stages.confirm.stepUp.by', label: 'WEAKENS', was: 'the agent' }]);
 });
 
 const policy: AgentPolicy = {
