@@ -7,6 +7,20 @@ import { assertionOf, examplePolicy, newAgentKey } from '../setup/agents.ts';
 import { type ApiFixture, apiFixture, onboarding } from './apiFixture.ts';
 import { decide, RequestOnIdentity } from './onboarded.ts';
 
+const agentFlow = `apiVersion: tenure/v1
+kind: Flow
+metadata: {name: onboarding-agent, owner: security, description: One approval of security.}
+on: onboarding
+subject: {kind: agent}
+stages:
+  - id: security
+    approval:
+      require: [{from: 'group:security', count: 1}]
+      separation: [requester, onBehalfOf, owner]
+      timeout: {after: P1D, result: deny}
+  - {id: issue, effect: issue}
+`;
+
 const { scopes: _ofThePolicy, ...subject } = onboarding;
 
 /** The body of an agent's onboarding; `agent` and the rest override everything. */
@@ -21,7 +35,7 @@ const agentBody = (agent: object, change: object = {}) => ({
 const ask = (api: ApiFixture, body: object) => api.as('requester', '/v1/identities', { body });
 
 test('an agent is onboarded with its key and its policy, which approvers are shown, and its scopes are those of the policy', async () => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const { publicKey } = await newAgentKey();
   const request = (await ask(api, agentBody({ registration: { publicKey } }))).as(RequestOnIdentity);
   expect(request.review).toMatchObject({
@@ -40,7 +54,7 @@ test('an agent is onboarded with its key and its policy, which approvers are sho
 });
 
 test('a decision on other content than what is shown does not count', async () => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const [one, other] = [await newAgentKey(), await newAgentKey()];
   const asked = async (key: typeof one, name: string) =>
     (await ask(api, agentBody({ registration: { publicKey: key.publicKey } }, { name }))).as(RequestOnIdentity);
@@ -64,7 +78,7 @@ test.each<[string, object, string]>([
   ['another algorithm', { ...examplePublicKey(), alg: 'HS256' }, 'algorithm'],
   ['a certificate beside it', { ...examplePublicKey(), x5c: ['MIIB'] }, 'members besides'],
 ])('%s is not registered, and is repeated nowhere', async (_what, publicKey, reason) => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const answer = await ask(api, agentBody({ registration: { publicKey } }));
   expect([answer.status, answer.slug]).toEqual([400, 'invalid-request']);
   expect(answer.detail).toContain(reason);
@@ -78,7 +92,7 @@ function examplePublicKey() {
 }
 
 test('what tenure.yaml does not know, and what an agent cannot be, is refused before anybody is asked', async () => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const registration = { publicKey: examplePublicKey() };
   const [rule] = examplePolicy.rules;
   const policyOf = (change: object) => ({ registration, policy: { rules: [{ ...rule, ...change }] } });
@@ -107,7 +121,7 @@ test('what tenure.yaml does not know, and what an agent cannot be, is refused be
 });
 
 test('narrowing takes scopes of an agent at once, widening is refused, and its policy stays what was approved', async () => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const key = await newAgentKey();
   const request = await ask(api, agentBody({ registration: { publicKey: key.publicKey } }));
   const { id, identityId } = request.as(RequestOnIdentity);
@@ -124,7 +138,7 @@ test('narrowing takes scopes of an agent at once, widening is refused, and its p
 });
 
 test('an amendment leaves out scopes of an agent that waits, and adds none', async () => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const { publicKey } = await newAgentKey();
   const { id } = (await ask(api, agentBody({ registration: { publicKey } }))).as(RequestOnIdentity);
   const amend = (scopes: string[]) =>
@@ -134,7 +148,7 @@ test('an amendment leaves out scopes of an agent that waits, and adds none', asy
 });
 
 test('an agent that is only asked for cannot authenticate', async () => {
-  const api = await apiFixture();
+  const api = await apiFixture({ moreFlows: [agentFlow] });
   const key = await newAgentKey();
   const request = await ask(api, agentBody({ registration: { publicKey: key.publicKey } }));
   const { identityId } = request.as(RequestOnIdentity);

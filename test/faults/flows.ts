@@ -5,10 +5,12 @@ import type { FlowSource } from '../../ledger/flows.ts';
 
 /** Production asks people, staging nobody; grace windows so short that a run sees their end. */
 const ownFlows = [
-  flow('onboarding', { environment: 'production', approvals: 2 }),
-  flow('onboarding', { environment: 'staging', approvals: 0 }),
-  flow('rotation', { environment: 'production', approvals: 1 }),
-  flow('rotation', { environment: 'staging', approvals: 0 }),
+  ...[undefined, 'agent' as const].flatMap((kind) => [
+    flow('onboarding', { kind, environment: 'production', approvals: 2 }),
+    flow('onboarding', { kind, environment: 'staging', approvals: 0 }),
+    flow('rotation', { kind, environment: 'production', approvals: 1 }),
+    flow('rotation', { kind, environment: 'staging', approvals: 0 }),
+  ]),
   stepUps(),
 ];
 
@@ -22,7 +24,7 @@ export function faultFlows(): readonly FlowSource[] {
 
 function flow(
   on: 'onboarding' | 'rotation',
-  { environment, approvals }: { environment: string; approvals: number },
+  { kind, environment, approvals }: { kind: 'agent' | undefined; environment: string; approvals: number },
 ): string {
   const approval = `
   - id: security
@@ -33,9 +35,9 @@ function flow(
   return `
 apiVersion: tenure/v1
 kind: Flow
-metadata: {name: ${on}-${environment}, owner: tests, description: of the fault harness}
+metadata: {name: ${on}-${kind ?? 'any'}-${environment}, owner: tests, description: of the fault harness}
 on: ${on}
-subject: {where: 'subject.environment == "${environment}"'}
+subject: {${kind === undefined ? '' : `kind: ${kind}, `}where: 'subject.environment == "${environment}"'}
 limits: {grace: PT3S}
 stages:
   - {id: ownership, verify: {that: owner.active, otherwise: owner-not-valid}}${approvals === 0 ? '' : approval}

@@ -5,7 +5,7 @@ import { type ByHand, byHand } from '../setup/byHand.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { type InstallationApi, installationApi } from '../setup/installationApi.ts';
-import { plainFlows } from './flows.ts';
+import { plainAgentFlows, plainFlows } from './flows.ts';
 
 /** The life of an agent: onboarded, rotated, revoked through the API, by real workflows. */
 
@@ -15,7 +15,7 @@ let hand: ByHand;
 let stopWorker: () => Promise<void>;
 
 beforeAll(async () => {
-  installation = await testInstallation({ flows: plainFlows, leaseMs: 4_000 });
+  installation = await testInstallation({ flows: [...plainFlows, ...plainAgentFlows], leaseMs: 4_000 });
   api = await installationApi(installation);
   hand = byHand(installation);
   stopWorker = await installation.startWorker();

@@ -4,13 +4,14 @@ const twoOfSecurity = `require: [{from: group:security, count: 2}]
       separation: [requester, onBehalfOf, owner]
       timeout: {after: P1D, result: deny}`;
 
-/** The effect at once, whatever the subject. */
-export function plainFlow(on: 'onboarding' | 'rotation' | 'revocation'): string {
+/** The effect at once, whatever the subject; of agents, where they are named. */
+export function plainFlow(on: 'onboarding' | 'rotation' | 'revocation', kind?: 'agent'): string {
   return `
 apiVersion: tenure/v1
 kind: Flow
-metadata: {name: ${on}-plain, owner: tests, description: "nothing is asked"}
+metadata: {name: ${on}-${kind ?? 'plain'}, owner: tests, description: "nothing is asked"}
 on: ${on}
+subject: ${kind === undefined ? '{}' : `{kind: ${kind}}`}
 limits: {grace: PT1H}
 stages:
   - {id: effect, effect: ${effectOf[on]}}
@@ -41,4 +42,5 @@ stages:
 const effectOf = { onboarding: 'issue', rotation: 'rotate', revocation: 'revoke' } as const;
 
 export const plainFlows = [plainFlow('onboarding'), plainFlow('rotation'), plainFlow('revocation')];
+export const plainAgentFlows = [plainFlow('onboarding', 'agent'), plainFlow('rotation', 'agent')];
 export const approvedFlows = [approvedFlow('onboarding'), approvedFlow('rotation')];

@@ -1,5 +1,5 @@
 import type { Flow, RequestKind } from '../language.ts';
-import { specificity } from '../select.ts';
+import { mustNameAgents, specificity } from '../select.ts';
 import { fact } from './atoms.ts';
 import { all, always, type Formula, fails, not } from './formula.ts';
 import { guardFormula } from './guardFormula.ts';
@@ -47,13 +47,14 @@ export function selections(flows: readonly Flow[], on: RequestKind): readonly Se
 }
 
 /** A flow's own `kind` and `where`; the kind is asked first, so that a guard about other kinds cannot fail for this one. */
-function fitting({ subject }: Flow): Formula {
+function fitting({ on, subject }: Flow): Formula {
   const { kind, where } = subject;
-  const isKind: Formula =
-    kind === undefined
-      ? always
-      : { op: 'atom', atom: { kind: 'text', fact: fact('subject.kind', opening), values: [kind] } };
+  const isKind = kind === undefined ? (mustNameAgents(on) ? not(isOfKind('agent')) : always) : isOfKind(kind);
   return where === undefined ? isKind : all(isKind, guardFormula(where, opening));
+}
+
+function isOfKind(kind: string): Formula {
+  return { op: 'atom', atom: { kind: 'text', fact: fact('subject.kind', opening), values: [kind] } };
 }
 
 export function ofKind(on: RequestKind): Formula {

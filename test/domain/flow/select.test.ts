@@ -55,6 +55,24 @@ test('a flow on another kind of request, another kind of identity or another env
   expect(selectFlow([...others, neither], exampleFacts)).toEqual({ found: neither });
 });
 
+test('what lets an agent in, or a key that acts as one, is governed only by a flow that names agents', () => {
+  const agent = { ...exampleFacts, subject: { ...exampleFacts.subject, kind: 'agent' as const } };
+  const of = (kind: 'onboarding' | 'rotation' | 'revocation') => ({ ...agent, request: { ...agent.request, kind } });
+  for (const on of ['onboarding', 'rotation'] as const) {
+    const broad = [version('neither', {}, on), version('by-where', { where: fits }, on)];
+    const named = version('agents', { kind: 'agent' }, on);
+    // A flow whose guard cannot be told is not asked either.
+    const unsure = version('unsure', { where: errs }, on);
+    expect(selectFlow([...broad, unsure], of(on))).toMatchObject({
+      none: 'no-flow',
+      detail: expect.stringContaining('Only one with "subject: {kind: agent}" covers agents'),
+    });
+    expect(selectFlow([...broad, unsure, named], of(on))).toEqual({ found: named });
+  }
+  const revocation = version('neither', {}, 'revocation');
+  expect(selectFlow([revocation], of('revocation'))).toEqual({ found: revocation });
+});
+
 test('two flows that fit equally well govern nothing, and both are named', () => {
   const twin = version('another', { where: 'subject.kind == "service-account"' });
   expect(selectFlow([neither, byWhere, twin], exampleFacts)).toEqual({ ambiguous: ['another', 'by-where'] });

@@ -182,22 +182,29 @@ test('a check that another makes as well may go: the paths prove that nothing is
 });
 
 test('a new flow that takes requests from a stricter one is seen by its paths, whatever its own fields', () => {
-  const agents: Flow = {
+  const connectors: Flow = {
     ...flowOf('onboarding', [ownership, issue]),
-    subject: { kind: 'agent' },
-    metadata: { ...flow.metadata, name: 'agents' },
+    subject: { kind: 'connector' },
+    metadata: { ...flow.metadata, name: 'connectors' },
   };
-  const { paths, weakens } = diffFlows([flow], [flow, agents]);
+  const { paths, weakens } = diffFlows([flow], [flow, connectors]);
   expect(weakens).toBe(true);
   expect(paths).toHaveLength(1);
   expect(paths[0]).toMatchObject({
     label: 'WEAKENS',
     because: 'fewer people must agree, or more may',
-    conditions: expect.arrayContaining(['the kind is agent']),
+    conditions: expect.arrayContaining(['the kind is connector']),
     was: expect.stringContaining('issue after 2 of group:security'),
-    is: 'issue without any approval (agents)',
+    is: 'issue without any approval (connectors)',
   });
-  expect(pathLabels([flow, agents], [flow])).toEqual(['STRENGTHENS more people must agree, and can block']);
+  expect(pathLabels([flow, connectors], [flow])).toEqual(['STRENGTHENS more people must agree, and can block']);
+});
+
+test('a flow that names agents takes nothing from one that does not: agents were let in by none', () => {
+  const agents: Flow = { ...flow, subject: { kind: 'agent' }, metadata: { ...flow.metadata, name: 'agents' } };
+  expect(diffFlows([flow], [flow, agents]).paths).toMatchObject([
+    { label: 'WEAKENS', conditions: expect.arrayContaining(['the kind is agent']), was: 'denied: no-flow (no flow)' },
+  ]);
 });
 
 test('requests that no flow governed and one does now are let through newly', () => {

@@ -128,6 +128,7 @@ test('whatever happens to a request is one of the enumerated paths, and its cond
   fc.assert(
     fc.property(anyFlow, anyFacts, anyHumans, (flow, given, humans) => {
       const facts: Facts = { ...given, request: { ...given.request, kind: flow.on } };
+      fc.pre('found' in selectFlow([{ flow }], facts));
       const { world, approvals } = played(flow, facts, humans);
       const paths = pathsUnlessRefused(flow);
       fc.pre(paths !== undefined);

@@ -40,6 +40,8 @@ function approvalWith(stage: Stage, change: Partial<ApprovalStage['approval']>):
   return [{ ...stage, approval: { ...stage.approval, ...change } }];
 }
 
+const keepingOwner = (stage: Stage) => approvalWith(stage, { separation: ['requester', 'onBehalfOf'] });
+
 const usual = 'onboarding-default';
 const oneOfSecurity = { require: [{ from: 'group:security', count: 1 }] };
 
@@ -90,6 +92,22 @@ test.each([
     changed('rotation-default', 'security', ({ when: _when, ...stage }) => [stage]),
     'scheduled-rotation-waits-for-nobody',
   ],
+  [
+    'an agent that its owner lets in',
+    changed('onboarding-agent', 'policy', keepingOwner),
+    'agents-are-let-in-by-security',
+  ],
+  ['one that nobody looks at', changed('onboarding-agent', 'policy', () => []), 'agents-are-let-in-by-security'],
+  [
+    'a key of an agent that its owner agrees to',
+    changed('rotation-agent', 'key', keepingOwner),
+    'agents-keys-are-agreed-to',
+  ],
+  [
+    'a key of an agent below production that nobody agrees to',
+    changed('rotation-agent', 'key', (stage) => [{ ...stage, when: 'subject.environment == "production"' }]),
+    'agents-keys-are-agreed-to',
+  ],
   ['a review without its owner', changed('review-default', 'attest', () => []), 'review-needs-owner-and-security'],
 ])('%s breaks the invariant against it', (_what, weakened, id) => {
   expect(broken(weakened)).toContain(id);
@@ -100,7 +118,11 @@ test('a flow beside the others that is more specific cannot slip through', () =>
     ...flowOf('onboarding', [issue]),
     subject: { kind: 'agent', where: 'subject.name == "mine"' },
   };
-  expect(broken([...shippedFlows, agents])).toEqual(['nothing-issues-unverified', 'production-needs-two']);
+  expect(broken([...shippedFlows, agents])).toEqual([
+    'nothing-issues-unverified',
+    'production-needs-two',
+    'agents-are-let-in-by-security',
+  ]);
 });
 
 const stating = (require: string, where = 'true'): readonly Invariant[] =>
