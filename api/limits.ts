@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { ipKeyGenerator, type Options, rateLimit } from 'express-rate-limit';
+import { ipKeyGenerator, MemoryStore, type Options, rateLimit } from 'express-rate-limit';
 import { principalOf } from './auth/principal.ts';
 import { Problem } from './problem.ts';
 
@@ -25,33 +25,53 @@ export const defaultRateLimits: RateLimits = {
 
 const windowMs = 60_000;
 
-/** @param frequent paths of which only refused calls count */
-export function limitPerAddress({ perAddress }: RateLimits, frequent: ReadonlySet<string>): RequestHandler {
-  const ofAddress = (req: Request) => ipKeyGenerator(req.ip ?? 'unknown');
-  const every = limit(perAddress, ofAddress, 'this network address');
-  const refused = limit(perAddress, ofAddress, 'this network address', {
-    ...isUntold,
-    // Counted until it is answered all the same.
-    skipSuccessfulRequests: true,
-    requestWasSuccessful: (_req, res) => res.statusCode < 400,
-  });
-  return (req, res, next) => (frequent.has(req.path) ? refused : every)(req, res, next);
+export function limitPerAddress({ perAddress }: RateLimits): RequestHandler {
+  return limit(perAddress, ofAddress, 'this network address');
+}
+
+/** Of routes that resource servers ask for every call of theirs: only calls that were refused count. */
+export function limitRefused({ perAddress }: RateLimits): RequestHandler {
+  const refused = new MemoryStore();
+  refused.init({ windowMs } as Options);
+  return async (req, res, next) => {
+    const address = ofAddress(req);
+    const known = await refused.get(address);
+    if (known !== undefined && known.totalHits >= perAddress)
+      throw tooMany(`More than ${perAddress} refused requests in a minute from this network address.`);
+    res.once('finish', () => {
+      if (res.statusCode >= 400) void refused.increment(address);
+    });
+    next();
+  };
 }
 
 export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler {
   return limit(perPrincipal, ofPrincipal, 'this principal');
 }
 
+/** As above; what is left of the limit is not told, which would cost more than what is counted. */
 export function limitFrequent({ frequent }: RateLimits): RequestHandler {
-  return limit(frequent, ofPrincipal, 'this principal', isUntold);
+  const asked = new MemoryStore();
+  asked.init({ windowMs } as Options);
+  return async (_req, res, next) => {
+    const { totalHits } = await asked.increment(ofPrincipal(_req, res));
+    if (totalHits > frequent) throw tooMany(`More than ${frequent} requests in a minute from this principal.`);
+    next();
+  };
+}
+
+function tooMany(what: string): Problem {
+  const headers = { 'Retry-After': String(windowMs / 1000) };
+  return new Problem('too-many-requests', `${what} Wait as long as Retry-After says.`, { headers });
 }
 
 export function limitAnalyses({ analyses }: RateLimits): RequestHandler {
-  return limit(analyses, ofPrincipal, 'this principal', {}, 'analyses of flows');
+  return limit(analyses, ofPrincipal, 'this principal', 'analyses of flows');
 }
 
-/** The fields that tell how much of a limit is left cost more than what is counted. */
-const isUntold = { standardHeaders: false } as const;
+function ofAddress(req: Request): string {
+  return ipKeyGenerator(req.ip ?? 'unknown');
+}
 
 function ofPrincipal(_req: Request, res: Response): string {
   return principalOf(res).id;
@@ -61,7 +81,6 @@ function limit(
   perMinute: number,
   keyGenerator: (req: Request, res: Response) => string,
   who: string,
-  options: Partial<Options> = {},
   what = 'requests',
 ): RequestHandler {
   return rateLimit({
@@ -70,13 +89,11 @@ function limit(
     keyGenerator,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    ...options,
     handler(_req, _res, next) {
       next(
         new Problem(
           'too-many-requests',
           `More than ${perMinute} ${what} in a minute from ${who}. Wait as long as Retry-After says.`,
-          options.standardHeaders === false ? { headers: { 'Retry-After': String(windowMs / 1000) } } : {},
         ),
       );
     },

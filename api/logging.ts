@@ -38,11 +38,27 @@ export function createLogger(destination?: DestinationStream): Logger {
   );
 }
 
-/**
- * Gives every request an id, answers it as X-Request-Id, and logs how it ended.
- * @param quiet paths of which only what went wrong is logged: resource servers ask there for every call of theirs
- */
-export function requestLogging(logger: Logger, quiet: ReadonlySet<string>): RequestHandler {
+/** The same as `requestLogging`, of calls that were refused only: what a resource server asks at every call of its own. */
+export function logRefused(logger: Logger): RequestHandler {
+  return (req, res, next) => {
+    const id = randomUUID();
+    req.id = id;
+    req.log = logger.child({ requestId: id });
+    res.setHeader('X-Request-Id', id);
+    const startedAt = performance.now();
+    res.once('finish', () => {
+      const { statusCode: status } = res;
+      if (status < 400) return;
+      const line = { req: { id, method: req.method, path: req.path }, res: { status } };
+      const responseTime = Math.round(performance.now() - startedAt);
+      req.log[status >= 500 ? 'error' : 'warn']({ ...line, responseTime }, 'request answered');
+    });
+    next();
+  };
+}
+
+/** Gives every request an id, answers it as X-Request-Id, and logs how it ended. */
+export function requestLogging(logger: Logger): RequestHandler {
   return pinoHttp({
     logger,
     genReqId(_req, res) {
@@ -63,10 +79,9 @@ export function requestLogging(logger: Logger, quiet: ReadonlySet<string>): Requ
     },
     quietReqLogger: true,
     customAttributeKeys: { reqId: 'requestId' },
-    customLogLevel(req, res, error) {
+    customLogLevel(_req, res, error) {
       if (error !== undefined || res.statusCode >= 500) return 'error';
-      if (res.statusCode >= 400) return 'warn';
-      return req.url !== undefined && quiet.has(req.url) ? 'silent' : 'info';
+      return res.statusCode >= 400 ? 'warn' : 'info';
     },
     // The cause has a line of its own (problem.ts); pino-http would add an error that it makes up.
     customErrorObject: (_req, _res, _error, line: object) => ({ ...line, err: undefined }),

@@ -182,6 +182,8 @@ function faultsOf(issue: z.core.$ZodIssue, part: string): FieldFault[] {
 
 function disconnection(res: Response): AbortSignal {
   const controller = new AbortController();
-  res.once('close', () => controller.abort());
+  res.once('close', () => {
+    if (!res.writableFinished) controller.abort();
+  });
   return controller.signal;
 }

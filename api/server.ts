@@ -1,3 +1,5 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { isLedgerUnavailable } from '../ledger/queries/readiness.ts';
@@ -14,9 +16,10 @@ import {
   limitFrequent,
   limitPerAddress,
   limitPerPrincipal,
+  limitRefused,
   type RateLimits,
 } from './limits.ts';
-import { requestLogging } from './logging.ts';
+import { logRefused, requestLogging } from './logging.ts';
 import { openApiDocument } from './openApi.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem, problemHandler } from './problem.ts';
@@ -35,16 +38,18 @@ export function createApi(deps: ApiDependencies): Express {
   if (deps.onAnswered !== undefined) app.use(tellAnswered(deps.onAnswered));
   const limits = { ...defaultRateLimits, ...deps.limits };
   const routes = apiRoutes(deps);
-  const frequent = new Set(routes.filter(({ isFrequent }) => isFrequent === true).map(({ path }) => path));
-  app.use(
-    requestLogging(deps.logger, frequent),
-    securityHeaders(deps.configuration.publicUrl),
-    limitPerAddress(limits, frequent),
-  );
+  const mount = mounting(app, deps, limits);
+  const headers = securityHeaders(deps.configuration.publicUrl);
+  // First, and past what only other routes need: resource servers wait there at every call of theirs.
+  for (const route of routes) if (route.isFrequent === true) mount(route, [logRefused(deps.logger), headers]);
+  app.use(requestLogging(deps.logger), headers, limitPerAddress(limits));
 
   const document = openApiDocument(routes, deps.configuration.publicUrl);
   app.use(docsPages(document));
-  mount(app, routes, deps, limits);
+  for (const route of routes) if (route.isFrequent !== true) mount(route);
+  // After all of them: an address may be that of one route by its words and of another by its parameters.
+  for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path))
+    app.all(expressPath(path), refuseMethod(ofPath.map(({ method }) => method.toUpperCase())));
 
   app.use((req) => {
     throw new Problem('not-found', `There is nothing at ${req.method} here. The resources are listed at /docs.`);
@@ -53,10 +58,14 @@ export function createApi(deps: ApiDependencies): Express {
   return app;
 }
 
-function mount(app: Express, routes: readonly Route[], deps: ApiDependencies, limits: RateLimits): void {
+function mounting(
+  app: Express,
+  deps: ApiDependencies,
+  limits: RateLimits,
+): (route: Route, before?: readonly RequestHandler[]) => void {
   const authenticated = authenticate(deps);
   const signIn = [authenticated, limitPerPrincipal(limits)];
-  const frequentSignIn = [authenticated, limitFrequent(limits)];
+  const frequentSignIn = [limitRefused(limits), authenticated, limitFrequent(limits)];
   const analysis = [limitAnalyses(limits)];
   const refusalOfAgent = recordRefusalOfAgent(deps.ledger);
   const open: RequestHandler[] = [
@@ -65,9 +74,10 @@ function mount(app: Express, routes: readonly Route[], deps: ApiDependencies, li
       next();
     },
   ];
-  for (const route of routes)
+  return (route, before = []) => {
     app[route.method](
       expressPath(route.path),
+      ...before,
       noStore,
       accepted(route.reply.media ?? 'application/json'),
       ...(route.access === 'anyone' ? open : route.isFrequent === true ? frequentSignIn : signIn),
@@ -76,9 +86,7 @@ function mount(app: Express, routes: readonly Route[], deps: ApiDependencies, li
       route.answer,
       ...(route.isOfAgents === true ? [refusalOfAgent] : []),
     );
-  // After all of them: an address may be that of one route by its words and of another by its parameters.
-  for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path))
-    app.all(expressPath(path), refuseMethod(ofPath.map(({ method }) => method.toUpperCase())));
+  };
 }
 
 function expressPath(path: string): string {
@@ -100,7 +108,20 @@ function refuseMethod(methods: readonly string[]): RequestHandler {
   };
 }
 
+/** They are the same for every call, so helmet is asked once. */
 function securityHeaders(publicUrl: string): RequestHandler {
+  const headers = new Headers();
+  const answer = new ServerResponse(new IncomingMessage(new Socket()));
+  helmetOf(publicUrl)(answer.req, answer, () => {
+    for (const [name, value] of Object.entries(answer.getHeaders())) headers.set(name, String(value));
+  });
+  return (_req, res, next) => {
+    res.setHeaders(headers);
+    next();
+  };
+}
+
+function helmetOf(publicUrl: string): ReturnType<typeof helmet> {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
