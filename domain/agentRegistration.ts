@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { AgentRegistration } from './agents.ts';
 import { durationMs } from './flow/duration.ts';
+import { longestPlace, type Place, resources, workspaces } from './places.ts';
 import { readPublicJwk } from './publicJwk.ts';
 
 /** What somebody may write as an agent's registration and policy; `domain/agents.ts` says what they mean. */
@@ -14,14 +15,9 @@ const distinct = (item: z.ZodString, most: number) =>
 
 const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 lower-case letters, digits and hyphens');
 
-/** No spaces, no control or invisible characters: what approvers read is what is compared. */
-const pattern = z
-  .string()
-  .max(200)
-  .regex(
-    /^[A-Za-z0-9._~:@+=*-]+(?:\/[A-Za-z0-9._~:@+=*-]+)*$/,
-    'must be segments of letters, digits and . _ ~ : @ + = * - with / between them',
-  );
+/** What approvers read is what is compared. */
+const patternOf = ({ pattern, form }: Place) =>
+  z.string().max(longestPlace).regex(pattern, `must be ${form}; * stands for any characters within one segment`);
 
 const publicKey = z
   .record(z.string().max(20), z.union([z.string().max(2000), z.array(z.unknown()).max(10)]))
@@ -77,8 +73,8 @@ export const agentPolicySchema = z.strictObject({
       z.strictObject({
         tool: word,
         actions: distinct(word, 100),
-        resources: distinct(pattern, 100),
-        workspaces: distinct(pattern, 100),
+        resources: distinct(patternOf(resources), 100),
+        workspaces: distinct(patternOf(workspaces), 100),
       }),
     )
     .min(1)

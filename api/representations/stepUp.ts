@@ -50,7 +50,7 @@ export function stepUpBody(row: StepUpSituation, publicUrl: string): Omit<StepUp
 function awaited(row: StepUpSituation, publicUrl: string): z.output<typeof Awaited>[] {
   const { stage } = row;
   if (stage === undefined) return [];
-  const place = { stage: stage.id, url: new URL(`/v1/requests/${row.id}`, publicUrl).href };
+  const place = { stage: stage.id, url: `${publicUrl}/v1/requests/${row.id}` };
   if ('approval' in stage) return stage.approval.require.map(({ from }) => ({ what: 'approval', of: from, ...place }));
   if (!('stepUp' in stage)) return [];
   const what = stage.stepUp.by === 'agent' ? 'agent-key' : 'confirmation';

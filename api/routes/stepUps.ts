@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration } from '../../domain/flow/schema.ts';
+import { longestPlace, type Place, resources, workspaces } from '../../domain/places.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
 import { sequenceOf } from '../../ledger/queries/requests.ts';
 import { findStepUp, type StepUpSituation } from '../../ledger/queries/stepUps.ts';
@@ -15,22 +16,16 @@ import { requireNotFrozen, stepUpReply } from '../stepUps/reply.ts';
 
 const tag = 'Step-ups';
 
-/** What guards read is a name or a path and nothing else: no sentence fits into it, whoever is meant to read it. */
-const place = z
-  .string()
-  .max(200)
-  .regex(
-    /^(?!\.{1,2}(\/|$))[A-Za-z0-9._:~-]+(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._:~-]+)*$/,
-    'must be a path: segments of letters, digits and . _ : ~ - with slashes between them',
-  );
+/** What guards read is a name or a path and nothing else; nothing is folded. */
+const placeOf = ({ path, form }: Place) => z.string().max(longestPlace).regex(path, `must be ${form}`);
 const word = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 lower-case letters, digits and hyphens');
 
 const StepUpOrderBody = z
   .strictObject({
     tool: word.meta({ description: 'Of `tools` in tenure.yaml.' }),
     action: word,
-    resource: place.meta({ description: 'What it is to be used on.' }),
-    workspace: place.meta({ description: 'In which context.' }),
+    resource: placeOf(resources).meta({ description: 'What it is to be used on.' }),
+    workspace: placeOf(workspaces).meta({ description: 'In which context.' }),
     justification: Reason,
     ttl: duration(1_000)
       .optional()

@@ -84,7 +84,7 @@ async function possessedKey(
   try {
     const { thumbprint } = await verifyDpopProof(header, {
       method: 'POST',
-      url: new URL('/v1/step-ups', publicUrl).href,
+      url: `${publicUrl}/v1/step-ups`,
       useOnce: (value, until) => useOnce(ledger.prisma, { purpose: 'dpop-proof', value, until }),
       now: now(),
     });

@@ -3,8 +3,10 @@ import { calculateJwkThumbprint, createRemoteJWKSet, exportJWK, jwtVerify } from
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { StepUpOrderBody } from '../../api/routes/stepUps.ts';
 import { agentConfirmation } from '../../integrations/agent/agentTokens.ts';
+import { stepUpClient } from '../../integrations/agent/stepUpClient.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
-import { type ActingAgent, ask, refusalsOf, type SteppingUp, steppingUp } from '../setup/steppingUp.ts';
+import { installationApi } from '../setup/installationApi.ts';
+import { type ActingAgent, ask, callsOf, refusalsOf, type SteppingUp, steppingUp } from '../setup/steppingUp.ts';
 
 let on: SteppingUp;
 let agent: ActingAgent;
@@ -117,6 +119,32 @@ test('high risk waits for the person, then for security; the agent waits with it
     ...{ verdict: 'approve', revision: seen, digest: read },
   });
   expect((await waiting).body).toMatchObject({ outcome: 'granted', grant: { scope: 'search:write' } });
+});
+
+test('where publicUrl has a path, agents and the API mean the same addresses', async () => {
+  const api = await installationApi(on.installation, { publicPath: '/tenure' });
+  expect(api.publicUrl).toMatch(/^http:.*:\d+\/tenure$/);
+  const { id, authentication, possession } = agent;
+  const keys = {
+    authentication: { ...(await exportJWK(authentication.privateKey)), alg: 'ES256' },
+    possession: { ...possession.privateKey.export({ format: 'jwk' }), alg: 'ES256' },
+  };
+  const client = stepUpClient({ url: api.publicUrl, agentId: id, keys });
+  const order = (workspace: string) => ({
+    ...{ tool: 'search', action: 'read', resource: 'orders/1' },
+    workspace,
+    justification: 'the tests want it',
+  });
+  expect(await client.ask(order('payments'), randomUUID())).toMatchObject({ outcome: 'granted' });
+  const asked = await client.ask(order('keyed'), randomUUID());
+  const url = `${api.publicUrl}/v1/requests/${asked.id}`;
+  expect(asked.awaiting).toMatchObject([{ what: 'agent-key', url }]);
+  await client.confirm(asked.id, randomUUID());
+  expect(await client.look(asked.id)).toMatchObject({ outcome: 'granted' });
+  // A proof for the address without the path is for another address.
+  const dpop = on.proofOf(agent, { htu: `${new URL(api.publicUrl).origin}/v1/step-ups` });
+  expect((await callsOf(api).askFor(agent, ask(), { dpop })).slug).toBe('invalid-dpop-proof');
+  await api.close();
 });
 
 test('outside policy is denied with the reason, whoever stands behind it, and leaves no grant', async () => {

@@ -96,6 +96,16 @@ test.each<[string, object, { status: number; slug: string }]>([
   ['a way up', { resource: 'orders/../invoices/1' }, invalid],
   ['a way up that is escaped', { resource: 'orders/%2e%2e/invoices' }, invalid],
   ['an empty segment', { resource: 'orders//1' }, invalid],
+  ['a workspace that guards would not know', { workspace: 'Production' }, invalid],
+  ['one with a part after a colon', { workspace: 'production:eu' }, invalid],
+  ['one with a part after a tilde', { workspace: 'production~1' }, invalid],
+  ['one with a part after a dot', { workspace: 'production.' }, invalid],
+  ['one with an underscore', { workspace: 'production_' }, invalid],
+  ['one that begins with nothing', { workspace: '/production' }, invalid],
+  ['one that ends in nothing', { workspace: 'production/' }, invalid],
+  ['a resource in capitals', { resource: 'Orders/1' }, invalid],
+  ['one with a colon', { resource: 'orders:1' }, invalid],
+  ['one that begins with a dot', { resource: 'orders/.1' }, invalid],
   ['a pattern', { resource: 'orders/*' }, invalid],
   ['a longer path than any', { resource: 'a'.repeat(201) }, invalid],
   ['fields of our own', { jkt: 'mine', isOnBehalfVerified: true }, invalid],
@@ -107,6 +117,15 @@ test.each<[string, object, { status: number; slug: string }]>([
 ])('%s is refused', async (_what, change, expected) => {
   const agent = await on.newAgent();
   await expectRefused(agent, await on.askFor(agent, { ...ask(), ...change }), expected);
+});
+
+test('what is refused of a place is told with what is allowed, and a name of any tool that is allowed is taken as it is', async () => {
+  const agent = await on.newAgent();
+  const { detail } = await on.askFor(agent, ask({ workspace: 'Production' }));
+  expect(detail).toMatch(/workspace: .*lower-case letters, digits and -/);
+  const resource = 'acme/web-app/docs_2026/intro.v2.md';
+  const asked = await on.askFor(agent, ask({ resource }));
+  expect(asked.body).toMatchObject({ outcome: 'denied', reason: 'resource-outside-policy' });
 });
 
 test('a life above the policy is refused, though the flow allows it', async () => {

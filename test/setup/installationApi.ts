@@ -13,6 +13,7 @@ import { createLogger } from '../../api/logging.ts';
 import type { RequestGateway, SecretSource } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
+import { freePort } from '../../embedded/ports.ts';
 import { directory } from '../../ledger/directory.ts';
 import { localProvider } from '../api/localProvider.ts';
 import type { TestInstallation } from './installation.ts';
@@ -54,7 +55,14 @@ export async function installationApi(
     gateway = installation.gateway,
     limits,
     subjectAudience = true,
-  }: { gateway?: RequestGateway; limits?: Partial<RateLimits>; subjectAudience?: boolean } = {},
+    publicPath = '',
+  }: {
+    gateway?: RequestGateway;
+    limits?: Partial<RateLimits>;
+    subjectAudience?: boolean;
+    /** The API is behind a proxy that takes this off each path, and publicUrl is the address of that. */
+    publicPath?: string;
+  } = {},
 ): Promise<InstallationApi> {
   const { ledger, keys, store, databaseUrl } = installation;
   const provider = await localProvider();
@@ -68,9 +76,13 @@ export async function installationApi(
     `  - {name: ci, issuer: '${provider.issuer}', audience: tenure-pipelines, for: pipelines}`,
     `  - {name: workloads, issuer: '${provider.issuer}', audience: tenure-agents, for: agents}`,
   ].join('\n');
+  const port = publicPath === '' ? 0 : await freePort();
+  const publicUrl = port === 0 ? [] : [`publicUrl: http://127.0.0.1:${port}${publicPath}`];
   writeFileSync(
     join(home, 'tenure.yaml'),
-    ['keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles, adapters].join('\n'),
+    [...publicUrl, 'keys: {directory: keys}', 'oidc:', oidc, 'people:', ...listed, 'roles:', ...roles, adapters].join(
+      '\n',
+    ),
   );
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: databaseUrl });
   const analyst = flowAnalyst();
@@ -92,10 +104,13 @@ export async function installationApi(
     now: () => new Date(),
     ...(limits === undefined ? {} : { limits }),
   });
-  const server = createServer(api);
+  const server = createServer((req, res) => {
+    if (req.url?.startsWith(`${publicPath}/`) === true) req.url = req.url.slice(publicPath.length);
+    api(req, res);
+  });
   server.keepAliveTimeout = 75_000;
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}${publicPath}`;
   const tokenOf = (person: string) =>
     provider.token({ email: `${person}@tenure.example`, name: person, auth_time: Math.floor(Date.now() / 1000) });
   return {
