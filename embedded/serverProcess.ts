@@ -4,8 +4,8 @@ import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { isAlive } from './processIdentity.ts';
 
-/** How many of its last lines a process that ended by itself is quoted with. */
-const quotedLines = 20;
+/** How many of its last lines a process that ended by itself is quoted with: a Go program says why above its stack. */
+const quotedLines = 40;
 
 export interface ServerProcess {
   /** As error messages call it: "PostgreSQL", "the worker". */

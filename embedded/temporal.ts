@@ -25,6 +25,7 @@ export interface TemporalOptions {
 
 /** The CLI picks ports for its inner services and opens them a moment later: in between another program may. */
 const attemptsAtPorts = 3;
+const portCollision = /address already in use|failed to assign a free port/;
 
 /**
  * Starts Temporal's development server on 127.0.0.1 and waits until it serves its namespace.
@@ -35,7 +36,7 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
     try {
       return await startOnce(options);
     } catch (error) {
-      const isCollision = error instanceof ServerFailed && error.message.includes('address already in use');
+      const isCollision = error instanceof ServerFailed && portCollision.test(error.message);
       if (!isCollision || attempt === attemptsAtPorts || (await isPortTaken(options.port))) throw error;
     }
   }
