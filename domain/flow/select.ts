@@ -12,7 +12,8 @@ export type Selection<Version> =
 /**
  * The flow that governs a request: `on` is its kind, `subject.kind` and `subject.where` fit. The more specific wins: kind
  * and where, then where, then kind, then neither; of two equally specific ones, none (a policy that depends on an order is
- * no policy). A flow that names no kind is none for what lets an agent in (`mustNameAgents`). Pure. Fails closed: where one guard cannot be evaluated, it may have been the stricter flow, so none is found.
+ * no policy). A flow that names no kind is none for what lets an agent in (`mustNameAgents`). Pure. Fails closed: where one guard
+ * cannot be evaluated, it may have been the stricter flow, so none is found.
  */
 export function selectFlow<Version extends { readonly flow: Flow }>(
   versions: readonly Version[],

@@ -94,7 +94,7 @@ test('the paths of a flow are those of the requests that more specific flows lea
   expect(new Set(strict.map(({ flow }) => flow))).toEqual(new Set(['production-accounts']));
   expect(strict[0]).toMatchObject({
     number: 1,
-    conditions: ['the environment is production', 'the owner is not active'],
+    conditions: ['the kind is not agent', 'the environment is production', 'the owner is not active'],
     steps: [{ stage: 'ownership', outcome: 'refused', words: 'refused: owner-not-valid' }],
     end: { state: 'denied', reason: 'owner-not-valid' },
   });
