@@ -1,5 +1,6 @@
 import type { Configuration } from '../configuration/configurationSchema.ts';
 import type { AgentPolicy, AgentRegistration } from '../domain/agents.ts';
+import { isOnLoopback, isPublicAddress, literalAddress } from './auth/publicAddresses.ts';
 import { invalidRequest, Problem } from './problem.ts';
 
 type Configured = Pick<Configuration, 'oidc' | 'publicUrl' | 'tools' | 'issuers'>;
@@ -32,7 +33,9 @@ export function requireKnownTools({ rules }: AgentPolicy, { tools }: Configured)
  */
 export function requireUsable(registration: AgentRegistration, { oidc, publicUrl }: Configured, field: string): void {
   if ('jwksUri' in registration && !isFetchable(registration.jwksUri, publicUrl))
-    throw invalidRequest([{ field: `${field}.jwksUri`, message: 'must be https' }]);
+    throw invalidRequest([
+      { field: `${field}.jwksUri`, message: 'must be https, and no address of a private network' },
+    ]);
   if (!('oidc' in registration)) return;
   const declared = oidc.filter((provider) => provider.for === 'agents').map(({ name }) => name);
   if (!declared.includes(registration.oidc.provider))
@@ -44,13 +47,12 @@ export function requireUsable(registration: AgentRegistration, { oidc, publicUrl
     ]);
 }
 
-const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
-
-/** Plain http only from the loopback to the loopback: an installation for trying it out. */
+/** An installation for trying it out may call its own machine. What a name leads to is looked at when it is called. */
 function isFetchable(jwksUri: string, publicUrl: string): boolean {
-  const { protocol, hostname } = new URL(jwksUri);
-  const isLocal = loopbackHosts.includes(hostname) && loopbackHosts.includes(new URL(publicUrl).hostname);
-  return protocol === 'https:' || (protocol === 'http:' && isLocal);
+  const url = new URL(jwksUri);
+  if (isOnLoopback(publicUrl)) return url.protocol === 'https:' || (url.protocol === 'http:' && isOnLoopback(jwksUri));
+  const literal = literalAddress(url);
+  return url.protocol === 'https:' && (literal === undefined || isPublicAddress(literal));
 }
 
 function listed(names: readonly string[]): string {

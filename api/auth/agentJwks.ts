@@ -1,4 +1,6 @@
-import { createRemoteJWKSet, customFetch, errors, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { fetchJson } from './boundedFetch.ts';
+import { isOnLoopback } from './publicAddresses.ts';
 
 /** The keys at an agent's address cannot be had now; nothing is known of what they signed. */
 export class AgentKeysUnavailable extends Error {
@@ -25,13 +27,31 @@ const mostAddresses = 1_000;
 
 /**
  * Keys of agents by the addresses that were approved for them (RFC 7517 §5). A set is fetched anew when a key is not in it, but
- * not before the cooldown is over, so that neither a stranger's tokens nor an address that is down make a flood of calls.
+ * not before the cooldown is over, so that neither a stranger's tokens nor an address that is down make a flood of calls; and
+ * what is known of it counts on meanwhile, so that neither locks out who has a good key.
+ * @param publicUrl of this installation: on the loopback, addresses of its network may be called too
  * @returns for an address, what finds its keys; that throws AgentKeysUnavailable, or jose's errors for a key that is not there
  */
-export function agentJwks(limits: AgentJwksLimits = defaultLimits): (jwksUri: string) => JWTVerifyGetKey {
+export function agentJwks({
+  publicUrl,
+  now,
+  limits = defaultLimits,
+}: {
+  publicUrl: string;
+  now: () => Date;
+  limits?: AgentJwksLimits;
+}): (jwksUri: string) => JWTVerifyGetKey {
   const known = new Map<string, JWTVerifyGetKey>();
+  const isPublicOnly = !isOnLoopback(publicUrl);
   return (jwksUri) => {
-    const found = known.get(jwksUri) ?? keysAt(jwksUri, limits);
+    const found =
+      known.get(jwksUri) ??
+      keysOf({
+        jwksUri,
+        nowMs: () => now().getTime(),
+        ...limits,
+        fetchSet: () => fetchJson(jwksUri, { ...limits, isPublicOnly }),
+      });
     // The one that was used longest ago goes first.
     known.delete(jwksUri);
     known.set(jwksUri, found);
@@ -41,43 +61,66 @@ export function agentJwks(limits: AgentJwksLimits = defaultLimits): (jwksUri: st
   };
 }
 
-function keysAt(jwksUri: string, limits: AgentJwksLimits): JWTVerifyGetKey {
-  const getKey = createRemoteJWKSet(new URL(jwksUri), {
-    timeoutDuration: limits.timeoutMs,
-    cooldownDuration: limits.cooldownMs,
-    cacheMaxAge: limits.cacheMs,
-    [customFetch]: (url, options) => fetchBounded(url, options, limits.largestBytes),
-  });
-  let failure: { readonly atMs: number; readonly error: AgentKeysUnavailable } | undefined;
-  return async (header, token) => {
-    if (failure !== undefined && performance.now() - failure.atMs < limits.cooldownMs) throw failure.error;
+interface KeysAt extends Pick<AgentJwksLimits, 'cooldownMs' | 'cacheMs'> {
+  readonly jwksUri: string;
+  readonly nowMs: () => number;
+  readonly fetchSet: () => Promise<unknown>;
+}
+
+function keysOf({ jwksUri, nowMs, fetchSet, cooldownMs, cacheMs }: KeysAt): JWTVerifyGetKey {
+  let known: { readonly keyOf: LocalKeys; readonly untilMs: number } | undefined;
+  let failure: AgentKeysUnavailable | undefined;
+  let leftAloneUntilMs = Number.NEGATIVE_INFINITY;
+  let fetching: Promise<void> | undefined;
+
+  const unavailable = (cause: unknown) =>
+    new AgentKeysUnavailable(`The keys at ${jwksUri} cannot be fetched.`, { cause });
+
+  async function fetchOnce(): Promise<void> {
     try {
-      const key = await getKey(header, token);
+      const keyOf = createLocalJWKSet((await fetchSet()) as JSONWebKeySet);
+      known = { keyOf, untilMs: nowMs() + cacheMs };
       failure = undefined;
-      return key;
+    } catch (cause) {
+      failure = unavailable(cause);
+    }
+    leftAloneUntilMs = nowMs() + cooldownMs;
+  }
+
+  /** Whoever comes meanwhile waits for the same answer. */
+  async function refresh(): Promise<void> {
+    if (fetching === undefined && nowMs() < leftAloneUntilMs) return;
+    fetching ??= fetchOnce().finally(() => {
+      fetching = undefined;
+    });
+    await fetching;
+  }
+
+  const fresh = (): LocalKeys | undefined => (known !== undefined && nowMs() < known.untilMs ? known.keyOf : undefined);
+
+  async function keyNow(...asked: Parameters<JWTVerifyGetKey>): ReturnType<LocalKeys> {
+    const keyOf = fresh();
+    if (keyOf === undefined) throw failure ?? unavailable(undefined);
+    try {
+      return await keyOf(...asked);
     } catch (cause) {
       if (cause instanceof errors.JWKSNoMatchingKey || cause instanceof errors.JWKSMultipleMatchingKeys) throw cause;
       if (cause instanceof errors.JOSENotSupported) throw cause;
-      const error = new AgentKeysUnavailable(`The keys at ${jwksUri} cannot be fetched.`, { cause });
-      failure = { atMs: performance.now(), error };
-      throw error;
+      throw unavailable(cause);
     }
+  }
+
+  return async (...asked) => {
+    if (fresh() === undefined) await refresh();
+    try {
+      return await keyNow(...asked);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+    }
+    // It may be newer than what is known; where nothing newer can be had, it is no key of the agent.
+    await refresh();
+    return keyNow(...asked);
   };
 }
 
-/** @throws when it redirects, or is larger than it may be: nothing is read past that */
-async function fetchBounded(url: string, options: RequestInit, largestBytes: number): Promise<Response> {
-  const response = await fetch(url, { ...options, redirect: 'error' });
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body ?? []) {
-    sizeBytes += chunk.byteLength;
-    // Leaving the loop cancels the rest.
-    if (sizeBytes > largestBytes) throw new Error(`${url} answers more than ${largestBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return new Response(Buffer.concat(chunks), {
-    status: response.status,
-    headers: { 'content-type': 'application/json' },
-  });
-}
+type LocalKeys = ReturnType<typeof createLocalJWKSet>;

@@ -44,7 +44,7 @@ export function agentProofs({
   ledger: { prisma },
   now,
 }: Pick<ApiDependencies, 'configuration' | 'ledger' | 'now'>): ProofVerifier {
-  const jwks = agentJwks();
+  const jwks = agentJwks({ publicUrl, now });
 
   function keysOf(registration: AgentRegistration): JWTVerifyGetKey | undefined {
     if ('publicKey' in registration) return keyOf(registration.publicKey);

@@ -49,7 +49,7 @@ export function agentSignIn({
   now: () => Date;
 }): AgentSignIn {
   const { prisma } = ledger;
-  const jwks = agentJwks();
+  const jwks = agentJwks({ publicUrl: audience, now });
 
   /** Undefined where no assertion can be verified by it: an address that counts no more may be anybody's by now. */
   function keysOf({ registration, isAccepted }: KnownRegistration): JWTVerifyGetKey | undefined {

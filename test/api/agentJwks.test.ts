@@ -1,6 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { isPublicAddress } from '../../api/auth/publicAddresses.ts';
 import { IdentityBody } from '../../api/representations/identity.ts';
 import { type AgentKeyPair, assertionOf, insertAgent, newAgentKey } from '../setup/agents.ts';
 import { type ApiFixture, apiFixture } from './apiFixture.ts';
@@ -92,6 +93,99 @@ test.each<[string, RequestListener]>([
     expect(server.asked()).toBe(1);
   },
 );
+
+test('a stranger with an unknown key, and an address that fails then, lock nobody out whose key is known', async () => {
+  let laterMs = 0;
+  const api = await apiFixture({ now: () => new Date(Date.now() + laterMs) });
+  const [key, stranger, next] = [await newAgentKey(), await newAgentKey(), await newAgentKey()];
+  let answer = serving(key);
+  const server = await keyServer((req, res) => answer(req, res));
+  const agent = await agentAt(api, server.jwksUri);
+  expect((await call(api, agent, key)).status).toBe(200);
+
+  laterMs = 15_000;
+  answer = (_req, res) => void res.writeHead(500).end();
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const refused = await call(api, agent, stranger, `unknown-${attempt}`);
+    expect([refused.status, refused.slug]).toEqual([401, 'unauthenticated']);
+    expect((await call(api, agent, key)).status).toBe(200);
+  }
+  expect(server.asked(), 'once, for the first unknown key').toBe(2);
+
+  laterMs = 30_000;
+  answer = serving(key, next);
+  expect((await call(api, agent, next, 'key-1')).status).toBe(200);
+  expect(server.asked()).toBe(3);
+});
+
+test('keys are not known for longer than they are kept: then an address that fails is one whose keys cannot be had', async () => {
+  let laterMs = 0;
+  const api = await apiFixture({ now: () => new Date(Date.now() + laterMs) });
+  const key = await newAgentKey();
+  let answer = serving(key);
+  const server = await keyServer((req, res) => answer(req, res));
+  const agent = await agentAt(api, server.jwksUri);
+  expect((await call(api, agent, key)).status).toBe(200);
+  answer = (_req, res) => void res.writeHead(500).end();
+  laterMs = 301_000;
+  const iat = Math.floor((Date.now() + laterMs) / 1000);
+  const claims = { iat, exp: iat + 60 };
+  const assertion = await assertionOf({ ...agent, key }, { header: { kid: 'key-0' }, claims });
+  expect((await api.send(assertion, `/v1/identities/${agent.identityId}`)).slug).toBe('sign-in-unavailable');
+});
+
+test('an installation that others reach calls no address of its own machine or network, by name or by number', async () => {
+  const api = await apiFixture({ publicUrl: 'https://tenure.example.com' });
+  const key = await newAgentKey();
+  const server = await keyServer(serving(key));
+  const { port } = new URL(server.jwksUri);
+  for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]']) {
+    const agent = await agentAt(api, `http://${host}:${port}/jwks`);
+    const answer = await call(api, agent, key);
+    expect([answer.status, answer.slug]).toEqual([503, 'sign-in-unavailable']);
+  }
+  expect(server.asked()).toBe(0);
+});
+
+test.each([
+  ...[
+    '127.0.0.1',
+    '127.9.9.9',
+    '10.1.2.3',
+    '172.31.255.255',
+    '192.168.0.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '0.0.0.0',
+  ],
+  ...[
+    '255.255.255.255',
+    '224.0.0.1',
+    '::',
+    '::1',
+    '::ffff:10.0.0.1',
+    '::ffff:7f00:1',
+    '::7f00:1',
+    'fe80::1',
+    'fd00::1',
+  ],
+  ...['fec0::1', 'ff02::1', '64:ff9b::a9fe:a9fe', '64:ff9b::10.0.0.1', '64:ff9b:1::1', '2002:7f00:1::', '2001::1'],
+  ...['localhost', '', '1', '0x7f.1'],
+])('%s is no address on the internet', (address) => {
+  expect(isPublicAddress(address)).toBe(false);
+});
+
+test.each([
+  '1.1.1.1',
+  '172.32.0.1',
+  '100.128.0.1',
+  '192.167.255.255',
+  '2606:4700::1111',
+  '::ffff:1.1.1.1',
+  '64:ff9b::101:101',
+])('%s is one', (address) => {
+  expect(isPublicAddress(address)).toBe(true);
+});
 
 test('an address that is down is told from a key that is wrong', async () => {
   const api = await apiFixture();

@@ -91,6 +91,16 @@ function examplePublicKey() {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
 }
 
+test('keys in a private network are no registration where others reach the installation', async () => {
+  const api = await apiFixture({ moreFlows: [agentFlow], publicUrl: 'https://tenure.example.com' });
+  for (const host of ['10.0.0.1', '169.254.169.254', '[::1]', '127.1'])
+    expect((await ask(api, agentBody({ registration: { jwksUri: `https://${host}/jwks` } }))).slug).toBe(
+      'invalid-request',
+    );
+  const jwksUri = 'https://agents.example.com/jwks';
+  expect((await ask(api, agentBody({ registration: { jwksUri } }))).status).toBe(202);
+});
+
 test('what tenure.yaml does not know, and what an agent cannot be, is refused before anybody is asked', async () => {
   const api = await apiFixture({ moreFlows: [agentFlow] });
   const registration = { publicKey: examplePublicKey() };

@@ -148,7 +148,12 @@ export async function apiFixture({
   lives = 'test',
   moreFlows = [],
   analystLimits,
+  publicUrl,
+  now = () => new Date(),
 }: {
+  /** Left out: the loopback's. */
+  publicUrl?: string;
+  now?: () => Date;
   limits?: Partial<RateLimits>;
   lives?: 'test' | 'file';
   /** As YAML text, beside those of every fixture. */
@@ -163,7 +168,7 @@ export async function apiFixture({
   const provider = await localProvider();
   cleanups.push(() => provider.stop());
 
-  writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer));
+  writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer, publicUrl));
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: database.url });
   const keys = loadKeys(configuration.keys.directory, { create: true });
   const ledger = await openLedger({
@@ -203,7 +208,7 @@ export async function apiFixture({
     grantSigner: signer,
     decisionSigning: keys.decisionSigning,
     logger: createLogger({ write: (line) => void logLines.push(line) }),
-    now: () => new Date(),
+    now,
     ...(limits === undefined ? {} : { limits }),
   });
   const server = createServer(api);
@@ -240,8 +245,9 @@ export async function apiFixture({
   };
 }
 
-function tenureYaml(issuer: string): string {
+function tenureYaml(issuer: string, publicUrl: string | undefined): string {
   return `
+${publicUrl === undefined ? '' : `publicUrl: ${publicUrl}`}
 keys: {directory: keys}
 oidc:
   - {name: company, issuer: '${issuer}', audience: tenure, for: people, subjectAudience: tenure-for-agents}
