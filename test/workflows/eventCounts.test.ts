@@ -10,7 +10,7 @@ import { leastEvents } from './leastEvents.ts';
 
 const cooledFlow = plainFlow('onboarding')
   .replace('onboarding-plain', 'onboarding-cooled')
-  .replace('on: onboarding', `on: onboarding\nsubject: {where: 'subject.environment == "cooled"'}`)
+  .replace('subject: {}', `subject: {where: 'subject.environment == "cooled"'}`)
   .replace('stages:', 'stages:\n  - {id: cool-off, wait: {for: PT1S}}');
 
 const faults = interruptions();
