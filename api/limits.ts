@@ -31,8 +31,7 @@ export function limitPerAddress({ perAddress }: RateLimits): RequestHandler {
 
 /** Of routes that resource servers ask for every call of theirs: only calls that were refused count. */
 export function limitRefused({ perAddress }: RateLimits): RequestHandler {
-  const refused = new MemoryStore();
-  refused.init({ windowMs } as Options);
+  const refused = counts();
   return async (req, res, next) => {
     const address = ofAddress(req);
     const known = await refused.get(address);
@@ -51,13 +50,19 @@ export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler 
 
 /** As above; what is left of the limit is not told, which would cost more than what is counted. */
 export function limitFrequent({ frequent }: RateLimits): RequestHandler {
-  const asked = new MemoryStore();
-  asked.init({ windowMs } as Options);
-  return async (_req, res, next) => {
-    const { totalHits } = await asked.increment(ofPrincipal(_req, res));
+  const asked = counts();
+  return async (req, res, next) => {
+    const { totalHits } = await asked.increment(ofPrincipal(req, res));
     if (totalHits > frequent) throw tooMany(`More than ${frequent} requests in a minute from this principal.`);
     next();
   };
+}
+
+/** How often each key was counted in this minute. */
+function counts(): MemoryStore {
+  const store = new MemoryStore();
+  store.init({ windowMs } as Options);
+  return store;
 }
 
 function tooMany(what: string): Problem {

@@ -1,6 +1,6 @@
 import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
-import { appendEvidence } from './evidence.ts';
+import { appendEvidence, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
 
 export type Acknowledged =
@@ -60,7 +60,7 @@ export async function acknowledge(
     if (count === 1) {
       await appendEvidence(tx, ledger.evidence, [
         {
-          chain: open === null ? `identity/${identityId}` : `request/${open.id}`,
+          chain: open === null ? `identity/${identityId}` : requestChain(open.id),
           kind: 'acknowledgement.recorded',
           actor: consumer,
           ...(open === null ? {} : { requestId: open.id }),

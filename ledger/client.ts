@@ -48,10 +48,15 @@ function statementNames(): (query: { readonly sql: string }) => string {
     const known = names.get(sql);
     if (known !== undefined) return known;
     if (sql.includes('*') || names.size >= mostPreparedStatements) return '';
-    const name = `tenure_${createHash('sha256').update(sql).digest('hex').slice(0, 32)}`;
+    const name = statementName(sql);
     names.set(sql, name);
     return name;
   };
+}
+
+/** Names a statement by its text: PostgreSQL knows it again on each connection, and two texts never share a name. */
+export function statementName(sql: string): string {
+  return `tenure_${createHash('sha256').update(sql).digest('hex').slice(0, 32)}`;
 }
 
 /** The one advisory lock of freezes: shared by every begin, commit and grant, exclusive for a freeze. */

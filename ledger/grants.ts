@@ -2,7 +2,7 @@ import type { Grant } from '../domain/grantClaims.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
-import { appendEvidence } from './evidence.ts';
+import { appendEvidence, requestChain } from './evidence.ts';
 import { holds } from './freezeSubjects.ts';
 import { isPublished, type SignerName } from './grantSigner.ts';
 import { type HotReads, hotStatement } from './hotReads.ts';
@@ -156,7 +156,7 @@ export async function revokeGrants(
       tx,
       ledger.evidence,
       revoked.map(({ id, requestId, tool, action }) => ({
-        chain: `request/${requestId}`,
+        chain: requestChain(requestId),
         kind: 'grant.revoked',
         actor: by,
         requestId,

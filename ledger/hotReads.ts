@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { Prisma } from '../prisma/generated/client.ts';
+import { statementName } from './client.ts';
 
 /** A read whose text never changes, put together once; its values are given in the order of its places. */
 export interface HotStatement {
@@ -21,7 +21,7 @@ export interface HotReads {
 /** PostgreSQL plans it once per connection, by its name. */
 export function hotStatement({ strings }: Prisma.Sql): HotStatement {
   const text = strings.reduce((before, part, index) => `${before}$${index}${part}`);
-  return { name: `tenure_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`, text };
+  return { name: statementName(text), text };
 }
 
 /** @param poolSize connections at most; none is opened before the first read */

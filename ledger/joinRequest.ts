@@ -6,7 +6,7 @@ import type { Request } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
-import { appendEvidence } from './evidence.ts';
+import { appendEvidence, requestChain } from './evidence.ts';
 import { reviewed } from './newRequest.ts';
 import { enqueue } from './outbox.ts';
 import { proposalOf } from './proposal.ts';
@@ -64,7 +64,7 @@ export async function join(
   });
   await appendEvidence(tx, ledger.evidence, [
     {
-      chain: `request/${running.id}`,
+      chain: requestChain(running.id),
       kind: 'request.joined',
       actor: order.principal,
       requestId: running.id,

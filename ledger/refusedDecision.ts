@@ -1,7 +1,7 @@
 import type { SignedDecision } from '../domain/flow/events.ts';
 import type { ProblemSlug } from '../domain/problems.ts';
 import type { Ledger } from './client.ts';
-import { appendEvidence } from './evidence.ts';
+import { appendEvidence, requestChain } from './evidence.ts';
 
 /** Proofs have evidence of their own kind. */
 export function refusedKind(verdict: SignedDecision['verdict']): string {
@@ -28,6 +28,6 @@ export async function recordRefusedDecision(
   const { requestId, identityId, approverId, decisionId, verdict, reason, at } = refusal;
   const data = { event: `decision:${decisionId}`, reason };
   const about = identityId === null ? { requestId } : { requestId, identityId };
-  const draft = { chain: `request/${requestId}`, kind: refusedKind(verdict), actor: approverId, ...about };
+  const draft = { chain: requestChain(requestId), kind: refusedKind(verdict), actor: approverId, ...about };
   await prisma.$transaction((tx) => appendEvidence(tx, evidence, [{ ...draft, at, data }]));
 }

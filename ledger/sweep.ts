@@ -1,7 +1,7 @@
 import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Credential, Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
-import { appendEvidence } from './evidence.ts';
+import { appendEvidence, requestChain } from './evidence.ts';
 import { freezesOn, keepAsSubject } from './freezeSubjects.ts';
 
 /**
@@ -28,7 +28,7 @@ export async function recordSwept(ledger: Ledger, handle: string): Promise<boole
     });
     await appendEvidence(tx, ledger.evidence, [
       {
-        chain: `request/${requestId}`,
+        chain: requestChain(requestId),
         kind: 'credential.destroyed',
         actor: 'system:lifecycle',
         requestId,
