@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { openCheckpoint } from '../../domain/evidence/checkpoint.ts';
 import { consistencyHolds, inclusionHolds } from '../../domain/evidence/merkleProofs.ts';
 import { GrowingTree, leafHash } from '../../domain/evidence/merkleTree.ts';
@@ -16,7 +16,7 @@ import {
 } from '../../ledger/evidenceReads.ts';
 import { verifyChains } from '../../ledger/evidenceVerification.ts';
 import { runSealer, sealOnce } from '../../ledger/sealer.ts';
-import { fileAnchor } from '../../ledger/sealerAnchor.ts';
+import { type Anchor, fileAnchor } from '../../ledger/sealerAnchor.ts';
 import { SealerHeadUnreadable } from '../../ledger/sealerHead.ts';
 import { EvidenceForked, EvidenceTampered, numberEntries, SealerHeadMissing } from '../../ledger/sealerSteps.ts';
 import { draftOf, type EvidenceFixture, evidenceFixture } from './evidenceFixture.ts';
@@ -62,15 +62,16 @@ test('several sealers at once beside busy writers seal every entry exactly once,
   const log = await evidenceFixture();
   const stop = new AbortController();
   const errors: unknown[] = [];
+  const { anchor, reached } = awaited(log, 80);
   const sealers = [1, 2, 3].map(() =>
-    runSealer({ ...log, intervalMs: 1, signal: stop.signal, onError: (error) => errors.push(error) }),
+    runSealer({ ...log, anchor, intervalMs: 1, signal: stop.signal, onError: (error) => errors.push(error) }),
   );
   await Promise.all(
     Array.from({ length: 40 }, (_, serial) =>
       log.append({ chain: `request/${serial % 7}` }, { chain: 'installation' }),
     ),
   );
-  await vi.waitFor(async () => expect((await latestCheckpoint(log.ledger))?.size).toBe(80), { timeout: 30_000 });
+  await reached;
   stop.abort();
   await Promise.all(sealers);
   expect(errors).toEqual([]);
@@ -227,18 +228,19 @@ test('a database restored to before the last signed head is refused, and stays r
   expect(await restored.ledger.evidenceEntry.count({ where: { leafIndex: { not: null } } })).toBe(0);
 
   const stop = new AbortController();
-  const onError = vi.fn<(error: unknown) => void>();
+  const errors: unknown[] = [];
+  const fourth = Promise.withResolvers<void>();
   const running = runSealer({
     ...restored,
     anchor: fileAnchor(anchorFile),
     intervalMs: 1,
     signal: stop.signal,
-    onError,
+    onError: (error) => errors.push(error) === 4 && fourth.resolve(),
   });
-  await vi.waitFor(() => expect(onError.mock.calls.length).toBeGreaterThan(3));
+  await fourth.promise;
   stop.abort();
   await running;
-  expect(onError.mock.calls.every(([error]) => error instanceof EvidenceForked)).toBe(true);
+  expect(errors.every((error) => error instanceof EvidenceForked)).toBe(true);
   expect(() => readFileSync(anchorFile)).toThrow(/ENOENT/);
   expect(readFileSync(log.headFile, 'utf8')).toBe(signed);
 });
@@ -326,21 +328,24 @@ test('a checkpoint reaches the anchor, and an anchor that fails for a while gets
   const log = await evidenceFixture();
   await log.append({});
   const kept: string[] = [];
+  const errors: unknown[] = [];
   let failures = 2;
   const stop = new AbortController();
-  const onError = vi.fn<(error: unknown) => void>();
-  const anchor = {
-    name: 'test',
-    async publish(note: string) {
-      if (failures-- > 0) throw new Error('the anchor is away');
-      kept.push(note);
-    },
-  };
-  const running = runSealer({ ...log, anchor, intervalMs: 1, signal: stop.signal, onError });
-  await vi.waitFor(() => expect(kept).toHaveLength(1));
-  expect(onError).toHaveBeenCalledTimes(2);
+  const { anchor, reached } = awaited(log, 1, async (note) => {
+    if (failures-- > 0) throw new Error('the anchor is away');
+    kept.push(note);
+  });
+  const running = runSealer({
+    ...log,
+    anchor,
+    intervalMs: 1,
+    signal: stop.signal,
+    onError: (error) => errors.push(error),
+  });
+  await reached;
   stop.abort();
   await running;
+  expect(errors).toEqual([new Error('the anchor is away'), new Error('the anchor is away')]);
   expect(kept).toEqual([(await latestCheckpoint(log.ledger))?.note]);
 });
 
@@ -378,18 +383,32 @@ async function appendAs(
 async function sealUntil(log: EvidenceFixture, size: number, anchorFile: string): Promise<void> {
   const stop = new AbortController();
   const errors: unknown[] = [];
+  const { anchor, reached } = awaited(log, size, fileAnchor(anchorFile).publish);
   const running = runSealer({
     ...log,
-    anchor: fileAnchor(anchorFile),
+    anchor,
     intervalMs: 1,
     signal: stop.signal,
     onError: (error) => errors.push(error),
   });
-  const verifier = verifierOf(log);
-  await vi.waitFor(() => expect(openCheckpoint(readFileSync(anchorFile), verifier).size).toBe(size));
+  await reached;
   stop.abort();
   await running;
   expect(errors).toEqual([]);
+}
+
+/** An anchor, and when it has kept the checkpoint of `size`, however long a busy machine takes for that. */
+function awaited(
+  log: EvidenceFixture,
+  size: number,
+  keep: Anchor['publish'] = async () => {},
+): { anchor: Anchor; reached: Promise<void> } {
+  const { promise: reached, resolve } = Promise.withResolvers<void>();
+  const publish = async (note: string) => {
+    await keep(note);
+    if (openCheckpoint(note, verifierOf(log)).size === size) resolve();
+  };
+  return { anchor: { name: 'test', publish }, reached };
 }
 
 /** The next insert into `table` kills its own connection, as a crash would. Returns how to end that. */
