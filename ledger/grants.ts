@@ -4,10 +4,7 @@ import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { holds } from './freezeSubjects.ts';
-import { isPublished, type SignerName } from './grantSigner.ts';
-import { type HotReads, hotStatement } from './hotReads.ts';
 import { type Page, type PageAsked, pageOf } from './queries/page.ts';
-import type { PublicSigningKey } from './signingKeys.ts';
 
 export const grantStandings = [
   'active',
@@ -38,12 +35,10 @@ const columns = Prisma.sql`g."id", g."requestId", g."identityId", g."audience", 
 const isActivePerson = (id: Prisma.Sql) =>
   Prisma.sql`EXISTS (SELECT FROM "person" p WHERE p."id" = ${id} AND p."active")`;
 
-const isFrozen = Prisma.sql`EXISTS (SELECT FROM "freeze" f WHERE ${holds})`;
-/** Where no freeze is in force at all, nobody is frozen: told without the predicate, whose plan costs more than its answer. */
-const mayBeFrozen = Prisma.sql`EXISTS (SELECT FROM "freeze" f WHERE f."liftedAt" IS NULL)`;
+export const isFrozen = Prisma.sql`EXISTS (SELECT FROM "freeze" f WHERE ${holds})`;
 
 /** Of a grant `g` and its identity `i`, by what the ledger says at this moment. */
-const standingWhen = (frozen: Prisma.Sql) => Prisma.sql`CASE
+export const standingWhen = (frozen: Prisma.Sql) => Prisma.sql`CASE
   WHEN g."revokedAt" IS NOT NULL THEN 'revoked'
   WHEN g."expiresAt" <= clock_timestamp() THEN 'expired'
   WHEN i."state" <> 'active' THEN 'agent-revoked'
@@ -54,60 +49,6 @@ const standingWhen = (frozen: Prisma.Sql) => Prisma.sql`CASE
   WHEN g."onBehalfOf" IS NOT NULL AND NOT ${isActivePerson(Prisma.sql`g."onBehalfOf"`)} THEN 'person-inactive'
   ELSE 'active' END`;
 const standing = standingWhen(isFrozen);
-
-/** Of the signer, while it may be trusted: neither revoked nor frozen. Its own `i` hides that of the grant. */
-const trustedKey = (frozen: Prisma.Sql) => Prisma.sql`(
-  SELECT k."publicKey" FROM "signing_key" k
-  JOIN "credential" c ON c."handle" = k."handle" AND ${isPublished}
-  JOIN "identity" i ON i."id" = k."identityId"
-  WHERE k."kid" = ${''} AND i."name" = ${''} AND i."environment" = ${''} AND i."state" = 'active' AND NOT ${frozen})`;
-
-/** Of the signer, whatever became of it since: of this name there may have been several, one after the other. */
-const genuineKey = Prisma.sql`(
-  SELECT k."publicKey" FROM "signing_key" k JOIN "identity" i ON i."id" = k."identityId"
-  WHERE k."kid" = ${''} AND i."name" = ${''} AND i."environment" = ${''})`;
-
-interface SignedGrant {
-  readonly grantId: string;
-  /** The key that a token of it names. */
-  readonly kid: string;
-  readonly signer: SignerName;
-}
-
-/** `publicKey` is null when there is no such key as was asked for. */
-type FoundGrant = KnownGrant & { readonly publicKey: PublicSigningKey | null };
-
-/**
- * A grant as it stands now, in one statement, never cached: a revocation, a freeze, a narrowing and a person who left count
- * from their commit on. (Where a freeze is in force, whomever it holds, another statement says who is meant; what it says
- * is the answer.)
- * @returns undefined when there is no such grant; `publicKey` is null when the key is none that may be trusted now
- */
-export async function findGrantStanding(reads: HotReads, grant: SignedGrant): Promise<FoundGrant | undefined> {
-  const quick = await reads.first<FoundGrant>(unfrozenStatement, valuesOf(grant));
-  const isTold = quick?.standing !== 'frozen' && quick?.publicKey !== null;
-  return isTold ? quick : reads.first(standingStatement, valuesOf(grant));
-}
-
-/**
- * The same for who gives a token back, which must not depend on whether its signer may be trusted at that moment.
- * @returns undefined as above; `publicKey` is null when the signer never had the key, or it is destroyed
- */
-export function findGenuineGrant(reads: HotReads, grant: SignedGrant): Promise<FoundGrant | undefined> {
-  return reads.first(genuineStatement, valuesOf(grant));
-}
-
-const valuesOf = ({ grantId, kid, signer: { name, environment } }: SignedGrant) => [kid, name, environment, grantId];
-
-/** Its places are, in this order: key, name and environment of the signer, grant. */
-const grantWith = (standing: Prisma.Sql, publicKey: Prisma.Sql) =>
-  hotStatement(Prisma.sql`
-    SELECT ${columns}, ${standing} AS "standing", ${publicKey} AS "publicKey"
-    FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = ${''}`);
-const standingStatement = grantWith(standing, trustedKey(isFrozen));
-/** Whom it calls frozen, or of no trusted key, the one above knows better. */
-const unfrozenStatement = grantWith(standingWhen(mayBeFrozen), trustedKey(mayBeFrozen));
-const genuineStatement = grantWith(standing, genuineKey);
 
 /** The grant of a request as it stands now; undefined when it was granted nothing. */
 export async function findGrantOfRequest(

@@ -2,8 +2,8 @@ import { compactVerify, decodeJwt, decodeProtectedHeader, errors, importJWK } fr
 import { z } from 'zod';
 import type { Configuration } from '../../configuration/configurationSchema.ts';
 import { idPattern } from '../../domain/ids.ts';
-import { findGenuineGrant, findGrantStanding, type KnownGrant } from '../../ledger/grants.ts';
 import type { OpenedLedger } from '../../ledger/openLedger.ts';
+import { type FindSignedGrant, type NamedGrant, type SignedGrant, signedGrants } from '../../ledger/signedGrants.ts';
 import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
 import { remembered } from '../remembered.ts';
 
@@ -21,9 +21,9 @@ const Claims = z.object({ iss: z.string(), jti: z.string().regex(idPattern) });
 /** The grant that a token was made from, as it stands now; undefined when it is no token that this installation signed. */
 export interface GrantTokens {
   /** For who lets somebody in by it: undefined too while the key that signed it may not be trusted. */
-  trusted(token: string): Promise<KnownGrant | undefined>;
+  trusted(token: string): Promise<SignedGrant | undefined>;
   /** For who gives it back: signed by a key of the signer, frozen and revoked ones included. */
-  genuine(token: string): Promise<KnownGrant | undefined>;
+  genuine(token: string): Promise<SignedGrant | undefined>;
 }
 
 /**
@@ -37,6 +37,8 @@ export function grantTokens({
   configuration: Pick<Configuration, 'publicUrl' | 'grants'>;
   ledger: Pick<OpenedLedger, 'reads'>;
 }): GrantTokens {
+  if (grants.signer === undefined) return { trusted: async () => undefined, genuine: async () => undefined };
+  const { standing, genuine } = signedGrants(reads, grants.signer);
   const signed = remembered<NamedGrant>(mostRemembered);
 
   async function isSigned(token: string, publicKey: PublicSigningKey): Promise<boolean> {
@@ -49,11 +51,11 @@ export function grantTokens({
     }
   }
 
-  async function read(token: string, find: typeof findGrantStanding): Promise<KnownGrant | undefined> {
+  async function read(token: string, find: FindSignedGrant): Promise<SignedGrant | undefined> {
     const known = signed.of(token);
     const named = known ?? nameOf(token, publicUrl);
-    if (named === undefined || grants.signer === undefined) return undefined;
-    const found = await find(reads, { ...named, signer: grants.signer });
+    if (named === undefined) return undefined;
+    const found = await find(named);
     if (found?.publicKey == null) return undefined;
     if (known === undefined) {
       if (!(await isSigned(token, found.publicKey))) return undefined;
@@ -63,14 +65,9 @@ export function grantTokens({
   }
 
   return {
-    trusted: (token) => read(token, findGrantStanding),
-    genuine: (token) => read(token, findGenuineGrant),
+    trusted: (token) => read(token, standing),
+    genuine: (token) => read(token, genuine),
   };
-}
-
-interface NamedGrant {
-  readonly grantId: string;
-  readonly kid: string;
 }
 
 /** What a token says that it is, before anything of it is verified: only to find the grant and the key. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { agentPrincipal } from '../../domain/agents.ts';
 import { grantClaims } from '../../domain/grantClaims.ts';
-import { type KnownGrant, revokeGrants } from '../../ledger/grants.ts';
+import { revokeGrants } from '../../ledger/grants.ts';
+import type { SignedGrant } from '../../ledger/signedGrants.ts';
 import { mayIntrospect } from '../auth/pipelines.ts';
 import type { Principal } from '../auth/principal.ts';
 import { grantTokens } from '../grants/grantTokens.ts';
@@ -127,7 +128,7 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
 }
 
 /** RFC 7009 §2.1: who presents the token of another is refused, and told so; the token lives on. */
-function requireMayRevoke(principal: Principal, { identityId, tool }: KnownGrant): void {
+function requireMayRevoke(principal: Principal, { identityId, tool }: SignedGrant): void {
   if (principal.id === agentPrincipal(identityId) || mayIntrospect(principal.may ?? [], tool)) return;
   throw new Problem(
     'forbidden',

@@ -59,7 +59,7 @@ export const introspection: Row = {
   },
 };
 
-async function tokensOf({ ledger, store }: TestInstallation, issuer: string, count: number): Promise<string[]> {
+export async function tokensOf({ ledger, store }: TestInstallation, issuer: string, count: number): Promise<string[]> {
   await insertSigner(ledger, async ({ identityId, version, privateKey: value }) => {
     await store.stage({ identityId, version, value });
     await store.promote({ identityId, version, epoch: 1 });

@@ -88,6 +88,37 @@ test('a frozen or revoked signer: nothing that it signed is active', async () =>
   expect(await agent.introspect(token)).toEqual(inactive);
 });
 
+test.each(['no freeze', 'a freeze'])(
+  'asked at once, %s in force: each is told of its own token, whatever the others ask',
+  async (freeze) => {
+    const agent = await grantedAgent();
+    const granted = await Promise.all(Array.from({ length: 20 }, () => agent.granted()));
+    const tokens = granted.map(({ token }) => token);
+    const [first, revoked] = tokens;
+    const another = await insertAgent(agent.api.ledger, {
+      registration: { publicKey: (await newAgentKey()).publicKey },
+    });
+    const frozen = await agent.granted({ identityId: another });
+    await postForm(agent.api, await agent.asAgent(), '/oauth/revoke', { token: revoked ?? '' });
+    if (freeze === 'a freeze')
+      await agent.api.as('responder-1', '/v1/freezes', { body: { identityIds: [another], reason: 'it was injected' } });
+    const asked = [...tokens, first ?? '', frozen.token, 'none.of.ours', await grantedElsewhere()];
+    const ids = [...granted.map(({ grant }) => grant.id), granted[0]?.grant.id, frozen.grant.id];
+    for (const _remembered of [false, true]) {
+      const told = await Promise.all(asked.map((token) => agent.introspect(token)));
+      expect(told.map(({ jti }) => jti)).toEqual([
+        ...ids.map((id, place) => (place === 1 || (freeze === 'a freeze' && place === 21) ? undefined : id)),
+        ...[undefined, undefined],
+      ]);
+    }
+  },
+);
+
+/** Of an installation of its own. */
+async function grantedElsewhere(): Promise<string> {
+  return (await (await grantedAgent()).granted()).token;
+}
+
 test('an agent gives its token back: inactive at once, once, with evidence', async () => {
   const agent = await grantedAgent();
   const { api, identityId } = agent;
