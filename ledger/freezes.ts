@@ -120,7 +120,7 @@ export interface LiftOrder {
  */
 export async function liftFreeze(ledger: Ledger, { id, by, reason, onlyIfReviewed = false }: LiftOrder): Promise<Lift> {
   return ledger.prisma.$transaction(async (tx): Promise<Lift> => {
-    const [freeze] = await tx.$queryRaw<Freeze[]>`SELECT * FROM "freeze" WHERE "id" = ${id} FOR UPDATE`;
+    const [freeze] = await tx.$queryRaw<Freeze[]>`SELECT * FROM "freeze" WHERE "id" = ${id} FOR NO KEY UPDATE`;
     if (freeze === undefined) return { lifted: false, slug: 'not-found', detail: `There is no freeze ${id}.` };
     if (freeze.liftedAt !== null) {
       // The same responder asking again asks for what already is.

@@ -52,7 +52,7 @@ export async function startMassRevocation(ledger: Ledger, order: MassRevocationO
       async (tx): Promise<MassRevocationStart> => {
         // Before anything is read: a lift and another start wait for this one.
         const [freeze] = await tx.$queryRaw<{ liftedAt: Date | null }[]>`
-          SELECT "liftedAt" FROM "freeze" WHERE "id" = ${freezeId} FOR UPDATE`;
+          SELECT "liftedAt" FROM "freeze" WHERE "id" = ${freezeId} FOR NO KEY UPDATE`;
         if (freeze === undefined) throw new NotStarted(missing(freezeId));
         const existing = await tx.massRevocation.findUnique({ where: { id } });
         if (existing !== null) return { started: true, massRevocation: existing };

@@ -87,7 +87,7 @@ export class ReviewNotAsked extends Error {
 export async function escalateFreeze(ledger: Ledger, freezeId: string): Promise<boolean> {
   return ledger.prisma.$transaction(async (tx) => {
     const [freeze] = await tx.$queryRaw<(Freeze & { now: Date })[]>`
-      SELECT *, clock_timestamp() AS "now" FROM "freeze" WHERE "id" = ${freezeId} FOR UPDATE`;
+      SELECT *, clock_timestamp() AS "now" FROM "freeze" WHERE "id" = ${freezeId} FOR NO KEY UPDATE`;
     if (freeze === undefined || freeze.liftedAt !== null || freeze.escalateAfter === null) return false;
     const { now, openedBy } = freeze;
     const periodMs = durationMs(freeze.escalateAfter);

@@ -3,9 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NewSubject } from '../../contracts/open.ts';
 import type { FreezeSelector } from '../../domain/freezeSelector.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
+import { startMassRevocation } from '../../ledger/massRevocations.ts';
 import { openRequest } from '../../ledger/open.ts';
 import { plainFlows } from '../protocols/flows.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
+import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { onboardingOrder, openOrder } from '../setup/orders.ts';
 
@@ -149,4 +151,29 @@ test('whatever raced a freeze of a flow version: nothing that it binds was begun
     const [toBegin, toCommit] = await Promise.all([times(() => active({})), times(() => aboutToCommit({}))]);
     await race({ toBegin, toCommit }, { flowDigests: [await digestOf('onboarding')] }, round);
   }
+});
+
+test('whoever holds a subject may still write what names its freeze while a mass revocation waits for that subject', async () => {
+  const integration = `r${randomUUID().slice(0, 8)}`;
+  const { identityId, requestId } = await aboutToCommit({ integration });
+  const freezeId = randomUUID();
+  const responder = 'responder@tenure.example';
+  await openFreeze(installation.ledger, { id: freezeId, integrations: [integration], reason: 'a race', by: responder });
+  const order = { id: randomUUID(), freezeId, by: responder, reason: 'a race', confirmed: 1 };
+  // As a step of the request that meets the freeze: it would wait for the start, which waits for it.
+  const starting = await installation.ledger.prisma.$transaction(
+    async (tx) => {
+      await tx.$queryRaw`SELECT FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
+      const started = startMassRevocation(installation.ledger, order);
+      await eventually(async () => {
+        const [waiting] = await tx.$queryRaw<{ count: bigint }[]>`
+          SELECT count(*) FROM pg_locks WHERE NOT "granted" AND pg_backend_pid() = ANY (pg_blocking_pids("pid"))`;
+        expect(waiting?.count).toBe(1n);
+      });
+      await tx.freezeStop.create({ data: { freezeId, requestId, what: 'commit', at: new Date() } });
+      return { started };
+    },
+    { timeout: 30_000 },
+  );
+  expect(await starting.started).toMatchObject({ started: true });
 });
