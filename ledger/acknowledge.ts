@@ -2,6 +2,7 @@ import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
+import { insertNewRow } from './rows.ts';
 
 export type Acknowledged =
   | { readonly acknowledged: true; readonly openRequestId: string | undefined }
@@ -37,10 +38,8 @@ export async function acknowledge(
         detail: `Identity ${identityId} is ${identity.state}: there is nothing to cut over to.`,
       };
     }
-    const served = await tx.credential.findFirst({
-      where: { identityId, state: 'current' },
-      select: { promotedEpoch: true },
-    });
+    const [served] = await tx.$queryRaw<{ promotedEpoch: number | null }[]>`
+      SELECT "promotedEpoch" FROM "credential" WHERE "identityId" = ${identityId} AND "state" = 'current'`;
     if (epoch !== identity.epoch || served?.promotedEpoch !== epoch) {
       const found = served?.promotedEpoch ?? 'none yet';
       return {
@@ -49,27 +48,22 @@ export async function acknowledge(
         detail: `The store serves epoch ${found}, not ${epoch}. Read the secret again, then acknowledge its epoch.`,
       };
     }
-    const { count } = await tx.acknowledgement.createMany({
-      data: [{ identityId, epoch, consumer }],
-      skipDuplicates: true,
-    });
-    const open = await tx.request.findFirst({
-      where: { identityId, kind: 'rotation', finishedAt: null },
-      select: { id: true },
-    });
-    if (count === 1) {
+    const isNew = await insertNewRow(tx, 'acknowledgement', { identityId, epoch, consumer });
+    const [open] = await tx.$queryRaw<{ id: string }[]>`
+      SELECT "id" FROM "request" WHERE "identityId" = ${identityId} AND "kind" = 'rotation' AND "finishedAt" IS NULL`;
+    if (isNew) {
       await appendEvidence(tx, ledger.evidence, [
         {
-          chain: open === null ? `identity/${identityId}` : requestChain(open.id),
+          chain: open === undefined ? `identity/${identityId}` : requestChain(open.id),
           kind: 'acknowledgement.recorded',
           actor: consumer,
-          ...(open === null ? {} : { requestId: open.id }),
+          ...(open === undefined ? {} : { requestId: open.id }),
           identityId,
           at: new Date(),
           data: { epoch },
         },
       ]);
-      if (open !== null) await enqueue(tx, { kind: 'nudge', requestId: open.id });
+      if (open !== undefined) await enqueue(tx, { kind: 'nudge', requestId: open.id });
     }
     return { acknowledged: true, openRequestId: open?.id };
   });

@@ -5,13 +5,14 @@ import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
-import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
+import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence, type EvidenceDraft, requestChain } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
 import { refusedKind } from './refusedDecision.ts';
 import { LedgerRestored, mayChangeWhileObserving } from './restore.ts';
+import type { Statements } from './statements.ts';
 
 /**
  * One event on one request, in one transaction: locks, facts, `advance`, changes, evidence, outbox. Idempotent by the
@@ -30,7 +31,7 @@ export async function advanceRequest(
  * @param told evidence of what that transaction did before: appended with this step's own, in one go
  */
 export async function advanceWithin(
-  tx: Transaction,
+  tx: Statements,
   ledger: Ledger,
   requestId: string,
   event: FlowEvent,
@@ -66,7 +67,7 @@ interface Step {
 }
 
 /** Writes what the step decided; returns the request's sequence after it. */
-async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<number> {
+async function record(tx: Statements, ledger: Ledger, step: Step): Promise<number> {
   const { gathered, event, result } = step;
   const { request, identity } = gathered.facts;
   const hasMoved = result.changes.length > 0 || result.audit.length > 0 || result.next.state !== request.state;
@@ -80,27 +81,40 @@ async function record(tx: Transaction, ledger: Ledger, step: Step): Promise<numb
     ...(identity === undefined ? {} : { identityId: identity.id }),
     now: gathered.now,
   };
-  const ended: string[] = [];
-  for (const change of result.changes) ended.push(...(await applyChange(tx, place, change)));
-  await recordStep(tx, step, sequence);
-  // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
-  if (event.kind === 'command' && result.verdict.accepted) await enqueue(tx, { kind: 'nudge', requestId: request.id });
+  const evidence = (ended: readonly string[], kept: readonly string[]) =>
+    appendEvidence(
+      tx,
+      ledger.evidence,
+      [
+        ...step.told,
+        ...evidenceDrafts(step, place),
+        ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
+        ...freezeDrafts(step, place, kept),
+      ],
+      [gathered.chainHead],
+    );
+  const endsOthers = result.changes.some(({ change }) => change === 'begin-revocation');
+  const heldBefore = mayRelabel(step) ? frozenBy(step) : [];
+  // Evidence travels with the changes that it tells of, unless it tells of what they meet.
+  const isKnownBefore = !endsOthers && heldBefore.length === 0;
+  const [ended] = await Promise.all([
+    Promise.all(result.changes.map((change) => applyChange(tx, place, change))),
+    recordStep(tx, step, sequence),
+    // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
+    event.kind === 'command' && result.verdict.accepted
+      ? enqueue(tx, { kind: 'nudge', requestId: request.id })
+      : undefined,
+    isKnownBefore ? evidence([], []) : undefined,
+  ]);
+  if (isKnownBefore) return sequence;
   const kept =
-    identity !== undefined && mayRelabel(step)
-      ? await keepAsSubject(tx, { identityId: identity.id, heldBefore: frozenBy(step), at: gathered.now })
-      : [];
-  const drafts = [
-    ...step.told,
-    ...evidenceDrafts(step, place),
-    ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
-    ...freezeDrafts(step, place, kept),
-  ];
-  await appendEvidence(tx, ledger.evidence, drafts, [gathered.chainHead]);
+    identity === undefined ? [] : await keepAsSubject(tx, { identityId: identity.id, heldBefore, at: gathered.now });
+  await evidence(ended.flat(), kept);
   return sequence;
 }
 
 /** The request's row and, of an event that is recorded, the event's: in one statement, since every step pays for it. */
-async function recordStep(tx: Transaction, { gathered, event, result }: Step, sequence: number): Promise<void> {
+async function recordStep(tx: Statements, { gathered, event, result }: Step, sequence: number): Promise<void> {
   const { now, facts } = gathered;
   const { request } = facts;
   const { state, done } = result.next;

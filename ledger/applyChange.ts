@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Change } from '../domain/flow/changes.ts';
-import type { Prisma } from '../prisma/generated/client.ts';
-import type { Transaction } from './client.ts';
 import { completeReview, scheduleReview } from './completeReview.ts';
-import { setDue } from './dueWork.ts';
+import { newestDateWins, setDue } from './dueWork.ts';
 import { issueGrant } from './issueGrant.ts';
 import { enqueue } from './outbox.ts';
 import { publish } from './publications.ts';
+import { insertNewRow, insertRow, updateRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** Where a change happens. */
 export interface Place {
@@ -25,19 +25,19 @@ export function identityAt({ identityId, requestId }: Place): string {
 
 /**
  * Carries out one change of `advance` as rows. Only ever called under the locks of `gatherFacts`; PostgreSQL's triggers
- * and partial unique indexes check every transition again.
+ * and partial unique indexes check every transition again. Statements of one change are asked for in their order before it
+ * waits for any of them, so that changes may be made in one go, one after the other; only a publication reads first.
  * @returns the other requests that it ended: evidence tells of the end of each
  */
-export async function applyChange(tx: Transaction, place: Place, change: Change): Promise<readonly string[]> {
+export async function applyChange(tx: Statements, place: Place, change: Change): Promise<readonly string[]> {
   if (change.change === 'begin-revocation') return beginRevocation(tx, place, change.epoch);
-  const ofIdentity = await applyToRequest(tx, place, change);
-  if (ofIdentity !== undefined) await applyToIdentity(tx, place, ofIdentity);
+  await (changeOfRequest(tx, place, change) ?? Promise.all(changesOfIdentity(tx, place, change as IdentityChange)));
   return [];
 }
 
 type OwnChange = Exclude<Change, { change: 'begin-revocation' }>;
 
-/** What `applyToRequest` leaves. A change that has a case neither there nor in `applyToIdentity` does not compile. */
+/** What `changeOfRequest` leaves. A change that has a case neither there nor in `changesOfIdentity` does not compile. */
 type IdentityChange = Exclude<
   OwnChange,
   {
@@ -54,186 +54,157 @@ type IdentityChange = Exclude<
   }
 >;
 
-/** Changes of the request itself, and of the published flows. Returns one that is of its identity. */
-async function applyToRequest(tx: Transaction, place: Place, change: OwnChange): Promise<IdentityChange | undefined> {
+/** Changes of the request itself, and of the published flows; undefined for one that is of its identity. */
+function changeOfRequest(tx: Statements, place: Place, change: OwnChange): Promise<unknown> | undefined {
   const { requestId, now } = place;
   switch (change.change) {
     case 'record-decision': {
       const { decision } = change;
       const { decidedAt, authenticatedAt } = decision;
       // The signed instants, so that the stored row can be verified again.
-      await tx.decision.create({
-        data: {
-          ...decision,
-          decidedAt: new Date(decidedAt),
-          ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
-        },
+      return insertRow(tx, 'decision', {
+        ...decision,
+        decidedAt: new Date(decidedAt),
+        ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
       });
-      return;
     }
     case 'withdraw-decision':
-      await tx.decision.update({ where: { id: change.decisionId }, data: { withdrawnAt: now } });
-      return;
-    case 'pause':
-      await tx.pause.create({
-        data: { id: randomUUID(), requestId, principal: change.by, reason: change.reason, createdAt: now },
-      });
-      return;
+      return updateRow(tx, 'decision', { id: change.decisionId }, { withdrawnAt: now });
+    case 'pause': {
+      const { by: principal, reason } = change;
+      return insertRow(tx, 'pause', { id: randomUUID(), requestId, principal, reason, createdAt: now });
+    }
     case 'resume':
-      await tx.pause.updateMany({
-        where: { requestId, liftedAt: null, ...(change.all ? {} : { principal: change.by }) },
-        data: { liftedAt: now, liftedBy: change.by },
-      });
-      return;
+      return tx.$executeRaw`
+        UPDATE "pause" SET "liftedAt" = ${now}, "liftedBy" = ${change.by}
+        WHERE "requestId" = ${requestId} AND "liftedAt" IS NULL AND (${change.all}::boolean OR "principal" = ${change.by})`;
     case 'notify':
-      await enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
-      return;
-    case 'stopped-by-freeze':
-      await tx.freezeStop.createMany({
-        data: change.freezeIds.map((freezeId) => ({ freezeId, requestId, what: change.what, at: now })),
-        skipDuplicates: true,
-      });
-      return;
+      return enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
+    case 'stopped-by-freeze': {
+      const { freezeIds, what } = change;
+      return Promise.all(
+        freezeIds.map((freezeId) => insertNewRow(tx, 'freeze_stop', { freezeId, requestId, what, at: now })),
+      );
+    }
     case 'publish-flow':
     case 'retire-flow':
-      await publish(tx, { requestId, now }, change);
-      return;
+      return publish(tx, { requestId, now }, change);
     case 'grant':
-      await issueGrant(tx, { requestId, identityId: identityAt(place), now }, change);
-      return;
+      return issueGrant(tx, { requestId, identityId: identityAt(place), now }, change);
     default:
-      return change;
+      change satisfies IdentityChange;
+      return undefined;
   }
 }
 
-async function applyToIdentity(tx: Transaction, place: Place, change: IdentityChange): Promise<void> {
+function changesOfIdentity(tx: Statements, place: Place, change: IdentityChange): readonly Promise<unknown>[] {
   const { requestId, now } = place;
   const identityId = identityAt(place);
-  const credential = (version: number, data: Prisma.CredentialUpdateInput) =>
-    tx.credential.update({ where: { identityId_version: { identityId, version } }, data });
+  const identity = (values: Parameters<typeof updateRow<'identity'>>[3]) =>
+    updateRow(tx, 'identity', { id: identityId }, values);
+  const credential = (version: number, values: Parameters<typeof updateRow<'credential'>>[3]) =>
+    updateRow(tx, 'credential', { identityId, version }, values);
   switch (change.change) {
-    case 'mint':
-      await tx.identity.update({ where: { id: identityId }, data: { highestVersion: change.version } });
-      await tx.credential.create({
-        data: {
-          handle: handleOf(identityId, change.version),
-          identityId,
-          version: change.version,
-          requestId,
+    case 'mint': {
+      const { version, leaseEndsAt } = change;
+      const minted = { handle: handleOf(identityId, version), identityId, version, requestId };
+      return [
+        identity({ highestVersion: version }),
+        insertRow(tx, 'credential', {
+          ...minted,
           state: 'minting',
-          leaseEndsAt: change.leaseEndsAt,
+          leaseEndsAt: new Date(leaseEndsAt),
           createdAt: now,
-        },
-      });
-      return;
+        }),
+      ];
+    }
     case 'renew-lease':
-      await credential(change.version, { leaseEndsAt: change.leaseEndsAt });
-      return;
+      return [credential(change.version, { leaseEndsAt: new Date(change.leaseEndsAt) })];
     case 'stage':
-      await credential(change.version, { state: 'staged', fingerprint: change.fingerprint });
-      return;
+      return [credential(change.version, { state: 'staged', fingerprint: change.fingerprint })];
     case 'retire':
-      await credential(change.version, { state: 'retiring', retiringAt: now });
-      return;
-    case 'make-current':
-      await tx.identity.update({ where: { id: identityId }, data: { epoch: change.epoch } });
-      await credential(change.version, {
-        state: 'current',
-        epoch: change.epoch,
-        expiresAt: change.expiresAt,
-        committedAt: now,
-        retiringAt: null,
-      });
-      await setDue(tx, 'rotation', identityId, rotationDue(now, new Date(change.expiresAt)));
-      return;
+      return [credential(change.version, { state: 'retiring', retiringAt: now })];
+    case 'make-current': {
+      const { version, epoch } = change;
+      const expiresAt = new Date(change.expiresAt);
+      return [
+        identity({ epoch }),
+        credential(version, { state: 'current', epoch, expiresAt, committedAt: now, retiringAt: null }),
+        setDue(tx, 'rotation', identityId, rotationDue(now, expiresAt)),
+      ];
+    }
     case 'record-promote':
-      await credential(change.version, { promotedEpoch: change.epoch, promotedAt: now });
-      return;
+      return [credential(change.version, { promotedEpoch: change.epoch, promotedAt: now })];
     case 'destroy':
-      await credential(change.version, { state: 'destroying', destroyingAt: now });
-      return;
-    case 'record-receipt': {
-      const { leaseEndsAt, handle } = await credential(change.version, { receipt: { ...change.receipt } as object });
-      await setDue(tx, 'sweep', handle, leaseEndsAt);
-      return;
-    }
+      return [credential(change.version, { state: 'destroying', destroyingAt: now })];
+    case 'record-receipt':
+      return [
+        credential(change.version, { receipt: { ...change.receipt } }),
+        tx.$executeRaw`
+          INSERT INTO "due_work" ("kind", "subjectId", "dueAt")
+          SELECT 'sweep', "handle", "leaseEndsAt" FROM "credential"
+          WHERE "identityId" = ${identityId} AND "version" = ${change.version} ${newestDateWins}`,
+      ];
     case 'destroyed':
-      await credential(change.version, {
-        state: 'destroyed',
-        destroyedAt: now,
-        receipt: { ...change.receipt } as object,
-      });
-      return;
-    case 'activate-identity': {
-      const { expiresAt } = await tx.identity.update({ where: { id: identityId }, data: { state: 'active' } });
-      await setDue(tx, 'expiry', identityId, expiresAt);
-      await scheduleReview(tx, { identityId, by: new Date(change.reviewBy), now });
-      return;
-    }
+      return [credential(change.version, { state: 'destroyed', destroyedAt: now, receipt: { ...change.receipt } })];
+    case 'activate-identity':
+      return [
+        identity({ state: 'active' }),
+        tx.$executeRaw`
+          INSERT INTO "due_work" ("kind", "subjectId", "dueAt")
+          SELECT 'expiry', "id", "expiresAt" FROM "identity" WHERE "id" = ${identityId} ${newestDateWins}`,
+        scheduleReview(tx, { identityId, by: new Date(change.reviewBy), now }),
+      ];
     case 'reject-identity':
-      await tx.identity.update({ where: { id: identityId }, data: { state: 'rejected' } });
-      return;
+      return [identity({ state: 'rejected' })];
     case 'finish-revocation':
-      await tx.identity.update({ where: { id: identityId }, data: { state: 'revoked' } });
-      return;
+      return [identity({ state: 'revoked' })];
     case 'amend': {
-      const { scopes, consumers, ...scalars } = change.subject;
-      await tx.identity.update({
-        where: { id: identityId },
-        data: {
+      const { scopes, consumers, expiresAt, ...scalars } = change.subject;
+      return [
+        identity({
           ...scalars,
+          ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt) }),
           ...(scopes === undefined ? {} : { scopes: [...scopes] }),
           ...(consumers === undefined ? {} : { consumers: [...consumers] }),
-        },
-      });
-      await tx.request.update({ where: { id: requestId }, data: { revision: { increment: 1 } } });
-      return;
+        }),
+        tx.$executeRaw`UPDATE "request" SET "revision" = "revision" + 1 WHERE "id" = ${requestId}`,
+      ];
     }
     case 'complete-review':
-      await completeReview(tx, place, change);
-      return;
+      return [completeReview(tx, place, change)];
     case 'record-quarantine':
       // It leaves its evidence and no row.
-      return;
+      return [];
     default:
-      change satisfies never;
+      return change satisfies never;
   }
 }
 
 /** The whole transaction of a revocation: nothing issued before it counts any more, whatever state it was in. */
-async function beginRevocation(tx: Transaction, place: Place, epoch: number): Promise<readonly string[]> {
+async function beginRevocation(tx: Statements, place: Place, epoch: number): Promise<readonly string[]> {
   const { requestId, now } = place;
   const identityId = identityAt(place);
-  const { state } = await tx.identity.findUniqueOrThrow({ where: { id: identityId }, select: { state: true } });
-  await tx.identity.update({
-    where: { id: identityId },
-    data: { state: state === 'requested' ? 'rejected' : 'revoking', epoch },
-  });
-  await tx.credential.updateMany({
-    where: { identityId, state: { notIn: ['destroying', 'destroyed'] } },
-    data: { state: 'destroying', destroyingAt: now },
-  });
-  await tx.dueWork.deleteMany({ where: { subjectId: identityId } });
-  const others = await tx.request.findMany({
-    where: { identityId, id: { not: requestId }, finishedAt: null },
-    orderBy: { id: 'asc' },
-    select: { id: true },
-  });
-  for (const { id } of others) {
-    await tx.request.update({
-      where: { id },
-      data: {
-        ...endedByRevocation,
-        finishedAt: now,
-        updatedAt: now,
-        owesDestroys: false,
-        wakeAt: null,
-        sequence: { increment: 1 },
-      },
-    });
-    await enqueue(tx, { kind: 'nudge', requestId: id });
-  }
-  return others.map(({ id }) => id);
+  const [, , , ended] = await Promise.all([
+    tx.$executeRaw`
+      UPDATE "identity" SET "state" = CASE "state" WHEN 'requested' THEN 'rejected' ELSE 'revoking' END, "epoch" = ${epoch}
+      WHERE "id" = ${identityId}`,
+    tx.$executeRaw`
+      UPDATE "credential" SET "state" = 'destroying', "destroyingAt" = ${now}
+      WHERE "identityId" = ${identityId} AND "state" NOT IN ('destroying', 'destroyed')`,
+    tx.$executeRaw`DELETE FROM "due_work" WHERE "subjectId" = ${identityId}`,
+    // Each is told in the outbox, and is ended in the order of the ids.
+    tx.$queryRaw<{ id: string }[]>`
+      WITH "other" AS (
+        UPDATE "request" SET "state" = ${endedByRevocation.state}, "reason" = ${endedByRevocation.reason},
+          "finishedAt" = ${now}, "updatedAt" = ${now}, "owesDestroys" = false, "wakeAt" = NULL, "sequence" = "sequence" + 1
+        WHERE "identityId" = ${identityId} AND "id" <> ${requestId} AND "finishedAt" IS NULL RETURNING "id"),
+      "told" AS (
+        INSERT INTO "outbox_message" ("kind", "payload")
+        SELECT 'nudge', jsonb_build_object('kind', 'nudge', 'requestId', "id") FROM "other" ORDER BY "id")
+      SELECT "id" FROM "other" ORDER BY "id"`,
+  ]);
+  return ended.map(({ id }) => id);
 }
 
 /** How a request ends whose identity is revoked beside it. */

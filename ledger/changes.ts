@@ -1,6 +1,7 @@
 import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence } from './evidence.ts';
+import { updateRow } from './rows.ts';
 
 export interface IdentityChange {
   readonly scopes?: readonly string[];
@@ -38,19 +39,16 @@ export async function narrowIdentity(
       };
     }
     const at = new Date();
-    const narrowed = await tx.identity.update({
-      where: { id: identityId },
-      data: {
-        ...(change.scopes === undefined ? {} : { scopes: [...change.scopes] }),
-        ...(change.consumers === undefined ? {} : { consumers: [...change.consumers] }),
-        ...(change.expiresAt === undefined ? {} : { expiresAt: new Date(change.expiresAt) }),
-      },
-    });
-    if (change.expiresAt !== undefined) {
-      await tx.dueWork.updateMany({
-        where: { kind: 'expiry', subjectId: identityId },
-        data: { dueAt: new Date(change.expiresAt), attempts: 0 },
-      });
+    const values = {
+      ...(change.scopes === undefined ? {} : { scopes: [...change.scopes] }),
+      ...(change.consumers === undefined ? {} : { consumers: [...change.consumers] }),
+      ...(change.expiresAt === undefined ? {} : { expiresAt: new Date(change.expiresAt) }),
+    };
+    if (Object.keys(values).length > 0) await updateRow(tx, 'identity', { id: identityId }, values);
+    if (values.expiresAt !== undefined) {
+      await tx.$executeRaw`
+        UPDATE "due_work" SET "dueAt" = ${values.expiresAt}, "attempts" = 0
+        WHERE "kind" = 'expiry' AND "subjectId" = ${identityId}`;
     }
     await appendEvidence(tx, ledger.evidence, [
       {
@@ -62,7 +60,7 @@ export async function narrowIdentity(
         data: { ...JSON.parse(JSON.stringify(change)), reason },
       },
     ]);
-    return { narrowed: true, identity: narrowed };
+    return { narrowed: true, identity: { ...identity, ...values } };
   });
 }
 

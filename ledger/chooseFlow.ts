@@ -1,10 +1,10 @@
 import type { Facts } from '../domain/flow/facts.ts';
 import type { RequestOrder } from '../domain/flow/open.ts';
-import type { Transaction } from './client.ts';
 import { flowFor } from './flows.ts';
 import type { AskedRequest, PersonOf } from './gatherFacts.ts';
 import { type Refusal, refuse } from './openRefusal.ts';
 import { LedgerRestored } from './restore.ts';
+import type { Statements } from './statements.ts';
 
 /** Under which flow a request is opened, and the instant at which. */
 export interface ChosenFlow {
@@ -27,7 +27,7 @@ interface Surroundings {
  * @param factsOf what guards read; or a refusal that needs no guard
  */
 export async function chooseFlow(
-  tx: Transaction,
+  tx: Statements,
   order: RequestOrder,
   named: readonly (string | undefined)[],
   factsOf: (asked: AskedRequest, person: PersonOf, now: Date) => Facts | Refusal,
@@ -52,7 +52,7 @@ export async function chooseFlow(
 
 /** In one statement, since every opening pays for it. */
 async function surroundings(
-  tx: Transaction,
+  tx: Statements,
   order: RequestOrder,
   named: readonly (string | undefined)[],
 ): Promise<Surroundings> {

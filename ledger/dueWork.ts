@@ -1,6 +1,8 @@
 import type { RequestTarget } from '../domain/flow/open.ts';
-import type { Ledger, Transaction } from './client.ts';
+import { Prisma } from '../prisma/generated/client.ts';
+import type { Ledger } from './client.ts';
 import { targetOf } from './requestTarget.ts';
+import type { Statements } from './statements.ts';
 
 export interface DueRow {
   readonly kind: 'rotation' | 'expiry' | 'sweep' | 'review' | 'review-missed' | 'freeze-escalation' | 'reconcile';
@@ -16,13 +18,14 @@ export interface DueRow {
 type Rows = Pick<Ledger, 'prisma'>;
 
 /** Effect: one due row per kind and subject; the newest date wins. */
-export async function setDue(tx: Transaction, kind: DueRow['kind'], subjectId: string, at: Date): Promise<void> {
-  await tx.dueWork.upsert({
-    where: { kind_subjectId: { kind, subjectId } },
-    create: { kind, subjectId, dueAt: at },
-    update: { dueAt: at, attempts: 0 },
-  });
+export async function setDue(tx: Statements, kind: DueRow['kind'], subjectId: string, at: Date): Promise<void> {
+  await tx.$executeRaw`
+    INSERT INTO "due_work" ("kind", "subjectId", "dueAt") VALUES (${kind}, ${subjectId}, ${at}) ${newestDateWins}`;
 }
+
+/** Ends an insertion into "due_work". */
+export const newestDateWins = Prisma.sql`
+  ON CONFLICT ("kind", "subjectId") DO UPDATE SET "dueAt" = excluded."dueAt", "attempts" = 0`;
 
 /**
  * Claims what is due, oldest first, by index. Claiming pushes the row by a backoff with jitter (1 min, 2, 4 … 1 day), so

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type EvidenceDraft, entryBody } from '../domain/evidence/entry.ts';
 import { chainMac, chainStart } from '../domain/evidence/macChain.ts';
-import type { Prisma } from '../prisma/generated/client.ts';
+import type { Statements } from './statements.ts';
 
 export type { EvidenceDraft } from '../domain/evidence/entry.ts';
 
@@ -34,7 +34,7 @@ export interface ChainHead {
  * @throws EvidenceDraftInvalid, NotPlainJson before anything is written; the transaction must then roll back
  */
 export async function appendEvidence(
-  tx: Prisma.TransactionClient,
+  tx: Statements,
   keys: EvidenceKeys,
   drafts: readonly EvidenceDraft[],
   locked: readonly ChainHead[] = [],
@@ -67,7 +67,7 @@ export async function appendEvidence(
     ORDER BY "place"`;
 }
 
-function lockedHeads(tx: Prisma.TransactionClient, chains: readonly string[]): Promise<ChainHead[]> {
+function lockedHeads(tx: Statements, chains: readonly string[]): Promise<ChainHead[]> {
   return tx.$queryRaw<ChainHead[]>`
     SELECT "chain", "position", "mac" FROM "evidence_chain_heads"(${chains}::text[])`;
 }

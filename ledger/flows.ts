@@ -3,10 +3,11 @@ import type { Flow, RequestKind } from '../domain/flow/language.ts';
 import type { PolicyDocument } from '../domain/flow/publishing/document.ts';
 import { flowSchema } from '../domain/flow/schema.ts';
 import { selectFlow } from '../domain/flow/select.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 import { appendEvidence } from './evidence.ts';
 import { publishDocument } from './publications.ts';
 import { lockPublishedSet } from './publishedSet.ts';
+import type { Statements } from './statements.ts';
 
 export interface FlowSource {
   readonly flow: Flow;
@@ -23,11 +24,12 @@ const parsedFlows = new Map<string, { flow: Flow; author: string }>();
  * @throws FlowVersionMissing: a request's version is never deleted, so its absence means a damaged ledger;
  *   FlowVersionNotUnderstood when it says what this release does not know: another release beside this one stored it
  */
-export async function flowVersion(tx: Transaction, digest: string): Promise<{ flow: Flow; author: string }> {
+export async function flowVersion(tx: Statements, digest: string): Promise<{ flow: Flow; author: string }> {
   const known = parsedFlows.get(digest);
   if (known !== undefined) return known;
-  const row = await tx.flowVersion.findUnique({ where: { digest }, select: { canonical: true, author: true } });
-  if (row === null) throw new FlowVersionMissing(digest);
+  const [row] = await tx.$queryRaw<{ canonical: string; author: string }[]>`
+    SELECT "canonical", "author" FROM "flow_version" WHERE "digest" = ${digest}`;
+  if (row === undefined) throw new FlowVersionMissing(digest);
   // What is not known might be the stage that denies: passed over, it would be a weaker flow under the same digest.
   const parsed = flowSchema.safeParse(JSON.parse(row.canonical));
   if (!parsed.success) throw new FlowVersionNotUnderstood(digest, parsed.error.issues.length);
@@ -41,7 +43,7 @@ export async function flowVersion(tx: Transaction, digest: string): Promise<{ fl
  * @param published their digests
  */
 export async function flowFor(
-  tx: Transaction,
+  tx: Statements,
   published: readonly string[],
   operation: RequestKind,
   facts: Facts,

@@ -1,6 +1,6 @@
 import type { FreezeSelector } from '../domain/freezeSelector.ts';
 import { type Freeze, Prisma } from '../prisma/generated/client.ts';
-import type { Transaction } from './client.ts';
+import type { Statements } from './statements.ts';
 
 /**
  * Which identities a freeze is about: one predicate, for `begin` and `commit`, for nudges, counts, pages and previews
@@ -64,7 +64,7 @@ export function asFreeze(selector: FreezeSelector): Prisma.Sql {
 
 /** The freezes that hold these identities now, oldest first, by identity. */
 export async function freezesOn(
-  tx: Transaction,
+  tx: Statements,
   identityIds: readonly string[],
 ): Promise<ReadonlyMap<string, readonly Freeze[]>> {
   if (identityIds.length === 0) return new Map();
@@ -81,7 +81,7 @@ export async function freezesOn(
  * @returns the freezes that keep it from now on
  */
 export async function keepAsSubject(
-  tx: Transaction,
+  tx: Statements,
   { identityId, heldBefore, at }: { identityId: string; heldBefore: readonly string[]; at: Date },
 ): Promise<readonly string[]> {
   if (heldBefore.length === 0) return [];

@@ -13,7 +13,7 @@ import { type PublicationProposal, publicationFactsOf } from '../domain/flow/pub
 import type { CredentialFacts, DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
 import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 import { type ChainHead, headOf, requestChain } from './evidence.ts';
 import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
@@ -21,6 +21,7 @@ import { type LockedCredential, type LockedRequest, lockRequest } from './locked
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
 import { shownOfAgent } from './registration.ts';
+import type { Statements } from './statements.ts';
 import { type Agent, type Asking, agentPolicyOf, askedFor, stepUpFactsOf } from './stepUpAsk.ts';
 
 export interface Gathered {
@@ -62,19 +63,24 @@ type About =
 /**
  * Locks the identity (of a publication: the published set), then the request, then its credentials (always in this order),
  * and gathers all that `advance` may read, by the database's clock. Call it after the freeze lock, in the same transaction.
+ * Of an identity both are asked for at once: PostgreSQL reads once the locks are held, as each statement sees what was
+ * committed before it began.
  * @returns undefined when there is no such request
  * @throws PublicationDamaged when what a publication would publish is not what decisions are bound to
  */
 export async function gatherFacts(
-  tx: Transaction,
+  tx: Statements,
   ledger: Ledger,
   asked: { requestId: string; eventId: string; approverId: string | undefined },
 ): Promise<Gathered | undefined> {
-  const about = await lockSubject(tx, asked.requestId);
+  const [locked, beside] = await Promise.all([lockRequest(tx, asked.requestId), surroundings(tx, asked)]);
+  const about = locked ?? (await lockPublication(tx, asked.requestId));
   if (about === undefined) return undefined;
+  // What was read beside the question for an identity was read before the locks of a publication.
+  const around = locked === undefined ? await surroundings(tx, asked) : beside;
+  if (around === undefined) return undefined;
   const { request } = about;
   const identity = 'identity' in about ? about.identity : undefined;
-  const around = await surroundings(tx, identity, request, asked);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
   const person = (id: string): Approver =>
     identity !== undefined && id === agentPrincipal(identity.id)
@@ -160,9 +166,7 @@ function credentialFactsOf(credential: LockedCredential): CredentialFacts {
   };
 }
 
-async function lockSubject(tx: Transaction, requestId: string): Promise<About | undefined> {
-  const locked = await lockRequest(tx, requestId);
-  if (locked !== undefined) return locked;
+async function lockPublication(tx: Statements, requestId: string): Promise<Exclude<About, LockedRequest> | undefined> {
   const publishedSet = await lockedSetDigest(tx);
   const [request] = await tx.$queryRaw<Request[]>`SELECT * FROM "request" WHERE "id" = ${requestId} FOR UPDATE`;
   if (request === undefined) return undefined;
@@ -172,66 +176,47 @@ async function lockSubject(tx: Transaction, requestId: string): Promise<About | 
   return { publication, publishedSet, request };
 }
 
+/** In one statement, since every step pays for it; undefined when there is no such request. */
 async function surroundings(
-  tx: Transaction,
-  identity: Identity | undefined,
-  request: Request,
-  asked: { eventId: string; approverId: string | undefined },
-): Promise<Surroundings> {
-  const people = [
-    identity?.ownerId,
-    proposalOf(request)?.newOwner,
-    request.requesterId,
-    request.onBehalfOf,
-    asked.approverId,
-  ].filter((id) => id !== null && id !== undefined);
+  tx: Statements,
+  asked: { requestId: string; eventId: string; approverId: string | undefined },
+): Promise<Surroundings | undefined> {
   const [row] = await tx.$queryRaw<Surroundings[]>`
     SELECT clock_timestamp() AS "now",
       (SELECT coalesce(json_agg(json_build_object('principal', "principal", 'onBehalfOf', "onBehalfOf") ORDER BY "joinedAt"), '[]')
-         FROM "requester" WHERE "requestId" = ${request.id}) AS "requesters",
+         FROM "requester" WHERE "requestId" = r."id") AS "requesters",
       (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('id', d."id", 'stage', d."stage", 'verdict', d."verdict",
            'authenticatedAt', d."authenticatedAt", 'approver',
            json_build_object('id', d."approverId", 'active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}'))))
            ORDER BY d."decidedAt", d."id"), '[]')
          FROM "decision" d LEFT JOIN "person" p ON p."id" = d."approverId"
-         WHERE d."requestId" = ${request.id} AND d."revision" = ${request.revision} AND d."withdrawnAt" IS NULL) AS "decisions",
+         WHERE d."requestId" = r."id" AND d."revision" = r."revision" AND d."withdrawnAt" IS NULL) AS "decisions",
       (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', "principal", 'since', "createdAt")), '[]')
-         FROM "pause" WHERE "requestId" = ${request.id} AND "liftedAt" IS NULL) AS "pauses",
-      ${ofIdentity(identity, request)},
+         FROM "pause" WHERE "requestId" = r."id" AND "liftedAt" IS NULL) AS "pauses",
+      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
+           'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
+         FROM "freeze" f WHERE ${holds}) AS "freezes",
+      ${endedHolds} AS "endedHolds",
+      (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
+         WHERE "identityId" = i."id" AND "epoch" = i."epoch") AS "acknowledgedBy",
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
-         FROM "person" WHERE "id" = ANY(${people}::text[])) AS "people",
-      (SELECT "verdict" FROM "request_event" WHERE "requestId" = ${request.id} AND "id" = ${asked.eventId}) AS "knownVerdict",
+         FROM "person" WHERE "id" IN (i."ownerId", r."proposal" ->> 'newOwner', r."requesterId", r."onBehalfOf",
+           ${asked.approverId ?? null}::text)) AS "people",
+      (SELECT "verdict" FROM "request_event" WHERE "requestId" = r."id" AND "id" = ${asked.eventId}) AS "knownVerdict",
       (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince",
       (SELECT json_build_object('position', "position", 'mac', encode("mac", 'hex'))
-         FROM "evidence_chain_heads"(ARRAY[${requestChain(request.id)}]::text[])) AS "chainHead"`;
-  if (row === undefined) throw new TypeError('PostgreSQL answered a SELECT without FROM with no row.');
+         FROM "evidence_chain_heads"(ARRAY['request/' || r."id"]::text[])) AS "chainHead"
+    FROM "request" r LEFT JOIN "identity" i ON i."id" = r."identityId" WHERE r."id" = ${asked.requestId}`;
   return row;
 }
 
-/** Freezes hold identities, and consumers acknowledge what they are served: a publication has to do with neither. */
-function ofIdentity(identity: Identity | undefined, request: Request): Prisma.Sql {
-  if (identity === undefined)
-    return Prisma.sql`'[]'::json AS "freezes", '[]'::json AS "endedHolds", '[]'::json AS "acknowledgedBy"`;
-  return Prisma.sql`
-      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
-           'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
-         FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id} WHERE ${holds}) AS "freezes",
-      ${endedHolds(identity, request)} AS "endedHolds",
-      (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
-         WHERE "identityId" = ${identity.id} AND "epoch" = ${identity.epoch}) AS "acknowledgedBy"`;
-}
-
 /** Only the clock of a rotation's grace window asks for them. */
-function endedHolds(identity: Identity, request: Request): Prisma.Sql {
-  if (request.kind !== 'rotation') return Prisma.sql`'[]'::json`;
-  return Prisma.sql`(
+const endedHolds = Prisma.sql`CASE WHEN r."kind" <> 'rotation' THEN '[]'::json ELSE (
     SELECT coalesce(json_agg(json_build_object('since', h."since", 'until', h."until") ORDER BY h."since"), '[]') FROM (
       SELECT "createdAt" AS "since", "liftedAt" AS "until" FROM "pause"
-        WHERE "requestId" = ${request.id} AND "liftedAt" IS NOT NULL
+        WHERE "requestId" = r."id" AND "liftedAt" IS NOT NULL
       UNION ALL
-      SELECT f."createdAt", ${endedAt} FROM "freeze" f JOIN "identity" i ON i."id" = ${identity.id}
-        WHERE ${endedAt} > ${request.createdAt} AND ${isSubject}) h)`;
-}
+      SELECT f."createdAt", ${endedAt} FROM "freeze" f WHERE ${endedAt} > r."createdAt" AND ${isSubject}) h) END`;
 
 export type AskedRequest = Pick<
   Request,

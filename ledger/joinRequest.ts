@@ -4,12 +4,14 @@ import type { FlowState } from '../domain/flow/state.ts';
 import { isFinalRequestState, mintStates, type RequestState } from '../domain/states.ts';
 import type { Request } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { reviewed } from './newRequest.ts';
 import { enqueue } from './outbox.ts';
 import { proposalOf } from './proposal.ts';
+import { insertNewRow, updateRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** Of which kinds one identity has one open request at a time, as PostgreSQL's partial indexes have it. */
 function rivalsOf(kind: OpenOrder['kind']): OpenOrder['kind'][] {
@@ -18,19 +20,19 @@ function rivalsOf(kind: OpenOrder['kind']): OpenOrder['kind'][] {
 
 /** The open request that one of this kind on the identity would join, or has to wait for. */
 export async function runningRequest(
-  tx: Transaction,
+  tx: Statements,
   identityId: string,
   kind: OpenOrder['kind'],
 ): Promise<Request | undefined> {
-  const requests = await tx.request.findMany({
-    where: { identityId, kind: { in: rivalsOf(kind) }, finishedAt: null },
-  });
+  const requests = await tx.$queryRaw<Request[]>`
+    SELECT * FROM "request"
+    WHERE "identityId" = ${identityId} AND "kind" = ANY(${rivalsOf(kind)}::text[]) AND "finishedAt" IS NULL`;
   return requests.find(({ state }) => !isFinalRequestState(state as RequestState));
 }
 
 /** A second trigger joins what runs only under the same flow and before `begin`; whoever joins becomes a requester. */
 export async function join(
-  tx: Transaction,
+  tx: Statements,
   ledger: Ledger,
   order: OpenOrder,
   running: Request,
@@ -38,8 +40,9 @@ export async function join(
   atOnce: boolean,
 ): Promise<OpenResult> {
   const { effect } = running.flowState as unknown as FlowState;
-  const mints = await tx.credential.count({ where: { requestId: running.id, state: { in: [...mintStates] } } });
-  const hasBegun = effect.committedVersion !== undefined || mints > 0;
+  const mints = await tx.$queryRaw<unknown[]>`
+    SELECT FROM "credential" WHERE "requestId" = ${running.id} AND "state" = ANY(${[...mintStates]}::text[])`;
+  const hasBegun = effect.committedVersion !== undefined || mints.length > 0;
   const mayJoin =
     running.kind === order.kind &&
     running.flowDigest === flowDigest &&
@@ -54,14 +57,9 @@ export async function join(
       runningRequestId: running.id,
     };
   }
-  await tx.requester.createMany({
-    data: [{ requestId: running.id, principal: order.principal, onBehalfOf: order.onBehalfOf ?? null }],
-    skipDuplicates: true,
-  });
-  await tx.idempotentCall.update({
-    where: { principal_key: { principal: order.principal, key: order.idempotencyKey } },
-    data: { requestId: running.id },
-  });
+  const { principal, onBehalfOf = null, idempotencyKey: key } = order;
+  await insertNewRow(tx, 'requester', { requestId: running.id, principal, onBehalfOf });
+  await updateRow(tx, 'idempotent_call', { principal, key }, { requestId: running.id });
   await appendEvidence(tx, ledger.evidence, [
     {
       chain: requestChain(running.id),
@@ -88,13 +86,10 @@ function wantsTheSame(order: OpenOrder, running: Request): boolean {
 }
 
 /** The request as it stands: for a repeated order and for one that joined. */
-export async function answer(
-  tx: Transaction,
-  ledger: Ledger,
-  requestId: string,
-  created: boolean,
-): Promise<OpenResult> {
+export async function answer(tx: Statements, ledger: Ledger, requestId: string, created: boolean): Promise<OpenResult> {
   const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'nudge', id: 'nudge' });
-  const { identityId } = await tx.request.findUniqueOrThrow({ where: { id: requestId }, select: { identityId: true } });
+  const [about] = await tx.$queryRaw<{ identityId: string | null }[]>`
+    SELECT "identityId" FROM "request" WHERE "id" = ${requestId}`;
+  const identityId = about?.identityId ?? null;
   return { opened: true, requestId, ...(identityId === null ? {} : { identityId }), created, ...advanced };
 }

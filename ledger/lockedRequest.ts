@@ -1,5 +1,5 @@
 import type { Identity, Request } from '../prisma/generated/client.ts';
-import type { Transaction } from './client.ts';
+import type { Statements } from './statements.ts';
 
 /** What a step holds locked. */
 export interface LockedRequest {
@@ -36,7 +36,7 @@ type AsJson<Row> = {
  * as it is once it is locked.
  * @returns undefined when there is no such request, or it is about no identity
  */
-export async function lockRequest(tx: Transaction, requestId: string): Promise<LockedRequest | undefined> {
+export async function lockRequest(tx: Statements, requestId: string): Promise<LockedRequest | undefined> {
   const [row] = await tx.$queryRaw<
     { identity: AsJson<Identity>; request: AsJson<Request>; credentials: LockedCredential[] }[]
   >`SELECT "identity", "request", "credentials" FROM "lock_request"(${requestId})`;

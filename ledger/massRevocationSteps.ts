@@ -6,6 +6,8 @@ import type { Ledger, Transaction } from './client.ts';
 import { closeIfDone } from './massRevocationClose.ts';
 import { gatherSubjects, isStuck, settleFinished, standingOf } from './massRevocationSubjects.ts';
 import { revokeNow } from './revoke.ts';
+import { updateRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /**
  * The driver of mass revocations: rows in, rows out, so that whoever is killed between two statements has lost nothing.
@@ -183,10 +185,12 @@ async function begin(ledger: Ledger, subject: Planned): Promise<boolean> {
       if (fate !== undefined) return { opened: false, slug: fate, detail: `Identity ${identityId}: ${fate}.` };
       const opened = await open();
       if (opened.opened)
-        await tx.massRevocationSubject.update({
-          where: { massRevocationId_identityId: { massRevocationId, identityId } },
-          data: { requestId: opened.requestId, lastError: null },
-        });
+        await updateRow(
+          tx,
+          'mass_revocation_subject',
+          { massRevocationId, identityId },
+          { requestId: opened.requestId, lastError: null },
+        );
       return opened;
     },
   );
@@ -197,7 +201,7 @@ async function begin(ledger: Ledger, subject: Planned): Promise<boolean> {
 }
 
 /** Read under the lock of the mass revocation, which a pause and a lift take, and of the identity, which a review takes. */
-async function fateOf(tx: Transaction, { massRevocationId, freezeId, identityId }: Planned): Promise<Fate | undefined> {
+async function fateOf(tx: Statements, { massRevocationId, freezeId, identityId }: Planned): Promise<Fate | undefined> {
   const [row] = await tx.$queryRaw<{ pausedAt: Date | null }[]>`
     SELECT "pausedAt" FROM "mass_revocation" WHERE "id" = ${massRevocationId} FOR SHARE`;
   await tx.$queryRaw`SELECT FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;

@@ -2,6 +2,7 @@ import { failuresUntilStuck } from '../domain/flow/steps.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
 import { isFrozenSubject, isUsable } from './freezeSubjects.ts';
+import type { Statements } from './statements.ts';
 
 /** Whom a mass revocation is about. Fragments speak of its subject `s` and the request `r` of that subject's revocation. */
 
@@ -53,7 +54,7 @@ export async function settleFinished(tx: Transaction): Promise<number> {
 
 /** Whether the freeze still wants this identity revoked, and whether anything is left to revoke. */
 export async function standingOf(
-  tx: Transaction,
+  tx: Statements,
   { freezeId, identityId }: { freezeId: string; identityId: string },
 ): Promise<'revocable' | 'revoked' | 'let-go'> {
   const [row] = await tx.$queryRaw<{ isRevocable: boolean; isWanted: boolean }[]>`

@@ -1,12 +1,14 @@
+import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { OpenOrder, OpenResult, PublicationOrder, RequestOrder, StepUpOrder } from '../domain/flow/open.ts';
 import type { ReviewProposal } from '../domain/flow/review.ts';
 import { initialFlowState } from '../domain/flow/state.ts';
-import type { Prisma } from '../prisma/generated/client.ts';
 import { advanceWithin } from './advance.ts';
 import type { ChosenFlow } from './chooseFlow.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 import { type EvidenceDraft, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
+import { insertRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** What a review is asked to change; an order that names nothing asks for the attestation alone. */
 export function reviewed({ proposal = { reissue: false } }: OpenOrder): ReviewProposal {
@@ -20,7 +22,7 @@ function isAlone(order: RequestOrder): order is StepUpOrder | PublicationOrder {
 
 /** Effect: the request, its evidence and its first step, within the caller's transaction. */
 export async function createRequest(
-  tx: Transaction,
+  tx: Statements,
   ledger: Ledger,
   order: RequestOrder,
   { digest: flowDigest, now }: ChosenFlow,
@@ -29,34 +31,27 @@ export async function createRequest(
   const { requestId } = order;
   const registration = 'registration' in order ? order.registration : undefined;
   const about = order.kind === 'publication' ? {} : { identityId: order.identityId };
-  await tx.request.create({
-    data: {
-      id: requestId,
-      kind: order.kind,
-      ...about,
-      ...(order.kind === 'publication' ? { publicationDigest: order.publication } : {}),
-      flowDigest,
-      state: 'evaluating',
-      trigger: order.trigger,
-      requesterId: order.principal,
-      requesterKind: order.principalKind,
-      onBehalfOf: order.onBehalfOf ?? null,
-      justification: order.justification,
-      ...(registration === undefined ? {} : { registration: JSON.parse(JSON.stringify(registration)) }),
-      ...(order.kind === 'review' ? { proposal: { ...reviewed(order) } as unknown as Prisma.InputJsonObject } : {}),
-      ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),
-      flowState: initialFlowState(now.toISOString()) as unknown as Prisma.InputJsonObject,
-      workflowId: `${order.kind}/${isAlone(order) ? requestId : order.identityId}`,
-      createdAt: now,
-      updatedAt: now,
-    },
-    select: { id: true },
-  });
-  // Not nested in the request: Prisma would read both back, one statement more.
-  await tx.requester.create({
-    data: { requestId, principal: order.principal, onBehalfOf: order.onBehalfOf ?? null, joinedAt: now },
-    select: { requestId: true },
-  });
+  const request = {
+    id: requestId,
+    kind: order.kind,
+    ...about,
+    ...(order.kind === 'publication' ? { publicationDigest: order.publication } : {}),
+    flowDigest,
+    state: 'evaluating',
+    trigger: order.trigger,
+    requesterId: order.principal,
+    requesterKind: order.principalKind,
+    onBehalfOf: order.onBehalfOf ?? null,
+    justification: order.justification,
+    ...(registration === undefined ? {} : { registration: plain(registration) }),
+    ...(order.kind === 'review' ? { proposal: plain(reviewed(order)) } : {}),
+    ...(order.kind === 'step-up' ? { stepUp: plain(order.stepUp) } : {}),
+    flowState: plain(initialFlowState(now.toISOString())),
+    workflowId: `${order.kind}/${isAlone(order) ? requestId : order.identityId}`,
+    createdAt: now,
+    updatedAt: now,
+  };
+  const requester = { requestId, principal: order.principal, onBehalfOf: order.onBehalfOf ?? null, joinedAt: now };
   const opened: EvidenceDraft = {
     chain: requestChain(requestId),
     kind: 'request.opened',
@@ -70,15 +65,25 @@ export async function createRequest(
       flow: flowDigest,
       justification: order.justification,
       ...(order.onBehalfOf === undefined ? {} : { onBehalfOf: order.onBehalfOf }),
-      ...('subject' in order ? { subject: JSON.parse(JSON.stringify(order.subject)) } : {}),
-      ...(registration === undefined ? {} : { registration: JSON.parse(JSON.stringify(registration)) }),
+      ...('subject' in order && order.subject !== undefined ? { subject: plain(order.subject) } : {}),
+      ...(registration === undefined ? {} : { registration: plain(registration) }),
       ...(order.kind === 'publication' ? { publication: order.publication } : {}),
-      ...(order.kind === 'review' ? { proposal: JSON.parse(JSON.stringify(reviewed(order))) } : {}),
+      ...(order.kind === 'review' ? { proposal: plain(reviewed(order)) } : {}),
       ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),
     },
   };
-  const advanced = await advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce }, [opened]);
-  // At once means past the workflow, which the outbox then starts.
-  if (atOnce) await enqueue(tx, { kind: 'nudge', requestId });
+  // In this order and without waiting: the step reads what was just written.
+  const [, , advanced] = await Promise.all([
+    insertRow(tx, 'request', request),
+    insertRow(tx, 'requester', requester),
+    advanceWithin(tx, ledger, requestId, { kind: 'opened', id: 'opened', atOnce }, [opened]),
+    // At once means past the workflow, which the outbox then starts.
+    atOnce ? enqueue(tx, { kind: 'nudge', requestId }) : undefined,
+  ]);
   return { opened: true, requestId, ...about, created: true, ...advanced };
+}
+
+/** As JSON has it: members that are undefined are none. */
+function plain(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
 }

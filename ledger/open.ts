@@ -1,8 +1,8 @@
 import type { NewSubject, OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
 import { parseName } from '../domain/names.ts';
-import { type Identity, Prisma } from '../prisma/generated/client.ts';
+import type { Identity } from '../prisma/generated/client.ts';
 import { chooseFlow } from './chooseFlow.ts';
-import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
+import { issuingTransaction, type Ledger } from './client.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { answer, join, runningRequest } from './joinRequest.ts';
 import { createRequest, reviewed } from './newRequest.ts';
@@ -11,9 +11,11 @@ import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { openStepUp } from './openStepUp.ts';
 import { registrationFor } from './registration.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
+import { insertNewRow, insertRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** Runs around an opening, in its transaction; a refusal rolls everything back. */
-export type Within = (tx: Transaction, open: () => Promise<OpenResult>) => Promise<OpenResult>;
+export type Within = (tx: Statements, open: () => Promise<OpenResult>) => Promise<OpenResult>;
 
 /**
  * Stores a request and takes its first step, in one transaction. Idempotent by (principal, Idempotency-Key): a repeated
@@ -40,15 +42,20 @@ export async function openRequest(
   }
 }
 
-async function openWithin(tx: Transaction, ledger: Ledger, order: RequestOrder, atOnce: boolean): Promise<OpenResult> {
+async function openWithin(tx: Statements, ledger: Ledger, order: RequestOrder, atOnce: boolean): Promise<OpenResult> {
   const { principal, idempotencyKey: key, bodyDigest, requestId } = order;
-  const { count } = await tx.idempotentCall.createMany({
-    data: [{ principal, key, operation: order.kind, bodyDigest, requestId }],
-    skipDuplicates: true,
+  const isNew = await insertNewRow(tx, 'idempotent_call', {
+    principal,
+    key,
+    operation: order.kind,
+    bodyDigest,
+    requestId,
   });
-  if (count === 0) {
-    const call = await tx.idempotentCall.findUniqueOrThrow({ where: { principal_key: { principal, key } } });
-    if (call.bodyDigest !== bodyDigest || call.requestId === null) {
+  if (!isNew) {
+    const [call] = await tx.$queryRaw<{ requestId: string | null }[]>`
+      SELECT "requestId" FROM "idempotent_call"
+      WHERE "principal" = ${principal} AND "key" = ${key} AND "bodyDigest" = ${bodyDigest}`;
+    if (call === undefined || call.requestId === null) {
       return refuse('key-reused', `Idempotency-Key ${key} was used for another call. Use a new key for a new call.`);
     }
     return answer(tx, ledger, call.requestId, false);
@@ -59,35 +66,39 @@ async function openWithin(tx: Transaction, ledger: Ledger, order: RequestOrder, 
   return openOnIdentity(tx, ledger, order, atOnce);
 }
 
-async function openOnboarding(tx: Transaction, ledger: Ledger, order: OpenOrder): Promise<OpenResult> {
+async function openOnboarding(tx: Statements, ledger: Ledger, order: OpenOrder): Promise<OpenResult> {
   const { subject } = order;
   if (subject === undefined) return refuse('invalid-request', 'An onboarding names its subject.');
   if ((subject.kind === 'agent') !== (subject.policy !== undefined))
     return refuse('invalid-request', 'An agent has a policy, and nothing else has one.');
   const identity = newIdentity(order.identityId, subject);
-  const taken = await tx.identity.findFirst({
-    where: {
-      nameKey: identity.nameKey,
-      environment: identity.environment,
-      state: { in: ['requested', 'active', 'revoking'] },
-    },
-    select: { id: true, name: true },
-  });
-  if (taken !== null) return nameTaken(subject, taken.id);
-  const registering = await withRegistration(tx, identity, order);
+  const [[taken], registering, flow] = await Promise.all([
+    tx.$queryRaw<{ id: string }[]>`
+      SELECT "id" FROM "identity" WHERE "nameKey" = ${identity.nameKey} AND "environment" = ${identity.environment}
+        AND "state" IN ('requested', 'active', 'revoking') LIMIT 1`,
+    withRegistration(tx, identity, order),
+    chooseFlow(tx, order, [subject.ownerId], (asked, person, now) =>
+      person(subject.ownerId).active
+        ? guardFactsOf({ ...identity, createdAt: now }, asked, person, now)
+        : refuse(
+            'owner-not-valid',
+            `${subject.ownerId} is not an active person of the directory. Name an owner who is.`,
+          ),
+    ),
+  ]);
+  if (taken !== undefined) return nameTaken(subject, taken.id);
   if ('opened' in registering) return registering;
-  const flow = await chooseFlow(tx, order, [subject.ownerId], (asked, person, now) =>
-    person(subject.ownerId).active
-      ? guardFactsOf({ ...identity, createdAt: now }, asked, person, now)
-      : refuse('owner-not-valid', `${subject.ownerId} is not an active person of the directory. Name an owner who is.`),
-  );
   if ('opened' in flow) return flow;
   const agentPolicy = subject.policy === undefined ? {} : { agentPolicy: JSON.parse(JSON.stringify(subject.policy)) };
-  await tx.identity.create({ data: { ...identity, labels: { ...subject.labels }, ...agentPolicy } });
-  return createRequest(tx, ledger, registering, flow, false);
+  // Without waiting for the identity: what is asked for later meets it.
+  const [, opened] = await Promise.all([
+    insertRow(tx, 'identity', { ...identity, labels: { ...subject.labels }, ...agentPolicy }),
+    createRequest(tx, ledger, registering, flow, false),
+  ]);
+  return opened;
 }
 
-async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder, atOnce: boolean): Promise<OpenResult> {
+async function openOnIdentity(tx: Statements, ledger: Ledger, order: OpenOrder, atOnce: boolean): Promise<OpenResult> {
   const [identity] = await tx.$queryRaw<Identity[]>`
     SELECT * FROM "identity" WHERE "id" = ${order.identityId} FOR UPDATE`;
   if (identity === undefined) return refuse('not-found', `There is no identity ${order.identityId}.`);
@@ -112,7 +123,7 @@ async function openOnIdentity(tx: Transaction, ledger: Ledger, order: OpenOrder,
 
 /** The order with what it registers, also where it does not say so. */
 async function withRegistration(
-  tx: Transaction,
+  tx: Statements,
   identity: Pick<Identity, 'id' | 'kind'>,
   order: OpenOrder,
 ): Promise<OpenOrder | Refusal> {
@@ -163,6 +174,8 @@ function racedRefusal(order: RequestOrder): Refusal {
   );
 }
 
+const uniqueViolation = '23505';
+
 function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+  return error instanceof Error && 'code' in error && error.code === uniqueViolation;
 }

@@ -1,6 +1,6 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type Ledger, openPrisma } from './client.ts';
-import { type HotReads, hotReads } from './hotReads.ts';
+import { openDirect } from './direct.ts';
 import { ensureInstallation, type Installation } from './installation.ts';
 import { applyMigrations } from './migrate.ts';
 
@@ -20,7 +20,6 @@ export interface LedgerSettings {
 
 export interface OpenedLedger extends Ledger {
   readonly installation: Installation;
-  readonly reads: HotReads;
   close(): Promise<void>;
 }
 
@@ -39,11 +38,11 @@ export async function openLedger({
   await applyMigrations({ databaseUrl });
   const pool = { databaseUrl, ...(poolSize === undefined ? {} : { poolSize }) };
   const prisma = openPrisma(pool);
-  const reads = hotReads(pool);
+  const direct = openDirect(pool);
   const installation = await ensureInstallation(prisma, { host, random: randomBytes(16) });
   return {
     prisma,
-    reads,
+    direct,
     installation,
     leaseMs,
     evidence: {
@@ -55,6 +54,6 @@ export async function openLedger({
     decisionKeys: Object.fromEntries(
       [...keys.decisionVerifying].map(([keyId, key]) => [keyId, String(key.export({ type: 'spki', format: 'pem' }))]),
     ),
-    close: async () => void (await Promise.all([prisma.$disconnect(), reads.close()])),
+    close: async () => void (await Promise.all([prisma.$disconnect(), direct.close()])),
   };
 }

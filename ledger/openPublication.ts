@@ -1,17 +1,18 @@
 import type { OpenResult, PublicationOrder } from '../domain/flow/open.ts';
 import { chooseFlow } from './chooseFlow.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 import { publicationGuardFacts } from './gatherFacts.ts';
 import { createRequest } from './newRequest.ts';
 import { refuse } from './openRefusal.ts';
 import { findProposal, lockedSetDigest, wasPublished } from './publications.ts';
+import type { Statements } from './statements.ts';
 
 /**
  * Effect: the request to publish what is stored under the order's digest, within the caller's transaction. What the ledger
  * does not hold, and what was checked against another published set than the present one, is refused.
  * @throws PublicationDamaged when what is stored has not that digest
  */
-export async function openPublication(tx: Transaction, ledger: Ledger, order: PublicationOrder): Promise<OpenResult> {
+export async function openPublication(tx: Statements, ledger: Ledger, order: PublicationOrder): Promise<OpenResult> {
   const publishedSet = await lockedSetDigest(tx);
   const proposal = await findProposal(tx, order.publication);
   // An order comes through Temporal, whose word for who asks would decide who may approve.

@@ -4,19 +4,20 @@ import type { OpenResult, StepUpOrder } from '../domain/flow/open.ts';
 import { grantCeiling } from '../domain/stepUp.ts';
 import type { Identity } from '../prisma/generated/client.ts';
 import { chooseFlow } from './chooseFlow.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 import { flowVersion } from './flows.ts';
 import { freezesOn } from './freezeSubjects.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { createRequest } from './newRequest.ts';
 import { refuse } from './openRefusal.ts';
+import type { Statements } from './statements.ts';
 import { agentPolicyOf } from './stepUpAsk.ts';
 
 /**
  * Effect: the request of an agent for access, and its first step, within the caller's transaction, which holds the freeze
  * lock. Of one agent many go on beside each other. A frozen agent's is refused, and nothing is written.
  */
-export async function openStepUp(tx: Transaction, ledger: Ledger, order: StepUpOrder): Promise<OpenResult> {
+export async function openStepUp(tx: Statements, ledger: Ledger, order: StepUpOrder): Promise<OpenResult> {
   const [identity] = await tx.$queryRaw<Identity[]>`
     SELECT * FROM "identity" WHERE "id" = ${order.identityId} FOR UPDATE`;
   // An order comes through Temporal: whoever asks is the agent itself, or nobody.

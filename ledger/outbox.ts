@@ -1,5 +1,6 @@
-import type { Prisma } from '../prisma/generated/client.ts';
-import type { Ledger, Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
+import { insertRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** What must reach Temporal or a person after the transaction that wrote it, at least once. */
 export type OutboxPayload =
@@ -17,10 +18,8 @@ export type OutboxPayload =
   | { readonly kind: 'notify'; readonly requestId: string; readonly to: readonly string[]; readonly about: string };
 
 /** Effect: one message, delivered only if the transaction commits. */
-export async function enqueue(tx: Transaction, payload: OutboxPayload): Promise<void> {
-  await tx.outboxMessage.create({
-    data: { kind: payload.kind, payload: payload as unknown as Prisma.InputJsonObject },
-  });
+export function enqueue(tx: Statements, payload: OutboxPayload): Promise<void> {
+  return insertRow(tx, 'outbox_message', { kind: payload.kind, payload: { ...payload } });
 }
 
 export interface ClaimedMessage {

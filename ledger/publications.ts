@@ -7,6 +7,8 @@ import type { PublicationReport } from '../domain/flow/publishing/report.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
 import { lockPublishedSet } from './publishedSet.ts';
+import { insertNewRow, insertRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** Publications as they are stored before anybody decides, and what becomes of them when they take effect. */
 
@@ -42,12 +44,10 @@ export async function storePublication(
  * What a publication would change; undefined when the ledger holds none of this digest.
  * @throws PublicationDamaged when what is stored is not what the digest was made of: approvers saw something else
  */
-export async function findProposal(
-  ledger: Pick<Transaction, 'publication'>,
-  digest: string,
-): Promise<PublicationProposal | undefined> {
-  const row = await ledger.publication.findUnique({ where: { digest }, select: { proposal: true } });
-  return row === null ? undefined : proposalIn(digest, row.proposal);
+export async function findProposal(tx: Statements, digest: string): Promise<PublicationProposal | undefined> {
+  const [row] = await tx.$queryRaw<{ proposal: Prisma.JsonValue }[]>`
+    SELECT "proposal" FROM "publication" WHERE "digest" = ${digest}`;
+  return row === undefined ? undefined : proposalIn(digest, row.proposal);
 }
 
 /** @throws PublicationDamaged */
@@ -62,13 +62,14 @@ export function proposalIn(digest: string, stored: Prisma.JsonValue): Publicatio
  * @throws PublicationDamaged when one of them is not what decisions are bound to
  */
 export async function findPublication(
-  ledger: Pick<Transaction, 'publication'>,
+  tx: Statements,
   digest: string,
 ): Promise<{ readonly report: PublicationReport; readonly documents: readonly PolicyDocument[] } | undefined> {
-  const row = await ledger.publication.findUnique({ where: { digest } });
-  if (row === null) return undefined;
-  const documents = row.documents as unknown as readonly PolicyDocument[];
-  const report = row.report as unknown as PublicationReport;
+  const [row] = await tx.$queryRaw<{ proposal: Prisma.JsonValue; documents: unknown; report: unknown }[]>`
+    SELECT "proposal", "documents", "report" FROM "publication" WHERE "digest" = ${digest}`;
+  if (row === undefined) return undefined;
+  const documents = row.documents as readonly PolicyDocument[];
+  const report = row.report as PublicationReport;
   const isWhole = proposalIn(digest, row.proposal).report === reportDigest(report);
   const isBound = ({ name, digest: of, canonical, source }: PolicyDocument): boolean =>
     sha256(canonical) === of &&
@@ -86,20 +87,19 @@ export function reportDigest(report: unknown): string {
  * The digest of everything that is published, read under the lock that every change of it takes.
  * Call it before the row locks, in a transaction that goes on to publish or to compare.
  */
-export async function lockedSetDigest(tx: Transaction): Promise<string> {
+export async function lockedSetDigest(tx: Statements): Promise<string> {
   await lockPublishedSet(tx);
-  const published = await tx.publishedFlow.findMany({ select: { name: true, operation: true, digest: true } });
-  return publishedSetDigest(published.map((row) => ({ ...row, operation: row.operation as DocumentOperation })));
+  const published = await tx.$queryRaw<{ name: string; operation: DocumentOperation; digest: string }[]>`
+    SELECT "name", "operation", "digest" FROM "published_flow"`;
+  return publishedSetDigest(published);
 }
 
 /** Whether everything that these items publish was published before. */
-export async function wasPublished(
-  tx: Pick<Transaction, 'flowPublication'>,
-  items: PublicationProposal['items'],
-): Promise<boolean> {
+export async function wasPublished(tx: Statements, items: PublicationProposal['items']): Promise<boolean> {
   for (const { name, digest } of items) {
-    const earlier = digest === null ? null : await tx.flowPublication.findFirst({ where: { name, digest } });
-    if (earlier === null) return false;
+    const earlier = await tx.$queryRaw<unknown[]>`
+      SELECT FROM "flow_publication" WHERE "name" = ${name} AND "digest" = ${digest} LIMIT 1`;
+    if (earlier.length === 0) return false;
   }
   return true;
 }
@@ -112,12 +112,14 @@ type Publish = Extract<Change, { change: 'publish-flow' | 'retire-flow' }>;
  * @throws PublicationDamaged when the stored content is not of the digest that was decided on
  */
 export async function publish(
-  tx: Transaction,
+  tx: Statements,
   { requestId, now }: { requestId: string; now: Date },
   change: Publish,
 ): Promise<void> {
-  const request = await tx.request.findUniqueOrThrow({ where: { id: requestId } });
-  const publishedBy = request.onBehalfOf ?? request.requesterId;
+  const [request] = await tx.$queryRaw<{ publishedBy: string; publicationDigest: string | null }[]>`
+    SELECT coalesce("onBehalfOf", "requesterId") AS "publishedBy", "publicationDigest" FROM "request" WHERE "id" = ${requestId}`;
+  if (request === undefined) throw new PublicationDamaged(requestId);
+  const { publishedBy } = request;
   const by = { requestId, publishedBy, at: now };
   if (change.change === 'retire-flow') return retireDocument(tx, change, by);
   const publication = await findPublication(tx, request.publicationDigest ?? '');
@@ -140,35 +142,33 @@ export interface PublishedBy {
  * @throws PublicationDamaged for content of another digest, or when something else is published
  */
 export async function publishDocument(
-  tx: Transaction,
+  tx: Statements,
   { name, operation, digest, canonical, source }: PolicyDocument,
   replaces: string | null,
   { requestId, publishedBy, at }: PublishedBy,
 ): Promise<void> {
   if (sha256(canonical) !== digest) throw new PublicationDamaged(digest);
   // Its author is who published it first: going back to it is not writing it.
-  await tx.flowVersion.createMany({
-    data: [{ digest, name, operation, canonical, source, author: publishedBy }],
-    skipDuplicates: true,
-  });
-  const published = { operation, digest, publishedAt: at };
-  const { count } =
+  await insertNewRow(tx, 'flow_version', { digest, name, operation, canonical, source, author: publishedBy });
+  const isPublished =
     replaces === null
-      ? await tx.publishedFlow.createMany({ data: [{ name, ...published }], skipDuplicates: true })
-      : await tx.publishedFlow.updateMany({ where: { name, digest: replaces }, data: published });
-  if (count !== 1) throw new PublicationDamaged(digest);
-  await tx.flowPublication.create({ data: { name, operation, digest, requestId, publishedBy, publishedAt: at } });
+      ? await insertNewRow(tx, 'published_flow', { name, operation, digest, publishedAt: at })
+      : (await tx.$executeRaw`
+          UPDATE "published_flow" SET "operation" = ${operation}, "digest" = ${digest}, "publishedAt" = ${at}
+          WHERE "name" = ${name} AND "digest" = ${replaces}`) === 1;
+  if (!isPublished) throw new PublicationDamaged(digest);
+  await insertRow(tx, 'flow_publication', { name, operation, digest, requestId, publishedBy, publishedAt: at });
 }
 
 /** Effect: no version of this name rules from the commit on. @throws PublicationDamaged when another than `replaces` is published */
 export async function retireDocument(
-  tx: Transaction,
+  tx: Statements,
   { name, operation, replaces }: Omit<Extract<Publish, { change: 'retire-flow' }>, 'change'>,
   { requestId, publishedBy, at }: PublishedBy,
 ): Promise<void> {
-  const { count } = await tx.publishedFlow.deleteMany({ where: { name, digest: replaces } });
+  const count = await tx.$executeRaw`DELETE FROM "published_flow" WHERE "name" = ${name} AND "digest" = ${replaces}`;
   if (count !== 1) throw new PublicationDamaged(replaces);
-  await tx.flowPublication.create({ data: { name, operation, digest: null, requestId, publishedBy, publishedAt: at } });
+  await insertRow(tx, 'flow_publication', { name, operation, requestId, publishedBy, publishedAt: at });
 }
 
 function json(value: object): Prisma.InputJsonObject {

@@ -1,13 +1,14 @@
 import type { DocumentOperation } from '../domain/flow/publication.ts';
 import type { PolicyDocument } from '../domain/flow/publishing/document.ts';
 import type { Transaction } from './client.ts';
+import type { Statements } from './statements.ts';
 
 /** What is published: the flows that rule, and the invariants that every change of them is proved against. */
 
 const publishedSetLock = 7_305_808_869_231_003n;
 
 /** The one lock of everything that changes what is published: seeding, publications, recovery. Held to the transaction's end. */
-export async function lockPublishedSet(tx: Transaction): Promise<void> {
+export async function lockPublishedSet(tx: Statements): Promise<void> {
   await tx.$queryRaw`SELECT pg_advisory_xact_lock(${publishedSetLock})::text`;
 }
 

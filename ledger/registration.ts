@@ -3,8 +3,8 @@ import { canonicalJson } from '../domain/evidence/canonicalJson.ts';
 import type { OpenOrder } from '../domain/flow/open.ts';
 import type { Identity } from '../prisma/generated/client.ts';
 import { oidcSubjectOf } from './agentKeys.ts';
-import type { Transaction } from './client.ts';
 import { type Refusal, refuse } from './openRefusal.ts';
+import type { Statements } from './statements.ts';
 import { type Agent, agentPolicyOf } from './stepUpAsk.ts';
 
 /** What a request on an agent shows of it; members are left out where there is nothing. */
@@ -25,7 +25,7 @@ export function shownOfAgent(
  * @returns undefined where nothing is registered, or why it cannot be
  */
 export async function registrationFor(
-  tx: Transaction,
+  tx: Statements,
   identity: Pick<Identity, 'id' | 'kind'>,
   { kind, registration }: Pick<OpenOrder, 'kind' | 'registration'>,
 ): Promise<AgentRegistration | Refusal | undefined> {
@@ -54,7 +54,7 @@ export async function registrationFor(
 }
 
 /** Whether nobody but the agent can make what a rotation of this identity would register. */
-export async function needsNewKey(tx: Transaction, { id, kind }: Pick<Identity, 'id' | 'kind'>): Promise<boolean> {
+export async function needsNewKey(tx: Statements, { id, kind }: Pick<Identity, 'id' | 'kind'>): Promise<boolean> {
   if (kind !== 'agent') return false;
   const present = await presentRegistration(tx, id);
   return present !== undefined && 'publicKey' in present;
@@ -64,7 +64,7 @@ function isSame(one: AgentRegistration, other: AgentRegistration): boolean {
   return canonicalJson({ ...one }) === canonicalJson({ ...other });
 }
 
-async function presentRegistration(tx: Transaction, identityId: string): Promise<AgentRegistration | undefined> {
+async function presentRegistration(tx: Statements, identityId: string): Promise<AgentRegistration | undefined> {
   const [row] = await tx.$queryRaw<{ registration: AgentRegistration }[]>`
     SELECT k."registration" FROM "agent_key" k JOIN "credential" c ON c."handle" = k."handle"
     WHERE c."identityId" = ${identityId} AND c."state" = 'current'`;
@@ -73,12 +73,13 @@ async function presentRegistration(tx: Transaction, identityId: string): Promise
 
 /** A subject is one agent. Two that were asked for at once are told apart at sign-in: then it is neither. */
 async function takenBy(
-  tx: Transaction,
+  tx: Statements,
   identityId: string,
   registration: AgentRegistration,
 ): Promise<string | undefined> {
   const subject = oidcSubjectOf(registration);
   if (subject === null) return undefined;
-  const other = await tx.agentKey.findFirst({ where: { oidcSubject: subject, identityId: { not: identityId } } });
+  const [other] = await tx.$queryRaw<{ identityId: string }[]>`
+    SELECT "identityId" FROM "agent_key" WHERE "oidcSubject" = ${subject} AND "identityId" <> ${identityId} LIMIT 1`;
   return other?.identityId;
 }

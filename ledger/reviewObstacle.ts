@@ -1,16 +1,16 @@
 import type { ReviewProposal } from '../domain/flow/review.ts';
 import type { ProblemSlug } from '../domain/problems.ts';
 import type { Identity } from '../prisma/generated/client.ts';
-import type { Transaction } from './client.ts';
 import { freezesOn } from './freezeSubjects.ts';
 import { needsNewKey } from './registration.ts';
+import type { Statements } from './statements.ts';
 
 /**
  * Why this proposal cannot be reviewed on this identity; undefined when it can. Asked under the identity's lock: a review
  * narrows and never widens, its new owner is an active person, and the freeze it names holds the identity.
  */
 export async function reviewObstacle(
-  tx: Transaction,
+  tx: Statements,
   identity: Identity,
   { freezeId, scopes, newOwner, reissue }: ReviewProposal,
 ): Promise<{ slug: ProblemSlug; detail: string } | undefined> {
@@ -28,8 +28,8 @@ export async function reviewObstacle(
     };
   }
   if (newOwner !== undefined) {
-    const person = await tx.person.findUnique({ where: { id: newOwner }, select: { active: true } });
-    if (person === null || !person.active) {
+    const active = await tx.$queryRaw<unknown[]>`SELECT FROM "person" WHERE "id" = ${newOwner} AND "active"`;
+    if (active.length === 0) {
       return {
         slug: 'owner-not-valid',
         detail: `${newOwner} is not an active person of the directory. Name an owner who is.`,

@@ -3,6 +3,7 @@ import type { Credential, Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { freezesOn, keepAsSubject } from './freezeSubjects.ts';
+import { updateRow } from './rows.ts';
 
 /**
  * Effect: a credential whose destroy the issuer had confirmed is final, now that its lease has ended and a last look
@@ -20,7 +21,7 @@ export async function recordSwept(ledger: Ledger, handle: string): Promise<boole
     const { now, receipt, leaseEndsAt, requestId, version } = credential;
     if (credential.state !== 'destroying' || receipt === null || leaseEndsAt > now) return false;
     const frozenBy = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
-    await tx.credential.update({ where: { handle }, data: { state: 'destroyed', destroyedAt: now } });
+    await updateRow(tx, 'credential', { handle }, { state: 'destroyed', destroyedAt: now });
     const kept = await keepAsSubject(tx, {
       identityId: identity.id,
       heldBefore: frozenBy.map(({ id }) => id),

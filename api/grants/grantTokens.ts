@@ -32,13 +32,13 @@ export interface GrantTokens {
  */
 export function grantTokens({
   configuration: { publicUrl, grants },
-  ledger: { reads },
+  ledger: { direct },
 }: {
   configuration: Pick<Configuration, 'publicUrl' | 'grants'>;
-  ledger: Pick<OpenedLedger, 'reads'>;
+  ledger: Pick<OpenedLedger, 'direct'>;
 }): GrantTokens {
   if (grants.signer === undefined) return { trusted: async () => undefined, genuine: async () => undefined };
-  const { standing, genuine } = signedGrants(reads, grants.signer);
+  const { standing, genuine } = signedGrants(direct, grants.signer);
   const signed = remembered<NamedGrant>(mostRemembered);
 
   async function isSigned(token: string, publicKey: PublicSigningKey): Promise<boolean> {

@@ -69,17 +69,19 @@ async function recordEvent(ledger: Ledger, requestId: string, withEvidence: bool
     const { flow, state, facts, now, chainHead } = gathered;
     const { next, verdict } = advance({ flow, state, event, facts });
     const sequence = gathered.sequence + 1;
-    await tx.request.update({ where: { id: requestId }, data: { state: next.state, sequence, updatedAt: now } });
-    await tx.requestEvent.create({
-      data: { requestId, id: event.id, kind: event.kind, verdict: { ...verdict }, sequence, at: now },
-    });
-    if (!withEvidence) return;
+    const written = tx.$executeRaw`
+      WITH "moved" AS (
+        UPDATE "request" SET "state" = ${next.state}, "flowState" = ${JSON.stringify(state)}::jsonb, "sequence" = ${sequence}::int,
+          "updatedAt" = ${now} WHERE "id" = ${requestId})
+      INSERT INTO "request_event" ("requestId", "id", "kind", "verdict", "sequence", "at")
+      VALUES (${requestId}, ${event.id}, ${event.kind}, ${JSON.stringify(verdict)}::jsonb, ${sequence}::int, ${now})`;
+    if (!withEvidence) return void (await written);
     const place = { chain: `request/${requestId}`, actor: 'system:workflow', requestId, at: now };
     const identityId = identityIn(facts).id;
     const drafts = [
       { ...place, identityId, kind: 'credential.staged', data: { version: 1, fingerprint: 'a1b2c3d4' } },
       { ...place, identityId, kind: 'credential.current', data: { version: 1, epoch: 1 } },
     ];
-    await appendEvidence(tx, ledger.evidence, drafts, [chainHead]);
+    await Promise.all([written, appendEvidence(tx, ledger.evidence, drafts, [chainHead])]);
   });
 }

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { afterEach } from 'vitest';
+import { type DirectPool, openDirect } from '../../ledger/direct.ts';
 import { appendEvidence, type EvidenceDraft, type EvidenceKeys } from '../../ledger/evidence.ts';
 import { PrismaClient } from '../../prisma/generated/client.ts';
 import { freshDatabase } from '../setup/database.ts';
 
 export interface EvidenceFixture {
   readonly ledger: PrismaClient;
+  readonly direct: DirectPool;
   readonly keys: EvidenceKeys;
   readonly databaseUrl: string;
   readonly directory: string;
@@ -39,8 +41,11 @@ export async function evidenceFixture(): Promise<EvidenceFixture> {
     signingKey: generateKeyPairSync('ed25519').privateKey,
     origin: 'tenure.example/evidence',
   };
+  const direct = openDirect({ databaseUrl: database.url });
+  cleanups.push(() => direct.close());
   return {
     ledger,
+    direct,
     keys,
     databaseUrl: database.url,
     directory,

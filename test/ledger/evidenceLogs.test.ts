@@ -20,7 +20,13 @@ async function backupOf(
 ): Promise<EvidenceFixture & { readonly asLedger: Ledger }> {
   const other = await evidenceFixture();
   const backup = { ...other, keys: signed.keys, headFile: signed.headFile };
-  const asLedger = { prisma: other.ledger, evidence: signed.keys, decisionKeys: {}, leaseMs: 1_000 };
+  const asLedger = {
+    prisma: other.ledger,
+    direct: other.direct,
+    evidence: signed.keys,
+    decisionKeys: {},
+    leaseMs: 1_000,
+  };
   // The fixture appends under keys of its own: those of the signed log count here.
   Object.assign(other.keys, signed.keys);
   for (let count = 0; count < entries; count += 1) await other.append({});

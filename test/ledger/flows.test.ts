@@ -17,8 +17,8 @@ import { flowOf, issue, ownership, rotate } from '../domain/flow/playedRequest.t
 import { evidenceFixture } from './evidenceFixture.ts';
 
 async function emptyLedger(): Promise<Ledger> {
-  const { ledger: prisma, keys } = await evidenceFixture();
-  return { prisma, evidence: keys, decisionKeys: {}, leaseMs: 10_000 };
+  const { ledger: prisma, direct, keys } = await evidenceFixture();
+  return { prisma, direct, evidence: keys, decisionKeys: {}, leaseMs: 10_000 };
 }
 
 function sourceOf(flow: Flow, name: string, subject: Flow['subject'] = {}): FlowSource {

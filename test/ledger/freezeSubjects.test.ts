@@ -122,7 +122,13 @@ async function insertSubject(
 
 test('a freeze holds exactly whom its selector names, and its preview, counts and nudges say the same', async () => {
   const fixture = await evidenceFixture();
-  const ledger: Ledger = { prisma: fixture.ledger, evidence: fixture.keys, decisionKeys: {}, leaseMs: 10_000 };
+  const ledger: Ledger = {
+    prisma: fixture.ledger,
+    direct: fixture.direct,
+    evidence: fixture.keys,
+    decisionKeys: {},
+    leaseMs: 10_000,
+  };
   const client = await fixture.connect();
   for (const known of digests) {
     const made = await insertFlow(client);

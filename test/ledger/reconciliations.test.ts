@@ -52,7 +52,13 @@ test('one open or accepted finding per difference, closed only with what was don
 });
 
 test('a restored ledger cannot resume before somebody confirmed with a reason, and its restore is never forgotten', async () => {
-  const ledger = { prisma: fixture.ledger, evidence: fixture.keys, decisionKeys: {}, leaseMs: 1_000 };
+  const ledger = {
+    prisma: fixture.ledger,
+    direct: fixture.direct,
+    evidence: fixture.keys,
+    decisionKeys: {},
+    leaseMs: 1_000,
+  };
   const signed = { size: 7, root: Buffer.alloc(32, 1) };
   await Promise.all([recordRestore(ledger, signed), recordRestore(ledger, signed)]);
   await recordRestore(ledger, signed);
@@ -73,7 +79,13 @@ test('a restored ledger cannot resume before somebody confirmed with a reason, a
 });
 
 test('a process without a usable head file cannot tell, and a ledger as it was signed is not held', async () => {
-  const ledger = { prisma: fixture.ledger, evidence: fixture.keys, decisionKeys: {}, leaseMs: 1_000 };
+  const ledger = {
+    prisma: fixture.ledger,
+    direct: fixture.direct,
+    evidence: fixture.keys,
+    decisionKeys: {},
+    leaseMs: 1_000,
+  };
   await fixture.append({});
   await sealOnce(fixture);
   expect(await observeIfRestored(ledger, fixture)).toBe('as signed');
@@ -89,7 +101,7 @@ test('a sealer that finds another history than it signed has the ledger held bef
   const keys = { ...other.keys, ...fixture.keys };
   for (let count = 0; count < 3; count += 1) await fixture.append({});
   await sealOnce(fixture);
-  const ledger = { prisma: other.ledger, evidence: keys, decisionKeys: {}, leaseMs: 1_000 };
+  const ledger = { prisma: other.ledger, direct: other.direct, evidence: keys, decisionKeys: {}, leaseMs: 1_000 };
   const ending = new AbortController();
   await runSealer({
     ...{ ledger: other.ledger, keys, headFile: fixture.headFile, intervalMs: 10, signal: ending.signal },

@@ -142,7 +142,7 @@ test('a freeze commits although a transaction that holds the shared lock has sto
   const goOn = Promise.withResolvers<void>();
   // A commit that stands still between its read of the freezes and its own end, as a process does that was suspended.
   const holder = issuingTransaction(ledger, async (tx) => {
-    await tx.identity.update({ where: { id: identityId }, data: { epoch: { increment: 1 } } });
+    await tx.$executeRaw`UPDATE "identity" SET "epoch" = "epoch" + 1 WHERE "id" = ${identityId}`;
     stopped.resolve();
     await goOn.promise;
   });

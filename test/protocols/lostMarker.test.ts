@@ -21,28 +21,24 @@ beforeAll(async () => {
   installation = await testInstallation({
     flows: [...plainFlows, ...approvedFlows],
     leaseMs: 3_000,
-    wrapLedger: (ledger) => ({ ...ledger, prisma: losingAnswers(ledger.prisma) }),
+    wrapLedger: (ledger) => ({ ...ledger, direct: losingAnswers(ledger.direct) }),
   });
   hand = byHand(installation);
 });
 afterAll(() => installation.close());
 
-function losingAnswers(prisma: Ledger['prisma']): Ledger['prisma'] {
+function losingAnswers(direct: Ledger['direct']): Ledger['direct'] {
   let isLostNext = false;
-  return new Proxy(prisma, {
-    get(client, property) {
-      const value: unknown = Reflect.get(client, property);
-      if (typeof value !== 'function') return value;
-      if (property !== '$transaction') return value.bind(client);
-      return async (...order: unknown[]) => {
-        const answer: unknown = await value.apply(client, order);
-        isLostNext = !isLostNext;
-        if (!isLostNext) return answer;
-        answersLost += 1;
-        throw new Error('the worker died after the commit');
-      };
+  return {
+    ...direct,
+    async transaction(opening, work) {
+      const answer = await direct.transaction(opening, work);
+      isLostNext = !isLostNext;
+      if (!isLostNext) return answer;
+      answersLost += 1;
+      throw new Error('the worker died after the commit');
     },
-  });
+  };
 }
 
 const at = (name: string) => `${name}@tenure.example`;

@@ -21,7 +21,7 @@ beforeAll(async () => {
   const ambiguous = approvedFlow('onboarding', { environment: 'legacy' });
   installation = await testInstallation({
     flows: [...plainFlows, ambiguous, ambiguous.replace('onboarding-legacy', 'onboarding-legacy-too')],
-    wrapLedger: (ledger) => ({ ...ledger, prisma: sometimesAway(ledger.prisma) }),
+    wrapLedger: (ledger) => ({ ...ledger, direct: sometimesAway(ledger.direct) }),
   });
   hand = byHand(installation);
   stopWorker = await installation.startWorker();
@@ -31,14 +31,12 @@ afterAll(async () => {
   await installation?.close();
 });
 
-function sometimesAway(prisma: Ledger['prisma']): Ledger['prisma'] {
-  return new Proxy(prisma, {
-    get(client, property) {
-      if (property === '$transaction' && isLedgerAway) return () => Promise.reject(new Error('connection refused'));
-      const value: unknown = Reflect.get(client, property);
-      return typeof value === 'function' ? value.bind(client) : value;
-    },
-  });
+function sometimesAway(direct: Ledger['direct']): Ledger['direct'] {
+  return {
+    ...direct,
+    transaction: (opening, work) =>
+      isLedgerAway ? Promise.reject(new Error('connection refused')) : direct.transaction(opening, work),
+  };
 }
 
 const stateOf = async (requestId: string) =>

@@ -5,7 +5,7 @@ import { IssuerUnavailable } from '../../activities/issuers/issuerErrors.ts';
 import type { Store } from '../../activities/stores/store.ts';
 import { StoreUnavailable } from '../../activities/stores/storeErrors.ts';
 import type { RequestEvent } from '../../contracts/events.ts';
-import type { Ledger, Transaction } from '../../ledger/client.ts';
+import type { Ledger } from '../../ledger/client.ts';
 import type { Wraps } from './installationParts.ts';
 
 /**
@@ -58,7 +58,7 @@ export class Faults {
   readonly wraps: Required<Wraps> = {
     wrapIssuer: (issuer) => this.#around(issuer, 'issuer', issuerCalls),
     wrapStore: (store) => this.#around(store, 'store', storeCalls),
-    wrapLedger: (ledger) => ({ ...ledger, prisma: this.#aroundTransactions(ledger.prisma) }),
+    wrapLedger: (ledger) => ({ ...ledger, direct: this.#aroundTransactions(ledger.direct) }),
     wrapLedgerActivities: (activities) => ({
       ...activities,
       advance: (input) => this.#event.run(input.event, () => activities.advance(input)),
@@ -162,23 +162,20 @@ export class Faults {
   }
 
   /** Before: all is written and nothing committed. After: committed, and nobody knows. */
-  #aroundTransactions(prisma: Ledger['prisma']): Ledger['prisma'] {
-    const run = async <T>(
-      work: (tx: Transaction) => Promise<T>,
-      options: Parameters<Ledger['prisma']['$transaction']>[1],
-    ): Promise<T> => {
-      const at = this.#transactionOf(runningActivity());
-      const result = await prisma.$transaction(async (tx) => {
-        const written = await work(tx);
-        await this.#pass(at, 'ledger.transaction', 'before');
-        return written;
-      }, options);
-      await this.#pass(at, 'ledger.transaction', 'after');
-      return result;
+  #aroundTransactions(direct: Ledger['direct']): Ledger['direct'] {
+    return {
+      ...direct,
+      transaction: async (opening, work) => {
+        const at = this.#transactionOf(runningActivity());
+        const result = await direct.transaction(opening, async (tx) => {
+          const written = await work(tx);
+          await this.#pass(at, 'ledger.transaction', 'before');
+          return written;
+        });
+        await this.#pass(at, 'ledger.transaction', 'after');
+        return result;
+      },
     };
-    return new Proxy(prisma, {
-      get: (target, key) => (key === '$transaction' ? run : Reflect.get(target, key)),
-    });
   }
 
   #transactionOf(at: Activity | undefined): Activity | undefined {

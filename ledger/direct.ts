@@ -1,0 +1,105 @@
+import pg from 'pg';
+import type { HotReads, HotStatement } from './hotReads.ts';
+import { type Statements, statementOf } from './statements.ts';
+
+/** How long PostgreSQL may be silent about one statement before its connection is given up. */
+const answerTimeoutMs = 5_000;
+const bigintOid = 20;
+
+export interface DirectPool extends Statements, HotReads {
+  /**
+   * Runs `work` in one transaction. What is asked for without waiting for an earlier answer travels with it, so a
+   * transaction takes as many round trips as it has answers to wait for, not as it has statements.
+   * @param opening an SQL text that begins the transaction; what else it says happens before anything of `work`
+   * @throws what `work` throws, with everything rolled back; NotCommitted when `work` went on after a statement had failed
+   */
+  transaction<T>(opening: string, work: (tx: Statements) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/**
+ * The ledger's connections past Prisma, for what every step and every resource server waits for: to put a statement together
+ * and to read its answer costs Prisma several times what the driver needs (docs/decisions/prepared-statements.md).
+ * @param poolSize connections at most; none is opened before it is needed
+ */
+export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string; poolSize?: number }): DirectPool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: poolSize,
+    application_name: 'tenure',
+    connectionTimeoutMillis: 5_000,
+    query_timeout: answerTimeoutMs,
+    pipeline: true,
+    types: { getTypeParser },
+  });
+  // Of a connection that nobody uses: the next one takes another.
+  pool.on('error', () => undefined);
+  // Of one in use: what waits for its answer is told, and the pool drops it.
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return {
+    ...statementsOn(pool),
+    async first<Row extends object>({ name, text }: HotStatement, values: readonly string[]) {
+      const { rows } = await pool.query<Row>({ name, text, values: [...values] });
+      return rows[0];
+    },
+    async transaction(opening, work) {
+      const client = await pool.connect();
+      let [isOpen, broken]: [boolean, unknown] = [true, undefined];
+      try {
+        await client.query(opening);
+        const result = await work(statementsOn(client, () => isOpen));
+        isOpen = false;
+        // PostgreSQL answers COMMIT of a transaction in which a statement failed with a rollback, and no error.
+        const { command } = await client.query('COMMIT');
+        if (command !== 'COMMIT') throw new NotCommitted();
+        return result;
+      } catch (error) {
+        isOpen = false;
+        await client.query('ROLLBACK').catch((unreachable: unknown) => {
+          broken = unreachable;
+        });
+        throw error;
+      } finally {
+        client.release(broken !== undefined);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** @param mayAsk false once the transaction ends: what asks later would else do it outside of any, on another's connection */
+function statementsOn(connection: Pick<pg.Pool, 'query'>, mayAsk = () => true): Statements {
+  const ask = (query: Query, values: unknown[]) => {
+    if (!mayAsk()) throw new TransactionEnded();
+    return connection.query(statementOf(query, values));
+  };
+  return {
+    $queryRaw: async <Rows>(query: Query, ...values: unknown[]) => (await ask(query, values)).rows as Rows,
+    $executeRaw: async (query, ...values) => (await ask(query, values)).rowCount ?? 0,
+  };
+}
+
+type Query = Parameters<Statements['$queryRaw']>[0];
+
+/** As Prisma reads them. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  return oid === bigintOid ? BigInt : pg.types.getTypeParser(oid, format as 'text');
+}
+
+/** A statement came after its transaction's end: what asked for it goes on after another part of the work had failed. */
+export class TransactionEnded extends Error {
+  override readonly name = 'TransactionEnded';
+  constructor() {
+    super('A statement was asked for after its transaction had ended. Nothing of it was done.');
+  }
+}
+
+/** A statement of the transaction had failed before its end; PostgreSQL rolled it back. */
+export class NotCommitted extends Error {
+  override readonly name = 'NotCommitted';
+  constructor() {
+    super(
+      'PostgreSQL rolled back a transaction that was to be committed: a statement in it had failed before. Repeat it.',
+    );
+  }
+}
