@@ -18,7 +18,7 @@ import { EpochSuperseded, StagedValueDestroyed } from './stores/storeErrors.ts';
 
 /** Where credentials are made and kept; `adapters.ts` provides the configured ones. */
 export interface IssuanceParts {
-  readonly ledger: Pick<Ledger, 'prisma'>;
+  readonly ledger: Pick<Ledger, 'direct'>;
   readonly issuer: (name: string) => Issuer;
   readonly store: (name: string) => Store;
   readonly fingerprintKey: KeyObject;

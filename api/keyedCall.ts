@@ -20,12 +20,12 @@ export async function earlierCall(
   { ledger }: Pick<ApiDependencies, 'ledger'>,
   call: KeyedCall,
 ): Promise<Exclude<EarlierCall, { kind: 'other' }>> {
-  return refuseOther(await findCall(ledger.prisma, call), call);
+  return refuseOther(await findCall(ledger.direct, call), call);
 }
 
 /** Binds the key to this call. @throws Problem `key-reused` when another call was first */
 export async function bindKey({ ledger }: Pick<ApiDependencies, 'ledger'>, call: KeyedCall): Promise<void> {
-  refuseOther(await claimCall(ledger.prisma, call), call);
+  refuseOther(await claimCall(ledger.direct, call), call);
 }
 
 function refuseOther(earlier: EarlierCall, { key }: KeyedCall): Exclude<EarlierCall, { kind: 'other' }> {

@@ -35,7 +35,7 @@ const ledger = await openLedger({
   poolSize: 20,
   keys,
 });
-const people = directory(ledger.prisma, configuration.people);
+const people = directory(ledger, configuration.people);
 await people.recordListed();
 const tracing = await startTracing({
   service: 'tenure-api',

@@ -24,7 +24,7 @@ export interface BenchInstallationOptions extends PartsOptions {
 
 /**
  * A Tenure of its own on the bench's servers: a database, a Temporal namespace, the real `postgres-role` issuer and sealed
- * store. Its worker has the outbox and the sealer beside it, as `worker/main.ts` has.
+ * store. Its worker has the outbox, the mass revocations and the sealer beside it, as often as `worker/main.ts` has.
  */
 export async function benchInstallation(
   ground: Ground,
@@ -41,8 +41,8 @@ export async function benchInstallation(
     leaseMs,
     temporal,
   };
-  const parts = await installationParts(place, options);
-  await directory(parts.ledger.prisma, people).recordListed();
+  const parts = await installationParts(place, { intervalsMs: { outbox: 100, massRevocations: 250 }, ...options });
+  await directory(parts.ledger, people).recordListed();
   await seedFlows(parts.ledger, flows === undefined ? shippedFlows() : flows.map((source) => flowSource(source)));
 
   async function startWorker(): Promise<() => Promise<void>> {

@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 import { type Prisma, PrismaClient } from '../prisma/generated/client.ts';
 import type { DirectPool } from './direct.ts';
 import type { EvidenceKeys } from './evidence.ts';
@@ -23,16 +24,21 @@ export type Transaction = Prisma.TransactionClient;
  * @param poolSize connections at most; one transaction holds one
  */
 export function openPrisma({ databaseUrl, poolSize = 10 }: { databaseUrl: string; poolSize?: number }): PrismaClient {
-  const adapter = new PrismaPg(
-    {
-      connectionString: databaseUrl,
-      max: poolSize,
-      application_name: 'tenure',
-      connectionTimeoutMillis: 5_000,
-      query_timeout: 15_000,
-    },
-    { statementNameGenerator: ({ sql }) => statementNameOf(sql) },
-  );
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: poolSize,
+    application_name: 'tenure',
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 15_000,
+  });
+  // PrismaPg names the statements of transactions alone.
+  const query = pool.query.bind(pool) as (config: pg.QueryConfig) => Promise<pg.QueryResult>;
+  pool.query = ((config: pg.QueryConfig) =>
+    query({ ...config, name: statementNameOf(config.text) })) as typeof pool.query;
+  const adapter = new PrismaPg(pool, {
+    disposeExternalPool: true,
+    statementNameGenerator: ({ sql }) => statementNameOf(sql),
+  });
   return new PrismaClient({ adapter });
 }
 

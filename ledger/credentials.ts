@@ -19,57 +19,65 @@ export interface CredentialOrder {
   };
 }
 
-type Reads = Pick<Ledger, 'prisma'>;
+type Reads = Pick<Ledger, 'direct'>;
 
 /** @throws CredentialMissing */
 export async function readCredential(
-  { prisma }: Reads,
+  { direct }: Reads,
   { identityId, version }: { identityId: string; version: number },
 ): Promise<CredentialOrder> {
-  const row = await prisma.credential.findUnique({
-    where: { identityId_version: { identityId, version } },
-    include: { identity: true },
-  });
-  if (row === null) throw new CredentialMissing(identityId, version);
-  const { identity } = row;
+  const [row] = await direct.$queryRaw<CredentialRow[]>`
+    SELECT c."handle", c."state", c."fingerprint", c."expiresAt", c."probe", i."id" AS "identityId",
+      i."state" AS "identityState", i."epoch", i."issuer", i."store", i."scopes"
+    FROM "credential" c JOIN "identity" i ON i."id" = c."identityId"
+    WHERE c."identityId" = ${identityId} AND c."version" = ${version}`;
+  if (row === undefined) throw new CredentialMissing(identityId, version);
+  const { handle, state, epoch, issuer, store, scopes } = row;
   return {
-    handle: row.handle,
-    state: row.state as CredentialState,
+    handle,
+    state,
     fingerprint: row.fingerprint ?? undefined,
     expiresAt: row.expiresAt ?? undefined,
-    probe: (row.probe as unknown as Receipt | null) ?? undefined,
-    identity: {
-      id: identity.id,
-      state: identity.state as IdentityState,
-      epoch: identity.epoch,
-      issuer: identity.issuer,
-      store: identity.store,
-      scopes: identity.scopes,
-    },
+    probe: row.probe ?? undefined,
+    identity: { id: row.identityId, state: row.identityState, epoch, issuer, store, scopes },
   };
 }
 
+interface CredentialRow {
+  readonly handle: string;
+  readonly state: CredentialState;
+  readonly fingerprint: string | null;
+  readonly expiresAt: Date | null;
+  readonly probe: Receipt | null;
+  readonly identityId: string;
+  readonly identityState: IdentityState;
+  readonly epoch: number;
+  readonly issuer: string;
+  readonly store: string;
+  readonly scopes: readonly string[];
+}
+
 /** Which store serves an identity. @throws CredentialMissing */
-export async function storeOf({ prisma }: Reads, identityId: string): Promise<string> {
-  const identity = await prisma.identity.findUnique({ where: { id: identityId }, select: { store: true } });
-  if (identity === null) throw new CredentialMissing(identityId, 0);
+export async function storeOf({ direct }: Reads, identityId: string): Promise<string> {
+  const [identity] = await direct.$queryRaw<{ store: string }[]>`
+    SELECT "store" FROM "identity" WHERE "id" = ${identityId}`;
+  if (identity === undefined) throw new CredentialMissing(identityId, 0);
   return identity.store;
 }
 
 /** Whether every credential of a final identity is at least confirmed gone: what the issuer keeps per identity may go too. */
-export async function isIdentityEmptied({ prisma }: Reads, identityId: string, but: number): Promise<boolean> {
-  const identity = await prisma.identity.findUnique({ where: { id: identityId }, select: { state: true } });
-  if (identity === null || identity.state === 'requested' || identity.state === 'active') return false;
-  const [row] = await prisma.$queryRaw<{ left: bigint }[]>`
-    SELECT count(*) AS "left" FROM "credential"
-    WHERE "identityId" = ${identityId} AND "version" <> ${but} AND "state" <> 'destroyed' AND "probe" IS NULL`;
-  const left = Number(row?.left ?? 0);
-  return left === 0;
+export async function isIdentityEmptied({ direct }: Reads, identityId: string, but: number): Promise<boolean> {
+  const [row] = await direct.$queryRaw<{ isEmptied: boolean }[]>`
+    SELECT "state" NOT IN ('requested', 'active') AND NOT EXISTS (
+      SELECT FROM "credential" c WHERE c."identityId" = i."id" AND c."version" <> ${but} AND c."state" <> 'destroyed'
+        AND c."probe" IS NULL) AS "isEmptied"
+    FROM "identity" i WHERE i."id" = ${identityId}`;
+  return row?.isEmptied ?? false;
 }
 
 /** Whether no creation of this handle can land any more, by the database's clock. */
-export async function isLeaseOver({ prisma }: Reads, handle: string): Promise<boolean> {
-  const [row] = await prisma.$queryRaw<{ isOver: boolean }[]>`
+export async function isLeaseOver({ direct }: Reads, handle: string): Promise<boolean> {
+  const [row] = await direct.$queryRaw<{ isOver: boolean }[]>`
     SELECT "leaseEndsAt" <= clock_timestamp() AS "isOver" FROM "credential" WHERE "handle" = ${handle}`;
   return row?.isOver ?? false;
 }
@@ -79,10 +87,10 @@ export async function isLeaseOver({ prisma }: Reads, handle: string): Promise<bo
  * @returns the probe that is kept
  */
 export async function keepProbe(
-  { prisma }: Reads,
+  { direct }: Reads,
   { handle, probe }: { handle: string; probe: Receipt },
 ): Promise<Receipt> {
-  const rows = await prisma.$queryRaw<{ probe: Receipt }[]>`
+  const rows = await direct.$queryRaw<{ probe: Receipt }[]>`
     UPDATE "credential" SET "probe" = coalesce("probe", ${JSON.stringify(probe)}::jsonb)
     WHERE "handle" = ${handle} RETURNING "probe"`;
   return rows[0]?.probe ?? probe;

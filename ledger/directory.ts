@@ -1,4 +1,4 @@
-import type { Transaction } from './client.ts';
+import type { Ledger } from './client.ts';
 
 /** A person as `tenure.yaml` lists them. */
 export interface ListedPerson {
@@ -13,7 +13,10 @@ export interface KnownPerson {
   readonly groups: readonly string[];
 }
 
-type PersonTable = Pick<Transaction, 'person'>;
+interface SignedInPerson extends KnownPerson {
+  readonly name: string;
+  readonly source: string;
+}
 
 /** Who put the row there: it decides who may take it away. */
 const listed = 'tenure.yaml';
@@ -23,7 +26,7 @@ const signedIn = 'sign-in';
  * The directory of people: who exists, is active, and is in which groups. `tenure.yaml` and sign-in both feed it; what a
  * person is in by either counts, and `active: false` of tenure.yaml wins over everything.
  */
-export function directory(ledger: PersonTable, people: readonly ListedPerson[]) {
+export function directory(ledger: Pick<Ledger, 'prisma' | 'direct'>, people: readonly ListedPerson[]) {
   const listedGroups = new Map(people.map(({ id, groups }) => [id, groups]));
   return {
     /**
@@ -32,13 +35,13 @@ export function directory(ledger: PersonTable, people: readonly ListedPerson[]) 
      */
     async recordListed(): Promise<void> {
       for (const { id, name, groups, active } of people) {
-        const known = await ledger.person.findUnique({ where: { id } });
+        const known = await ledger.prisma.person.findUnique({ where: { id } });
         // Groups that the provider told of at sign-in hold until the next sign-in: approvals given must not lapse by a restart.
         const held = known?.source === signedIn ? known.groups : [];
         const person = { name, active, groups: union(groups, held) };
-        await ledger.person.upsert({ where: { id }, create: { id, ...person, source: listed }, update: person });
+        await ledger.prisma.person.upsert({ where: { id }, create: { id, ...person, source: listed }, update: person });
       }
-      await ledger.person.updateMany({
+      await ledger.prisma.person.updateMany({
         where: { source: listed, active: true, id: { notIn: people.map(({ id }) => id) } },
         data: { active: false },
       });
@@ -58,10 +61,16 @@ export function directory(ledger: PersonTable, people: readonly ListedPerson[]) 
       groups: readonly string[];
     }): Promise<KnownPerson> {
       const described = { name, groups: union(listedGroups.get(id) ?? [], groups) };
-      const known = await ledger.person.findUnique({ where: { id } });
-      if (known !== null && known.source === signedIn && known.name === name && isSame(known.groups, described.groups))
+      const [known] = await ledger.direct.$queryRaw<SignedInPerson[]>`
+        SELECT "id", "name", "groups", "active", "source" FROM "person" WHERE "id" = ${id}`;
+      if (
+        known !== undefined &&
+        known.source === signedIn &&
+        known.name === name &&
+        isSame(known.groups, described.groups)
+      )
         return known;
-      return await ledger.person.upsert({
+      return await ledger.prisma.person.upsert({
         where: { id },
         create: { id, ...described, active: true, source: signedIn },
         update: { ...described, source: signedIn },

@@ -1,4 +1,5 @@
-import type { Transaction } from './client.ts';
+import { insertNewRow } from './rows.ts';
+import type { Statements } from './statements.ts';
 
 /** One write of one principal, named by its Idempotency-Key. */
 export interface KeyedCall {
@@ -15,12 +16,11 @@ export type EarlierCall =
   /** The key names another call: it is never carried out under this key. */
   | { readonly kind: 'other' };
 
-type CallTable = Pick<Transaction, 'idempotentCall'>;
-
 /** What this principal's key already stands for. */
-export async function findCall(ledger: CallTable, { principal, key, bodyDigest }: KeyedCall): Promise<EarlierCall> {
-  const call = await ledger.idempotentCall.findUnique({ where: { principal_key: { principal, key } } });
-  if (call === null) return { kind: 'none' };
+export async function findCall(tx: Statements, { principal, key, bodyDigest }: KeyedCall): Promise<EarlierCall> {
+  const [call] = await tx.$queryRaw<{ bodyDigest: string; requestId: string | null }[]>`
+    SELECT "bodyDigest", "requestId" FROM "idempotent_call" WHERE "principal" = ${principal} AND "key" = ${key}`;
+  if (call === undefined) return { kind: 'none' };
   return call.bodyDigest === bodyDigest ? { kind: 'same', requestId: call.requestId ?? undefined } : { kind: 'other' };
 }
 
@@ -29,11 +29,7 @@ export async function findCall(ledger: CallTable, { principal, key, bodyDigest }
  * makes a repeat harmless is the command's own id, which is made from the same principal and key.
  * @returns `none` when the key is bound now for the first time
  */
-export async function claimCall(ledger: CallTable, call: KeyedCall): Promise<EarlierCall> {
-  const { principal, key, operation, bodyDigest } = call;
-  const { count } = await ledger.idempotentCall.createMany({
-    data: [{ principal, key, operation, bodyDigest }],
-    skipDuplicates: true,
-  });
-  return count === 1 ? { kind: 'none' } : await findCall(ledger, call);
+export async function claimCall(tx: Statements, call: KeyedCall): Promise<EarlierCall> {
+  const isNew = await insertNewRow(tx, 'idempotent_call', { ...call });
+  return isNew ? { kind: 'none' } : await findCall(tx, call);
 }

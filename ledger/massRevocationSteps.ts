@@ -39,7 +39,8 @@ export async function stepMassRevocations(
   paceOf: (issuer: string) => RevocationPace,
   onError: (error: unknown, what: string) => void,
 ): Promise<MassRevocationStep> {
-  const open = await ledger.prisma.massRevocation.count({ where: { closedAt: null } });
+  const open = (await ledger.direct.$queryRaw<unknown[]>`SELECT FROM "mass_revocation" WHERE "closedAt" IS NULL`)
+    .length;
   if (open === 0) return { open, begun: 0 };
   await plan(ledger, paceOf);
   const planned = await claimPlanned(ledger);

@@ -35,11 +35,11 @@ const longestBackoffSeconds = 60;
  * process that dies with them delays and never loses them.
  */
 export async function claimMessages(
-  ledger: Pick<Ledger, 'prisma'>,
+  { direct }: Pick<Ledger, 'direct'>,
   kinds: readonly string[],
   limit: number,
 ): Promise<readonly ClaimedMessage[]> {
-  return ledger.prisma.$queryRaw<ClaimedMessage[]>`
+  return direct.$queryRaw<ClaimedMessage[]>`
     UPDATE "outbox_message" SET
       "attempts" = "attempts" + 1,
       "nextAttemptAt" = clock_timestamp()
@@ -52,11 +52,12 @@ export async function claimMessages(
 }
 
 /** The message arrived. Idempotent. */
-export async function markDelivered(ledger: Pick<Ledger, 'prisma'>, id: bigint): Promise<void> {
-  await ledger.prisma.outboxMessage.updateMany({ where: { id, deliveredAt: null }, data: { deliveredAt: new Date() } });
+export async function markDelivered({ direct }: Pick<Ledger, 'direct'>, id: bigint): Promise<void> {
+  await direct.$executeRaw`
+    UPDATE "outbox_message" SET "deliveredAt" = ${new Date()} WHERE "id" = ${id} AND "deliveredAt" IS NULL`;
 }
 
 /** The message did not arrive and is tried again; `error` is kept for operators. */
-export async function markFailed(ledger: Pick<Ledger, 'prisma'>, id: bigint, error: string): Promise<void> {
-  await ledger.prisma.outboxMessage.updateMany({ where: { id }, data: { lastError: error.slice(0, 500) } });
+export async function markFailed({ direct }: Pick<Ledger, 'direct'>, id: bigint, error: string): Promise<void> {
+  await direct.$executeRaw`UPDATE "outbox_message" SET "lastError" = ${error.slice(0, 500)} WHERE "id" = ${id}`;
 }

@@ -4,11 +4,9 @@ import type { Ledger } from './client.ts';
 import { targetOf } from './requestTarget.ts';
 
 /** Whose workflow drives a request. @throws RequestMissing */
-export async function findTarget({ prisma }: Pick<Ledger, 'prisma'>, requestId: string): Promise<RequestTarget> {
-  const request = await prisma.request.findUnique({
-    where: { id: requestId },
-    select: { id: true, kind: true, identityId: true },
-  });
-  if (request === null) throw new RequestMissing(requestId);
+export async function findTarget({ direct }: Pick<Ledger, 'direct'>, requestId: string): Promise<RequestTarget> {
+  const [request] = await direct.$queryRaw<{ id: string; kind: string; identityId: string | null }[]>`
+    SELECT "id", "kind", "identityId" FROM "request" WHERE "id" = ${requestId}`;
+  if (request === undefined) throw new RequestMissing(requestId);
   return targetOf(request);
 }

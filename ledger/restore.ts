@@ -174,8 +174,8 @@ export function mayChangeWhileObserving(
  * Before an effect outside: nothing is done while the ledger is observe-only, but what a revocation asked for since wants.
  * @throws LedgerRestored
  */
-export async function requireActing({ prisma }: Pick<Ledger, 'prisma'>, identityId: string): Promise<void> {
-  const [held] = await prisma.$queryRaw<{ id: string }[]>`
+export async function requireActing({ direct }: Pick<Ledger, 'direct'>, identityId: string): Promise<void> {
+  const [held] = await direct.$queryRaw<{ id: string }[]>`
     SELECT r."id" FROM "ledger_restore" r WHERE r."resumedAt" IS NULL AND NOT EXISTS (
       SELECT 1 FROM "request" WHERE "identityId" = ${identityId} AND "kind" = 'revocation'
         AND "createdAt" >= r."detectedAt") LIMIT 1`;
@@ -183,8 +183,8 @@ export async function requireActing({ prisma }: Pick<Ledger, 'prisma'>, identity
 }
 
 /** The same before a workflow is told to go on. @throws LedgerRestored */
-export async function requireMayGoOn({ prisma }: Pick<Ledger, 'prisma'>, requestId: string): Promise<void> {
-  const [held] = await prisma.$queryRaw<{ id: string }[]>`
+export async function requireMayGoOn({ direct }: Pick<Ledger, 'direct'>, requestId: string): Promise<void> {
+  const [held] = await direct.$queryRaw<{ id: string }[]>`
     SELECT r."id" FROM "ledger_restore" r WHERE r."resumedAt" IS NULL AND NOT EXISTS (
       SELECT 1 FROM "request" WHERE "id" = ${requestId} AND "kind" = 'revocation'
         AND "createdAt" >= r."detectedAt") LIMIT 1`;

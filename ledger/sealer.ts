@@ -1,6 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Anchor } from './sealerAnchor.ts';
-import { EvidenceForked, numberEntries, type PublishedCheckpoint, publishHead, type Sealing } from './sealerSteps.ts';
+import {
+  batchSize,
+  EvidenceForked,
+  numberEntries,
+  type PublishedCheckpoint,
+  publishHead,
+  type Sealing,
+} from './sealerSteps.ts';
 
 export interface SealerOptions extends Sealing {
   readonly anchor?: Anchor;
@@ -48,7 +55,8 @@ export async function runSealer({
     let isDrained = true;
     try {
       const { sealed, newest } = await sealOnce(sealing);
-      isDrained = sealed === 0;
+      // What came meanwhile waits for the next round, or under load there would be a round for every few entries.
+      isDrained = sealed < batchSize;
       if (anchor !== undefined && newest !== undefined && newest.note !== anchoredNote) {
         await anchor.publish(newest.note);
         anchoredNote = newest.note;

@@ -72,7 +72,7 @@ export interface PublishedCheckpoint {
 /** Any constant of our own: the one sealer holds it. */
 const sealerLock = 6962_0001n;
 /** Bounds the memory and the length of one transaction; the sealer goes on with the next batch at once. */
-const batchSize = 1000;
+export const batchSize = 1000;
 const longestRoundMs = 20_000;
 const transactionLimits = { isolationLevel: 'ReadCommitted', maxWait: 10_000, timeout: longestRoundMs } as const;
 

@@ -180,7 +180,7 @@ export async function apiFixture({
   });
   cleanups.push(() => ledger.close());
   await seedFlows(ledger, [...flows, ...moreFlows].map(flowSource));
-  const known = directory(ledger.prisma, configuration.people);
+  const known = directory(ledger, configuration.people);
   await known.recordListed();
 
   const gateway = fakeGateway(ledger);

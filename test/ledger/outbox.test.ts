@@ -5,10 +5,12 @@ import { type EvidenceFixture, evidenceFixture } from './evidenceFixture.ts';
 const kinds = ['nudge', 'nudge-frozen', 'notify'];
 
 /** A ledger with nudges for these requests. */
-async function outboxOf(...requestIds: string[]): Promise<{ prisma: EvidenceFixture['ledger'] }> {
-  const { ledger: prisma } = await evidenceFixture();
+async function outboxOf(
+  ...requestIds: string[]
+): Promise<{ prisma: EvidenceFixture['ledger']; direct: EvidenceFixture['direct'] }> {
+  const { ledger: prisma, direct } = await evidenceFixture();
   for (const requestId of requestIds) await prisma.$transaction((tx) => enqueue(tx, { kind: 'nudge', requestId }));
-  return { prisma };
+  return { prisma, direct };
 }
 
 /** What waits comes due, as if its backoff had passed. */

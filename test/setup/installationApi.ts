@@ -93,7 +93,7 @@ export async function installationApi(
   const api = createApi({
     configuration,
     ledger,
-    directory: directory(ledger.prisma, configuration.people),
+    directory: directory(ledger, configuration.people),
     gateway,
     secrets,
     analyst,

@@ -56,6 +56,8 @@ export interface Wraps {
 export interface PartsOptions extends Wraps {
   /** What mass revocations may ask of an issuer, by its name; what tenure.yaml gives by default when left out. */
   readonly paceOf?: (issuer: string) => RevocationPace;
+  /** Between two looks of the worker's background; short when left out, so that tests wait little. */
+  readonly intervalsMs?: { readonly outbox: number; readonly massRevocations: number };
 }
 
 export interface InstallationParts {
@@ -79,7 +81,7 @@ export async function installationParts(
   options: PartsOptions = {},
 ): Promise<InstallationParts> {
   const { wrapIssuer = same, wrapStore = same, wrapLedger = same, wrapLedgerActivities = same } = options;
-  const { paceOf = () => defaultPace } = options;
+  const { paceOf = () => defaultPace, intervalsMs = { outbox: 50, massRevocations: 50 } } = options;
   const { address, namespace } = place.temporal;
   const keys = loadKeys(place.keyDirectory, { create: true });
   // As many connections as worker/main.ts: transactions that hang must not keep the others waiting.
@@ -133,8 +135,20 @@ export async function installationParts(
     const worker = await createWorker({ connection: native, namespace, dataConverter: converter, version, activities });
     const ending = new AbortController();
     const logger = pino({ level: 'silent' });
-    const outbox = dispatchOutbox({ ledger, starts: gateway, logger, intervalMs: 50, signal: ending.signal });
-    const revoking = driveMassRevocations({ ledger, paceOf, intervalMs: 50, signal: ending.signal, onError });
+    const outbox = dispatchOutbox({
+      ledger,
+      starts: gateway,
+      logger,
+      intervalMs: intervalsMs.outbox,
+      signal: ending.signal,
+    });
+    const revoking = driveMassRevocations({
+      ledger,
+      paceOf,
+      intervalMs: intervalsMs.massRevocations,
+      signal: ending.signal,
+      onError,
+    });
     const running = worker.run();
     await makeCurrent({ service: connection.workflowService, namespace, deploymentName }, version.buildId, {
       patienceMs: 60_000,
