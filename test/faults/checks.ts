@@ -5,6 +5,7 @@ import type { Caller } from './caller.ts';
 import { login, look } from './consumers.ts';
 import type { EventLog } from './eventLog.ts';
 import { checkEvidence, checkSecrets } from './evidenceChecks.ts';
+import { checkMassRevocations } from './massRevocationChecks.ts';
 import type { Servers } from './servers.ts';
 import type { Signer } from './signer.ts';
 import type { Stage } from './stage.ts';
@@ -39,8 +40,9 @@ export async function checkAll(scene: Scene, heldCheckpoint: string | undefined)
   await checkFindings(scene);
   checkRequests(scene, requests);
   await checkAnswers(scene, requests);
-  const entries = await checkEvidence(scene, requests, heldCheckpoint);
-  checkSecrets(scene, entries);
+  const { lines, entries } = await checkEvidence(scene, requests, heldCheckpoint);
+  await checkMassRevocations(scene, entries);
+  checkSecrets(scene, lines);
 }
 
 type Known = ReadonlyMap<string, readonly CredentialView[]>;
@@ -125,6 +127,10 @@ async function checkWhatIsServed(
       const isOver =
         found?.kind === 'tombstone' || (!wasServed && found?.kind === 'nothing') || found?.kind === 'withheld';
       if (!isOver) log.violation(`${life.name} is ${state}, and ${through} serves ${JSON.stringify(found)}`);
+      if (subject.lastValue === undefined) continue;
+      const answer = await login(stage, subject, subject.lastValue);
+      if (answer !== 'refused')
+        log.violation(`${life.name} is ${state}, and the login with what was served last is ${answer}`);
       continue;
     }
     const isIt = found?.kind === 'value' && found.version === current[0]?.version && found.epoch === epoch;

@@ -78,7 +78,10 @@ export async function look(
   const read = await (through === 'vault' ? readVault(stage, subject) : readApi(calls, subject, log));
   if (read === undefined) return undefined;
   subject.served.push({ askedAtMs, through, found: read.found });
-  if (read.value !== undefined) story.secrets.add(read.value);
+  if (read.value !== undefined && read.found.kind === 'value') {
+    story.secrets.add(read.value);
+    subject.lastValue = { version: read.found.version, value: read.value };
+  }
   return read;
 }
 

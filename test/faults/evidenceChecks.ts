@@ -4,18 +4,18 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { exportEvidence } from '../../cli/evidenceExport.ts';
 import { verifyExport } from '../../cli/evidenceVerify.ts';
 import { checkpointResponseSchema } from '../../contracts/evidence.ts';
-import { evidenceEntrySchema } from '../../domain/evidence/entry.ts';
+import { type EvidenceEntry, evidenceEntrySchema } from '../../domain/evidence/entry.ts';
 import { formsFound } from '../attacks/forms.ts';
 import type { Caller } from './caller.ts';
 import type { Scene } from './checks.ts';
 import { observer, type RequestView } from './views.ts';
 
-/** Exported, verified offline, a continuation of what was held, and each request's opening and end in it. @returns its lines */
+/** Exported, verified offline, a continuation of what was held, and each request's opening and end in it. @returns what was exported */
 export async function checkEvidence(
   scene: Scene,
   requests: readonly RequestView[],
   heldCheckpoint: string | undefined,
-): Promise<Buffer> {
+): Promise<{ readonly lines: Buffer; readonly entries: readonly EvidenceEntry[] }> {
   const { stage, calls, log } = scene;
   await untilSealed(calls);
   const directory = join(stage.directory, 'evidence');
@@ -42,7 +42,7 @@ export async function checkEvidence(
         `${kind} ${id} is ${state}; its ends in the evidence: ${JSON.stringify(ends.map(({ data }) => data))}`,
       );
   }
-  return lines;
+  return { lines, entries };
 }
 
 /** Sealed within a second: nothing more is written now, so the newest checkpoint comes to stand still. */

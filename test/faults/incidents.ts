@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { nextRegistration } from './agentWallets.ts';
+import type { Answer } from './caller.ts';
 import { attend, opened, type Setting } from './lives.ts';
 import type { Act, Freeze, Integration } from './plan.ts';
 import type { FreezeKept, Subject } from './story.ts';
@@ -15,13 +16,18 @@ export async function freeze(setting: Setting, plan: Freeze): Promise<void> {
   const kept = await openFreeze(setting, plan);
   const defied = awaitedLater(plan.isDefied ? rotateAll(setting, plan) : Promise.resolve());
   await wait(plan.forMs);
-  if (plan.ends === 'review') await reviewAll(setting, kept);
-  await lift(setting, kept);
+  if (plan.ends === 'review') await reviewAll(setting, plan, kept);
+  let answer = await lift(setting, kept, { override: plan.ends === 'override' });
+  if (answer.slug === 'exit-criteria-open') {
+    setting.log.count('lift refused: exit-criteria-open');
+    answer = await lift(setting, kept, { override: true });
+  }
+  if (!kept.isLifted) setting.log.violation(`the lift of ${kept.id} was refused: ${answer.slug}: ${answer.detail}`);
   await defied;
 }
 
 /** As a pipeline does that knows of no freeze. */
-async function rotateAll(setting: Setting, { integration }: Freeze): Promise<void> {
+export async function rotateAll(setting: Setting, { integration }: Pick<Freeze, 'integration'>): Promise<void> {
   await together(
     activeSubjects(setting, integration).map(async (subject) => {
       const path = `/v1/identities/${subject.identityId}/rotations`;
@@ -47,7 +53,7 @@ function activeSubjects({ story }: Setting, integration: Integration): readonly 
   return story.subjects.filter(({ life, isOnboarded }) => isOnboarded && life.integration === integration);
 }
 
-async function openFreeze({ calls, story, log }: Setting, plan: Freeze): Promise<FreezeKept> {
+export async function openFreeze({ calls, story, log }: Setting, plan: FreezeKept['plan']): Promise<FreezeKept> {
   const order = { integrations: [plan.integration], mode: plan.mode, reason: 'the plan says so' };
   let answer = await calls.write('responder', '/v1/freezes', order);
   // It matches nothing yet, or everything; which of the two may change until it is asked again.
@@ -66,9 +72,9 @@ async function openFreeze({ calls, story, log }: Setting, plan: Freeze): Promise
 }
 
 /** Each subject that is active now; what comes later, or is being revoked, is let go by the lift. */
-async function reviewAll(setting: Setting, kept: FreezeKept): Promise<void> {
+async function reviewAll(setting: Setting, plan: Freeze, kept: FreezeKept): Promise<void> {
   const { calls } = setting;
-  const { plan, id: freezeId, thawSentAtMs } = kept;
+  const { id: freezeId, thawSentAtMs } = kept;
   await together(
     activeSubjects(setting, plan.integration).map(async (subject) => {
       const { identityId } = subject;
@@ -89,17 +95,17 @@ async function reviewAll(setting: Setting, kept: FreezeKept): Promise<void> {
   );
 }
 
-async function lift({ calls, log }: Setting, kept: FreezeKept): Promise<void> {
-  const path = `/v1/freezes/${kept.id}/lift`;
-  kept.liftSentAtMs = Date.now();
-  const reason = 'the plan says so';
-  let answer = await calls.write('responder-2', path, { reason, override: kept.plan.ends === 'override' });
-  if (answer.slug === 'exit-criteria-open') {
-    log.count('lift refused: exit-criteria-open');
-    answer = await calls.write('responder-2', path, { reason, override: true });
-  }
+/** By another responder than who opened it. */
+export async function lift(
+  { calls, log }: Setting,
+  kept: FreezeKept,
+  { override }: { override: boolean },
+): Promise<Answer> {
+  kept.liftSentAtMs ??= Date.now();
+  const order = { reason: 'the plan says so', override };
+  const answer = await calls.write('responder-2', `/v1/freezes/${kept.id}/lift`, order);
   kept.isLifted = answer.status === 200;
-  log.count('lift');
-  log.note(`freeze ${kept.id} is lifted: ${answer.status}`);
-  if (!kept.isLifted) log.violation(`the lift of ${kept.id} was refused: ${answer.slug}: ${answer.detail}`);
+  if (kept.isLifted) log.count('lift');
+  log.note(`lift of freeze ${kept.id}: ${kept.isLifted ? 'done' : answer.slug}`);
+  return answer;
 }

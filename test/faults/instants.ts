@@ -1,23 +1,21 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Instant } from './plan.ts';
+import type { Instant, Moment } from './plan.ts';
 
-type State = NonNullable<Instant['when']>;
-
-/** When things begin: faults and freezes wait here, and whoever watches a request tells what it shows. */
+/** When things begin: faults and freezes wait here, and whoever watches a request, or revokes many, tells what they see. */
 export interface Instants {
-  /** This state was seen, perhaps not for the first time. */
-  tell(seen: State): void;
+  /** This was seen, perhaps not for the first time. */
+  tell(seen: Moment): void;
   /** Resolves when the instant has come. */
   until(instant: Instant): Promise<void>;
 }
 
 export function instants(): Instants {
-  const states = new Map<string, PromiseWithResolvers<void>>();
+  const moments = new Map<string, PromiseWithResolvers<void>>();
 
-  function seenOf({ life, act, state }: State): PromiseWithResolvers<void> {
-    const key = `${life}/${act}/${state}`;
-    const seen = states.get(key) ?? Promise.withResolvers<void>();
-    states.set(key, seen);
+  function seenOf(moment: Moment): PromiseWithResolvers<void> {
+    const key = 'life' in moment ? `${moment.life}/${moment.act}/${moment.state}` : moment.massRevocation;
+    const seen = moments.get(key) ?? Promise.withResolvers<void>();
+    moments.set(key, seen);
     return seen;
   }
 

@@ -39,7 +39,8 @@ export async function live(setting: Setting, subject: Subject): Promise<void> {
   await together(attended);
 }
 
-async function open(setting: Setting, subject: Subject, act: Act): Promise<RequestKept | undefined> {
+/** Asks for what the act says. @returns undefined when it was refused, as it may be */
+export async function open(setting: Setting, subject: Subject, act: Act): Promise<RequestKept | undefined> {
   const { calls } = setting;
   const path = `/v1/identities/${subject.identityId}`;
   switch (act.what) {
@@ -62,9 +63,9 @@ async function open(setting: Setting, subject: Subject, act: Act): Promise<Reque
     }
     case 'revoke': {
       if (subject.identityId === undefined) return undefined;
-      subject.revocation = { sentAtMs: Date.now(), answeredAtMs: undefined };
+      subject.revocation ??= { sentAtMs: Date.now(), answeredAtMs: undefined };
       const answer = await calls.write('responder', `${path}/revocation`, { justification: 'compromised' });
-      if (answer.status === 202) subject.revocation.answeredAtMs = Date.now();
+      if (answer.status === 202) subject.revocation.answeredAtMs ??= Date.now();
       return opened(setting, subject, act, answer, ['not-active']);
     }
   }
@@ -120,7 +121,7 @@ export function opened(
 }
 
 /** Longer than a request may stand still while everything it needs is there; seeds wait as long for quiet. */
-const standstillMs = 360_000;
+export const standstillMs = 360_000;
 
 /**
  * Does what people and consumers do while a request is open. Returns when it is final.

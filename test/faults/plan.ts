@@ -1,16 +1,18 @@
 import type { RequestState } from '../../domain/states.ts';
-import { type Chance, chance } from './chance.ts';
 
 /** What a seed determines: who does what, and what breaks when. Pure, so that a number names a run. */
 export interface Plan {
   readonly seed: number;
   readonly lives: readonly Life[];
   readonly freezes: readonly Freeze[];
+  readonly massRevocation: MassRevocation | undefined;
   readonly faults: readonly Fault[];
 }
 
 export const integrations = ['payments', 'mail'] as const;
-export type Integration = (typeof integrations)[number];
+/** What a mass revocation takes, it alone takes. */
+export const revokedIntegration = 'billing' as const;
+export type Integration = (typeof integrations)[number] | typeof revokedIntegration;
 
 /** One identity, from its onboarding on. Its acts follow one another. */
 export interface Life {
@@ -63,6 +65,25 @@ export interface Freeze {
   readonly reissue: boolean;
 }
 
+/** A responder freezes identities of an integration of their own, and revokes all that they hold. */
+export interface MassRevocation {
+  readonly integration: typeof revokedIntegration;
+  readonly mode: Freeze['mode'];
+  /** Of the freeze. */
+  readonly at: Instant;
+  readonly isDefied: boolean;
+  /** After the freeze. */
+  readonly startsAfterMs: number;
+  /** One after another; each so long after it was started, or resumed. */
+  readonly pauses: readonly { readonly afterMs: number; readonly forMs: number }[];
+  /** The life that is onboarded while it is first paused. */
+  readonly late: number | undefined;
+  /** Whether the freeze is lifted when it is closed. */
+  readonly isLifted: boolean;
+}
+
+export const massRevocationPhases = ['frozen', 'started', 'paused'] as const;
+
 export const processes = ['worker', 'api', 'temporal', 'ledger', 'vault', 'issuer'] as const;
 export type ProcessName = (typeof processes)[number];
 
@@ -79,8 +100,8 @@ export type LinkName = (typeof links)[number];
 
 export type Breakage =
   | { readonly do: 'kill'; readonly process: ProcessName }
-  /** SIGSTOP, then SIGCONT. */
-  | { readonly do: 'stop'; readonly process: Exclude<ProcessName, 'ledger' | 'issuer'> }
+  /** SIGSTOP, then SIGCONT; of PostgreSQL, all its sessions too. */
+  | { readonly do: 'stop'; readonly process: ProcessName }
   /** The worker is stopped, another takes over, then the first comes back and knows nothing of it. */
   | { readonly do: 'zombie' }
   /** `cut`: connections are closed and none is made; `reset`: each is reset (RST); `blackhole`: what is sent is lost. */
@@ -88,11 +109,16 @@ export type Breakage =
   | { readonly do: 'delay'; readonly link: LinkName; readonly ms: number }
   | { readonly do: 'throttle'; readonly link: LinkName; readonly kilobytesPerSecond: number };
 
-/** So long after a request first showed a state, or after the beginning where none is named. */
+/** What is waited for: a state that a request shows, or how far the mass revocation is. */
+export type Moment =
+  | { readonly life: number; readonly act: number; readonly state: RequestState }
+  | { readonly massRevocation: (typeof massRevocationPhases)[number] };
+
+/** So long after a moment was first seen, or after the beginning where none is named. */
 export interface Instant {
-  readonly when?: { readonly life: number; readonly act: number; readonly state: RequestState };
+  readonly when?: Moment;
   readonly afterMs: number;
-  /** After the beginning, also if that state is never seen. */
+  /** After the beginning, also if that moment never comes. */
   readonly latestMs: number;
 }
 
@@ -101,165 +127,6 @@ export interface Fault {
   readonly breakage: Breakage;
   /** Until what was killed is started again, or what was broken is mended. */
   readonly forMs: number;
-}
-
-/** The same seed gives the same plan, on every machine and in every order of seeds. */
-export function planOf(seed: number): Plan {
-  const draw = chance(seed);
-  const lives = Array.from({ length: draw.between(4, 7) }, (_, index) => lifeOf(draw, `seed ${seed} no ${index + 1}`));
-  const freezes = Array.from({ length: draw.oneOf([0, 1, 1, 2]) }, () => freezeOf(draw, lives));
-  const faults = Array.from({ length: draw.between(3, 6) }, () => faultOf(draw, lives));
-  // Last, so that what seeds named before there were agents they still name.
-  const agents = Array.from({ length: draw.between(1, 2) }, (_, index) => agentOf(draw, `agent ${seed} ${index + 1}`));
-  return { seed, lives: [...lives, ...agents], freezes, faults };
-}
-
-/** Asks again and again, rotates its key between, and may be revoked in the end. */
-function agentOf(draw: Chance, name: string): Life {
-  const asks = (count: number) => Array.from({ length: count }, () => askOf(draw));
-  const rotations = draw.oneOf([0, 0, 1, 1, 2]);
-  const acts = [
-    actOf(draw, 'onboard'),
-    ...asks(draw.between(2, 4)),
-    ...Array.from({ length: rotations }, () => [
-      { ...actOf(draw, 'rotate'), by: 'person' as const },
-      ...asks(2),
-    ]).flat(),
-    ...(draw.percent(40) ? [actOf(draw, 'revoke')] : []),
-  ];
-  return {
-    name,
-    kind: 'agent',
-    store: 'sealed',
-    integration: draw.oneOf(integrations),
-    environment: draw.oneOf(['production', 'staging']),
-    acts,
-  };
-}
-
-function askOf(draw: Chance): Act {
-  return {
-    what: 'ask',
-    risk: draw.oneOf(['low', 'low', 'low', 'high', 'high', 'outside']),
-    by: 'person',
-    afterMs: draw.between(0, 1_200),
-    overtakes: draw.percent(30),
-    acknowledges: false,
-    approvers: draw.percent(8) ? 'deny' : 'approve',
-    commands: draw.percent(8)
-      ? [{ verb: 'pause', afterMs: draw.between(0, 400), forMs: draw.between(200, 1_500) }]
-      : [],
-  };
-}
-
-function lifeOf(draw: Chance, name: string): Life {
-  const rotations = draw.oneOf([0, 1, 1, 2, 2, 3]);
-  const acts = [
-    actOf(draw, 'onboard'),
-    ...Array.from({ length: rotations }, () => actOf(draw, 'rotate')),
-    ...(draw.percent(40) ? [actOf(draw, 'revoke')] : []),
-  ];
-  return {
-    name,
-    kind: 'service-account',
-    store: draw.oneOf(['sealed', 'vault']),
-    integration: draw.oneOf(integrations),
-    environment: draw.oneOf(['production', 'staging']),
-    acts,
-  };
-}
-
-function actOf(draw: Chance, what: Exclude<Act['what'], 'ask'>): Act {
-  const overtakes = what === 'revoke' && draw.percent(50);
-  return {
-    what,
-    by: what === 'rotate' ? draw.oneOf(['person', 'pipeline']) : 'person',
-    afterMs: what === 'onboard' ? draw.between(0, 1_500) : draw.between(0, overtakes ? 1_500 : 800),
-    overtakes,
-    acknowledges: draw.percent(60),
-    approvers: draw.percent(8) ? 'deny' : 'approve',
-    commands: what === 'revoke' ? [] : commandsOf(draw, what),
-  };
-}
-
-function commandsOf(draw: Chance, what: 'onboard' | 'rotate'): readonly Command[] {
-  const command = (verb: Command['verb'], latestMs: number): Command => ({
-    verb,
-    afterMs: draw.between(0, latestMs),
-    forMs: draw.between(200, 1_500),
-  });
-  return [
-    ...(draw.percent(20) ? [command('pause', 600)] : []),
-    ...(draw.percent(10) ? [command('cancel', 500)] : []),
-    ...(what === 'rotate' && draw.percent(25) ? [command('rollback', 400)] : []),
-  ];
-}
-
-/** Of the integration of one life, most often while something of that one goes on. */
-function freezeOf(draw: Chance, lives: readonly Life[]): Freeze {
-  const { when, integration } = stateOf(draw, lives);
-  return {
-    integration,
-    mode: draw.percent(75) ? 'hold' : 'cancel',
-    at: instantOf(draw, draw.percent(80) ? when : undefined),
-    forMs: draw.between(500, 4_000),
-    isDefied: draw.percent(60),
-    ends: draw.oneOf(['review', 'override']),
-    reissue: draw.percent(30),
-  };
-}
-
-function faultOf(draw: Chance, lives: readonly Life[]): Fault {
-  const { when } = stateOf(draw, lives);
-  return {
-    at: instantOf(draw, draw.percent(70) ? when : undefined),
-    breakage: breakageOf(draw),
-    forMs: draw.between(100, 2_500),
-  };
-}
-
-function instantOf(draw: Chance, when: Instant['when']): Instant {
-  if (when === undefined) return { afterMs: draw.between(200, 12_000), latestMs: 12_000 };
-  return { when, afterMs: draw.percent(30) ? 0 : draw.between(0, 600), latestMs: draw.between(8_000, 20_000) };
-}
-
-/** A state that some act of some life shows on its way. */
-function stateOf(
-  draw: Chance,
-  lives: readonly Life[],
-): { readonly when: NonNullable<Instant['when']>; readonly integration: Integration } {
-  const index = draw.between(0, lives.length - 1);
-  const life = lives[index];
-  const act = draw.between(0, (life?.acts.length ?? 1) - 1);
-  const what = life?.acts[act]?.what;
-  if (life === undefined || what === undefined)
-    throw new RangeError(`Life ${index} of ${lives.length} has no act ${act}.`);
-  const state = draw.oneOf<RequestState>([
-    'executing',
-    'executing',
-    'completed',
-    ...(what === 'rotate' ? (['awaiting-consumers', 'awaiting-consumers'] as const) : []),
-    ...(what !== 'revoke' && life.environment === 'production' ? (['awaiting-approval'] as const) : []),
-  ]);
-  return { when: { life: index, act, state }, integration: life.integration };
-}
-
-function breakageOf(draw: Chance): Breakage {
-  const link = draw.oneOf(links);
-  const process = draw.oneOf(processes);
-  const stopped = draw.oneOf(['worker', 'worker', 'api', 'temporal', 'vault'] as const);
-  const ms = draw.between(50, 800);
-  const kilobytesPerSecond = draw.between(2, 40);
-  // Half of the faults are deaths: they are what loses most.
-  const kind = draw.between(1, 100);
-  if (kind <= 48) return { do: 'kill', process };
-  if (kind <= 58) return { do: 'stop', process: stopped };
-  if (kind <= 66) return { do: 'zombie' };
-  if (kind <= 74) return { do: 'cut', link };
-  if (kind <= 81) return { do: 'reset', link };
-  if (kind <= 88) return { do: 'blackhole', link };
-  if (kind <= 95) return { do: 'delay', link, ms };
-  return { do: 'throttle', link, kilobytesPerSecond };
 }
 
 /** A fault in a few words, for logs and counts: `kill worker`, `cut api-ledger`. */

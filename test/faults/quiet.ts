@@ -6,7 +6,7 @@ import { temporalNamespace } from '../../embedded/temporal.ts';
 import type { Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
 import type { Stage } from './stage.ts';
-import { credentialsOf, IdentityView, listAll, RequestView } from './views.ts';
+import { credentialsOf, FreezeView, IdentityView, listAll, MassRevocationView, RequestView } from './views.ts';
 
 /**
  * Longer than anything of Tenure's own may take to find that it was forgotten: an effect whose workflow is lost is looked
@@ -51,6 +51,11 @@ async function whatMoves(calls: Caller): Promise<string[]> {
   const restless = requests
     .filter(({ state }) => !isFinalRequestState(state))
     .map(({ id, kind, state, retries }) => `${kind} ${id} is ${state}; retries: ${JSON.stringify(retries)}`);
+  for (const { id } of await listAll(calls, '/v1/freezes', FreezeView)) {
+    const ofFreeze = await listAll(calls, `/v1/freezes/${id}/revocations`, MassRevocationView);
+    const open = ofFreeze.filter(({ state }) => state !== 'closed');
+    restless.push(...open.map((each) => `mass revocation ${each.id} is ${each.state}: ${JSON.stringify(each.total)}`));
+  }
   for (const { id, state } of identities) {
     if (state === 'revoking') restless.push(`identity ${id} is revoking`);
     const moving = (await credentialsOf(calls, id)).filter((credential) => !settled.includes(credential.state));

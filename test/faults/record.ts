@@ -33,7 +33,7 @@ function section(recorded: readonly FaultResult[]): string {
     ['requests opened', listed(counts, / opened$/)],
     ['how requests ended', listed(counts, /^(onboarding|rotation|revocation|review) (completed|denied|cancelled)$/)],
     ['decisions, commands', listed(counts, /^(decision: \w+|pause|resume|cancel|rollback|acknowledgement)$/)],
-    ['incidents', listed(counts, /^(freeze \w+|lift)$/)],
+    ['incidents', listed(counts, /^(freeze \w+|lift|mass revocation( \w+)?)$/)],
     ['killed and stopped', listed(counts, /^fault: (kill|stop|zombie)/)],
     ['links broken', listed(counts, /^fault: (cut|reset|blackhole|delay|throttle)/)],
     ['logins by consumers', listed(counts, /^logins /)],

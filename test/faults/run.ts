@@ -71,7 +71,7 @@ function tell({
       .filter(([what]) => what.startsWith(prefix))
       .map(([what, times]) => `${what.slice(prefix.length)}${times > 1 ? ` ×${times}` : ''}`);
   const done = Object.entries(counts)
-    .filter(([what]) => what.endsWith(' opened') || what.startsWith('freeze '))
+    .filter(([what]) => what.endsWith(' opened') || /^(freeze|mass revocation) \w+$/.test(what))
     .map(([what, times]) => `${what.replace(' opened', '')} ×${times}`);
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   say(

@@ -10,7 +10,9 @@ import { eventLog } from './eventLog.ts';
 import { freeze } from './incidents.ts';
 import { instants } from './instants.ts';
 import { live } from './lives.ts';
-import { type Plan, planOf } from './plan.ts';
+import { revokeFrozen } from './massRevocations.ts';
+import type { Plan } from './plan.ts';
+import { planOf } from './planOf.ts';
 import { untilQuiet } from './quiet.ts';
 import { attendReissues } from './reissues.ts';
 import type { Servers } from './servers.ts';
@@ -58,9 +60,13 @@ export async function runSeed(servers: Servers, seed: number, { keep }: { keep: 
     const quiet = new AbortController();
     const reissues = awaitedLater(attendReissues(setting, quiet.signal));
     const held = holdCheckpoint();
-    const lives = story.subjects.map((subject) => live(setting, subject));
+    const begun = story.subjects.filter(({ index }) => index !== plan.massRevocation?.late);
+    const lives = begun.map((subject) => live(setting, subject));
     const freezes = plan.freezes.map((each) => freeze(setting, each));
-    await together([...lives, ...freezes, breakages, held]).catch((error: unknown) => log.violation(String(error)));
+    const revoked = plan.massRevocation === undefined ? [] : [revokeFrozen(setting, plan.massRevocation)];
+    await together([...lives, ...freezes, ...revoked, breakages, held]).catch((error: unknown) =>
+      log.violation(String(error)),
+    );
     const quietFromMs = log.elapsedMs();
     for (const what of await untilQuiet(stage, calls, log)) log.violation(`not quiet: ${what}`);
     untilQuietMs = log.elapsedMs() - quietFromMs;

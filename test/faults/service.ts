@@ -17,9 +17,9 @@ export interface Service {
   kill(): Promise<boolean>;
   /** SIGKILL for good, also to one that is starting. */
   end(): Promise<void>;
-  /** SIGSTOP. False when there was nothing to stop. */
+  /** SIGSTOP, to the process and its children. False when there was nothing to stop. */
   suspend(): boolean;
-  /** SIGCONT; harmless when it does not stand still. */
+  /** SIGCONT to all of them; harmless when they do not stand still. */
   wake(): void;
 }
 
@@ -91,12 +91,16 @@ export function restartable(
     },
     suspend() {
       if (current === undefined || isSuspended) return false;
-      isSuspended = signal(current.pid, 'SIGSTOP');
+      const { pid } = current;
+      isSuspended = signal(pid, 'SIGSTOP');
+      // Whoever stands still starts no more of them.
+      if (isSuspended) for (const child of childrenOf(pid)) signal(child, 'SIGSTOP');
       return isSuspended;
     },
     wake() {
       isSuspended = false;
-      if (current !== undefined) signal(current.pid, 'SIGCONT');
+      if (current === undefined) return;
+      for (const pid of [...childrenOf(current.pid), current.pid]) signal(pid, 'SIGCONT');
     },
   };
 }

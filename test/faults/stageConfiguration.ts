@@ -7,10 +7,14 @@ import { embeddedPeople, embeddedPipelines } from '../../embedded/people.ts';
 import { writePrivateFile } from '../../embedded/privateFiles.ts';
 import { temporalNamespace } from '../../embedded/temporal.ts';
 import type { VaultServer } from '../setup/vault.ts';
+import { integrations, revokedIntegration } from './plan.ts';
 import { ledgerUrl, type Servers } from './servers.ts';
 
 /** The least that tenure.yaml allows. */
 export const leaseSeconds = 10;
+
+/** So slow that faults and pauses find a mass revocation under way. */
+const revocations = { concurrency: 2, perSecond: 2 };
 
 /** The identity whose credential signs grants; onboarded before anything breaks. */
 export const signerName = 'grant-signer';
@@ -70,15 +74,27 @@ export function configurationOf(
     pipelines: Object.fromEntries(
       embeddedPipelines.map(({ name: called, claims }) => [
         called,
-        { oidc: 'pipelines', claims, may: [{ rotate: 'payments/*' }, { rotate: 'mail/*' }, { introspect: 'search' }] },
+        {
+          oidc: 'pipelines',
+          claims,
+          may: [
+            ...[...integrations, revokedIntegration].map((each) => ({ rotate: `${each}/*` })),
+            { introspect: 'search' },
+          ],
+        },
       ]),
     ),
     tools: { search: { audience: 'https://search.example', actions: ['read', 'write'] } },
     grants: { signer: { name: signerName, environment: 'staging' } },
     issuers: {
-      agents: { type: 'agent-key' },
+      agents: { type: 'agent-key', revocations },
       signing: { type: 'signing-key' },
-      'main-db': { type: 'postgres-role', url: secret('issuer-url', issuerUrl.href), scopes: applicationScopes },
+      'main-db': {
+        type: 'postgres-role',
+        url: secret('issuer-url', issuerUrl.href),
+        scopes: applicationScopes,
+        revocations,
+      },
     },
     stores: {
       sealed: { type: 'sealed', keyFile: join(directory, 'sealed-store.key') },

@@ -1,10 +1,11 @@
 import { newWallet, type Wallet } from './agentWallets.ts';
-import type { Act, Freeze, Life } from './plan.ts';
+import type { Act, Freeze, Life, MassRevocation } from './plan.ts';
 
 /** What was asked for and what was answered, as those who asked know it: what the checks hold the system to. */
 export interface Story {
   readonly subjects: readonly Subject[];
   readonly freezes: FreezeKept[];
+  readonly massRevocations: MassRevocationKept[];
   /** By id. */
   readonly requests: Map<string, RequestKept>;
   /** Tokens that agents were given, each once. */
@@ -19,11 +20,14 @@ export interface Subject {
   /** Known when the onboarding was answered. */
   identityId: string | undefined;
   isOnboarded: boolean;
+  /** Its own, or that of many; answered, that of many is when the identity was first seen to be taken. */
   revocation: { readonly sentAtMs: number; answeredAtMs: number | undefined } | undefined;
   /** An agent's own; undefined of what is none. */
   readonly wallet: Wallet | undefined;
   /** What its store served, each time it was read and answered. */
   readonly served: Served[];
+  /** What it served last. */
+  lastValue: { readonly version: number; readonly value: string } | undefined;
 }
 
 /** One look at what the store serves, from a consumer's place. */
@@ -51,7 +55,7 @@ export interface RequestKept {
 }
 
 export interface FreezeKept {
-  readonly plan: Freeze;
+  readonly plan: Pick<Freeze, 'integration' | 'mode'>;
   readonly id: string;
   readonly answeredAtMs: number;
   /** Before the lift was sent. */
@@ -59,6 +63,15 @@ export interface FreezeKept {
   isLifted: boolean;
   /** By identity: before the review that thaws it was asked for. */
   readonly thawSentAtMs: Map<string, number>;
+}
+
+/** A mass revocation that was answered with 202. */
+export interface MassRevocationKept {
+  readonly plan: MassRevocation;
+  readonly id: string;
+  readonly freeze: FreezeKept;
+  /** Commands that were answered with 200. */
+  readonly commanded: ('paused' | 'resumed')[];
 }
 
 /** What a granted step-up gave. */
@@ -78,8 +91,10 @@ export function newStory(lives: readonly Life[]): Story {
       revocation: undefined,
       wallet: life.kind === 'agent' ? newWallet() : undefined,
       served: [],
+      lastValue: undefined,
     })),
     freezes: [],
+    massRevocations: [],
     requests: new Map(),
     grants: new Map(),
     secrets: new Set(),

@@ -17,6 +17,7 @@ export const RequestView = z.object({
   stage: z.string().nullable(),
   requester: z.string(),
   digest: z.string(),
+  justification: z.string(),
   heldBy: z.array(z.object({ kind: z.string(), id: z.string() })),
   retries: z.array(z.object({ step: z.string(), failedAttempts: z.int(), reason: z.string(), message: z.string() })),
   decisions: z.array(z.object({ stage: z.string(), approver: z.string(), verdict: z.string() })),
@@ -47,6 +48,23 @@ export const CredentialView = z.object({
 export type CredentialView = z.output<typeof CredentialView>;
 
 export const FreezeView = z.object({ id: z.string(), liftedAt: Instant.nullable() });
+
+const progress = { waiting: z.int(), underWay: z.int(), revoked: z.int(), stuck: z.int(), letGo: z.int() };
+
+export const MassRevocationView = z.object({
+  id: z.string(),
+  state: z.enum(['running', 'paused', 'closed']),
+  total: z.object(progress),
+  report: z
+    .object({
+      subjects: z.object({ revoked: z.int(), letGo: z.int() }),
+      receipts: z.object({ tried: z.int(), absent: z.int(), unverifiable: z.int(), missing: z.int() }),
+      resolvedByHand: z.object({ count: z.int() }),
+      residual: z.object({ count: z.int() }),
+    })
+    .nullable(),
+});
+export type MassRevocationView = z.output<typeof MassRevocationView>;
 
 export const FindingView = z.object({
   part: z.string(),
