@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { createHash, type KeyObject, sign, verify } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { AgentPolicy, AgentRegistration } from './agents.ts';
 import { authorsOf } from './flow/authors.ts';
@@ -67,13 +67,12 @@ export function isSignedBy(decision: UnsignedDecision & { signature: string }, p
 
 /**
  * What the ledger takes for genuine: a decision with a valid signature by the key that it names, when that is one of these.
- * @param keys public keys (SPKI, PEM) by key id
+ * @param keys public keys by key id
  */
-export function signedByOneOf(keys: Readonly<Record<string, string>>): (decision: SignedDecision) => boolean {
+export function signedByOneOf(keys: ReadonlyMap<string, KeyObject>): (decision: SignedDecision) => boolean {
   return (decision) => {
-    // Own keys only: `constructor` and the like are on every object, and are no key of ours.
-    const publicKey = Object.hasOwn(keys, decision.keyId) ? keys[decision.keyId] : undefined;
-    return publicKey !== undefined && isSignedBy(decision, createPublicKey(publicKey));
+    const publicKey = keys.get(decision.keyId);
+    return publicKey !== undefined && isSignedBy(decision, publicKey);
   };
 }
 

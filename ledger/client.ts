@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Prisma, PrismaClient } from '../prisma/generated/client.ts';
@@ -11,8 +12,8 @@ export interface Ledger {
   /** For what every step waits for. */
   readonly direct: DirectPool;
   readonly evidence: EvidenceKeys;
-  /** Public keys (SPKI, PEM) that decisions may be signed with, by key id. */
-  readonly decisionKeys: Readonly<Record<string, string>>;
+  /** Public keys that decisions may be signed with, by key id. */
+  readonly decisionKeys: ReadonlyMap<string, KeyObject>;
   /** How long an uncommitted mint may live. */
   readonly leaseMs: number;
 }

@@ -8,9 +8,9 @@ export type { EvidenceDraft } from '../domain/evidence/entry.ts';
 /** Keys of the evidence; none of them is ever in PostgreSQL. */
 export interface EvidenceKeys {
   /** 32 random bytes: chains the entries. */
-  readonly macKey: Buffer;
+  readonly macKey: KeyObject;
   /** 32 random bytes: turns persons into pseudonyms. Destroyed, the pseudonyms are anonymous for ever. */
-  readonly personKey: Buffer;
+  readonly personKey: KeyObject;
   /** Ed25519 private key: signs checkpoints. */
   readonly signingKey: KeyObject;
   /** Names the installation and its first log: a schema-less URL, say `tenure.example.com/evidence`. Never changes. */

@@ -46,14 +46,12 @@ export async function openLedger({
     installation,
     leaseMs,
     evidence: {
-      macKey: keys.evidenceMac.export(),
-      personKey: keys.personPseudonym.export(),
+      macKey: keys.evidenceMac,
+      personKey: keys.personPseudonym,
       signingKey: keys.evidenceSigning,
       origin: installation.origin,
     },
-    decisionKeys: Object.fromEntries(
-      [...keys.decisionVerifying].map(([keyId, key]) => [keyId, String(key.export({ type: 'spki', format: 'pem' }))]),
-    ),
+    decisionKeys: keys.decisionVerifying,
     close: async () => void (await Promise.all([prisma.$disconnect(), direct.close()])),
   };
 }

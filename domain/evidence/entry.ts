@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { canonicalJson, type JsonObject } from './canonicalJson.ts';
 import { controlsOf } from './controls.ts';
@@ -50,7 +51,7 @@ export type EvidenceEntry = z.infer<typeof evidenceEntrySchema>;
  */
 export function entryBody(
   draft: EvidenceDraft,
-  place: { readonly installation: string; readonly position: number; readonly personKey: Buffer },
+  place: { readonly installation: string; readonly position: number; readonly personKey: KeyObject },
 ): string {
   if (draft.chain === '') throw new EvidenceDraftInvalid(draft, 'it names no chain');
   if (draft.actor === '') throw new EvidenceDraftInvalid(draft, 'it names no actor');

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, type KeyObject } from 'node:crypto';
 import type { JsonObject, JsonValue } from './canonicalJson.ts';
 
 /** Principals that are no person: they stay readable in evidence. */
@@ -12,7 +12,7 @@ const pseudonymHexDigits = 32;
  * person is the same pseudonym throughout the installation, and whoever holds the key (and nobody else) can ask "is this
  * them?". `pipeline:`, `agent:` and `system:` principals are returned as they are; a pseudonym is never hashed again.
  */
-export function pseudonym(personKey: Buffer, principal: string): string {
+export function pseudonym(personKey: KeyObject, principal: string): string {
   if (impersonalPrincipal.test(principal) || isPseudonym(principal)) return principal;
   const digest = createHmac('sha256', personKey).update('tenure/person\0').update(principal, 'utf8').digest('hex');
   return `p_${digest.slice(0, pseudonymHexDigits)}`;
@@ -27,7 +27,7 @@ function isPseudonym(text: string): boolean {
  * free text, and as a member name. So no caller has to remember which of its fields are personal. Anything with an `@`
  * counts as an address: better a tag hashed than a person named.
  */
-export function withoutPersons(personKey: Buffer, data: JsonObject): JsonObject {
+export function withoutPersons(personKey: KeyObject, data: JsonObject): JsonObject {
   return Object.fromEntries(
     Object.entries(data).map(([member, value]) => [
       textWithoutPersons(personKey, member),
@@ -36,7 +36,7 @@ export function withoutPersons(personKey: Buffer, data: JsonObject): JsonObject 
   );
 }
 
-function valueWithoutPersons(personKey: Buffer, value: JsonValue): JsonValue {
+function valueWithoutPersons(personKey: KeyObject, value: JsonValue): JsonValue {
   if (typeof value === 'string') return textWithoutPersons(personKey, value);
   if (typeof value !== 'object' || value === null) return value;
   if (isArray(value)) return value.map((item) => valueWithoutPersons(personKey, item));
@@ -50,7 +50,7 @@ function isArray(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
-function textWithoutPersons(personKey: Buffer, text: string): string {
+function textWithoutPersons(personKey: KeyObject, text: string): string {
   if (!text.includes('@')) return text;
   // A value that is an address and nothing else gets the pseudonym of the principal, unusual characters included.
   if (!/\s/.test(text)) return pseudonym(personKey, text);

@@ -55,8 +55,25 @@ export function openNote(note: Uint8Array | string, verifier: NoteVerifier): str
 /** The verifier of a key pair under a name. Takes the private key or the public one. */
 export function noteVerifier(name: string, key: KeyObject): NoteVerifier {
   requireName(name);
+  const { publicKey, raw } = publicPartOf(key);
+  return { name, keyId: keyIdOf(name, raw), publicKey };
+}
+
+interface PublicPart {
+  readonly publicKey: KeyObject;
+  readonly raw: Buffer;
+}
+
+/** A key never changes, and the sealer asks for the public part of its own several times a second. */
+const publicParts = new WeakMap<KeyObject, PublicPart>();
+
+function publicPartOf(key: KeyObject): PublicPart {
+  const known = publicParts.get(key);
+  if (known !== undefined) return known;
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;
-  return { name, keyId: keyIdOf(name, rawPublicKey(publicKey)), publicKey };
+  const part = { publicKey, raw: rawPublicKey(publicKey) };
+  publicParts.set(key, part);
+  return part;
 }
 
 /** `<name>+<key id>+<base64(type || key)>`: the note key that verifiers are given. */

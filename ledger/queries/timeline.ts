@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { type EvidenceEntry, evidenceEntrySchema } from '../../domain/evidence/entry.ts';
 import { pseudonym } from '../../domain/evidence/pseudonym.ts';
 import type { Transaction } from '../client.ts';
@@ -20,7 +21,7 @@ export interface TimelineEntry {
  */
 export async function timelineOf(
   ledger: Transaction,
-  { identityId, after, limit, personKey }: { identityId: string; after?: bigint; limit: number; personKey: Buffer },
+  { identityId, after, limit, personKey }: { identityId: string; after?: bigint; limit: number; personKey: KeyObject },
 ): Promise<{ items: TimelineEntry[]; next: bigint | undefined }> {
   const rows = await ledger.evidenceEntry.findMany({
     where: { identityId, ...(after === undefined ? {} : { id: { gt: after } }) },

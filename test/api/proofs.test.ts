@@ -1,4 +1,4 @@
-import { createPublicKey, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { RequestBody } from '../../api/representations/request.ts';
@@ -76,8 +76,8 @@ test('the owner proves it by a fresh sign-in: signed, in evidence with its insta
   const { withdrawnAt: _none, decidedAt, authenticatedAt, ...rest } = stored;
   const signed = { ...rest, verdict: 'confirm', decidedAt: decidedAt.toISOString() } as const;
   const instant = authenticatedAt?.toISOString();
-  const { [stored.keyId]: publicKey = '' } = api.ledger.decisionKeys;
-  const isGenuine = (fields: object) => isSignedBy({ ...signed, ...fields }, createPublicKey(publicKey));
+  const publicKey = api.ledger.decisionKeys.get(stored.keyId) ?? expect.fail(`no key ${stored.keyId}`);
+  const isGenuine = (fields: object) => isSignedBy({ ...signed, ...fields }, publicKey);
   expect([isGenuine({ authenticatedAt: instant }), isGenuine({})]).toEqual([true, false]);
   expect((await evidence()).map(({ kind }) => kind)).toContain('proof.recorded');
   expect(await api.ledger.prisma.credential.count({ where: { identityId: request.identityId } })).toBe(0);

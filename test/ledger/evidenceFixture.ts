@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createSecretKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,8 +36,8 @@ export async function evidenceFixture(): Promise<EvidenceFixture> {
   const ledger = new PrismaClient({ adapter: new PrismaPg({ connectionString: database.url, max: 10 }) });
   cleanups.push(() => ledger.$disconnect());
   const keys = {
-    macKey: randomBytes(32),
-    personKey: randomBytes(32),
+    macKey: createSecretKey(randomBytes(32)),
+    personKey: createSecretKey(randomBytes(32)),
     signingKey: generateKeyPairSync('ed25519').privateKey,
     origin: 'tenure.example/evidence',
   };

@@ -24,7 +24,7 @@ async function backupOf(
     prisma: other.ledger,
     direct: other.direct,
     evidence: signed.keys,
-    decisionKeys: {},
+    decisionKeys: new Map(),
     leaseMs: 1_000,
   };
   // The fixture appends under keys of its own: those of the signed log count here.

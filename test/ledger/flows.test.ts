@@ -18,7 +18,7 @@ import { evidenceFixture } from './evidenceFixture.ts';
 
 async function emptyLedger(): Promise<Ledger> {
   const { ledger: prisma, direct, keys } = await evidenceFixture();
-  return { prisma, direct, evidence: keys, decisionKeys: {}, leaseMs: 10_000 };
+  return { prisma, direct, evidence: keys, decisionKeys: new Map(), leaseMs: 10_000 };
 }
 
 function sourceOf(flow: Flow, name: string, subject: Flow['subject'] = {}): FlowSource {

@@ -126,7 +126,7 @@ test('a freeze holds exactly whom its selector names, and its preview, counts an
     prisma: fixture.ledger,
     direct: fixture.direct,
     evidence: fixture.keys,
-    decisionKeys: {},
+    decisionKeys: new Map(),
     leaseMs: 10_000,
   };
   const client = await fixture.connect();

@@ -12,7 +12,7 @@ async function freezeFixture(): Promise<{ ledger: Ledger; fixture: EvidenceFixtu
     prisma: fixture.ledger,
     direct: fixture.direct,
     evidence: fixture.keys,
-    decisionKeys: {},
+    decisionKeys: new Map(),
     leaseMs: 10_000,
   };
   return { ledger, fixture };

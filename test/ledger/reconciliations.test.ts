@@ -56,7 +56,7 @@ test('a restored ledger cannot resume before somebody confirmed with a reason, a
     prisma: fixture.ledger,
     direct: fixture.direct,
     evidence: fixture.keys,
-    decisionKeys: {},
+    decisionKeys: new Map(),
     leaseMs: 1_000,
   };
   const signed = { size: 7, root: Buffer.alloc(32, 1) };
@@ -83,7 +83,7 @@ test('a process without a usable head file cannot tell, and a ledger as it was s
     prisma: fixture.ledger,
     direct: fixture.direct,
     evidence: fixture.keys,
-    decisionKeys: {},
+    decisionKeys: new Map(),
     leaseMs: 1_000,
   };
   await fixture.append({});
@@ -101,7 +101,13 @@ test('a sealer that finds another history than it signed has the ledger held bef
   const keys = { ...other.keys, ...fixture.keys };
   for (let count = 0; count < 3; count += 1) await fixture.append({});
   await sealOnce(fixture);
-  const ledger = { prisma: other.ledger, direct: other.direct, evidence: keys, decisionKeys: {}, leaseMs: 1_000 };
+  const ledger = {
+    prisma: other.ledger,
+    direct: other.direct,
+    evidence: keys,
+    decisionKeys: new Map(),
+    leaseMs: 1_000,
+  };
   const ending = new AbortController();
   await runSealer({
     ...{ ledger: other.ledger, keys, headFile: fixture.headFile, intervalMs: 10, signal: ending.signal },

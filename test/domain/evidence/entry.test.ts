@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { controlsOf } from '../../../domain/evidence/controls.ts';
 import {
@@ -8,7 +9,7 @@ import {
 } from '../../../domain/evidence/entry.ts';
 import { pseudonym } from '../../../domain/evidence/pseudonym.ts';
 
-const place = { installation: 'tenure.example/log', position: 3, personKey: Buffer.alloc(32, 7) };
+const place = { installation: 'tenure.example/log', position: 3, personKey: createSecretKey(Buffer.alloc(32, 7)) };
 const draft: EvidenceDraft = {
   chain: 'request/r1',
   kind: 'decision.recorded',

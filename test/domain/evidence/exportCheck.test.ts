@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Checkpoint } from '../../../domain/evidence/checkpoint.ts';
@@ -6,7 +7,7 @@ import { ExportCheck, type ExportReport } from '../../../domain/evidence/exportC
 import { GrowingTree, leafHash } from '../../../domain/evidence/merkleTree.ts';
 
 const origin = 'tenure.example/log';
-const personKey = Buffer.alloc(32, 7);
+const personKey = createSecretKey(Buffer.alloc(32, 7));
 const at = new Date('2026-11-22T10:00:00Z');
 
 const logs = fc

@@ -1,8 +1,9 @@
+import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { chainMac, chainStart, macHolds } from '../../../domain/evidence/macChain.ts';
 
-const key = Buffer.alloc(32, 1);
+const key = createSecretKey(Buffer.alloc(32, 1));
 
 test('the MAC is HMAC-SHA-256 over the previous MAC and the body', () => {
   // Computed with Python's hmac module.
@@ -25,7 +26,9 @@ test('a chain holds as it was written, and not with an entry changed, dropped, d
         false,
       );
       expect(holds(swap(written), swap(macs))).toBe(false);
-      expect(macHolds(Buffer.alloc(32, 2), chainStart, written[0] ?? '', macs[0] ?? chainStart)).toBe(false);
+      expect(macHolds(createSecretKey(Buffer.alloc(32, 2)), chainStart, written[0] ?? '', macs[0] ?? chainStart)).toBe(
+        false,
+      );
     }),
   );
 });

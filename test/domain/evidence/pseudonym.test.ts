@@ -1,15 +1,16 @@
+import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { pseudonym, withoutPersons } from '../../../domain/evidence/pseudonym.ts';
 
-const personKey = Buffer.alloc(32, 7);
+const personKey = createSecretKey(Buffer.alloc(32, 7));
 const alice = pseudonym(personKey, 'alice@example.test');
 
 test('a person is the same pseudonym each time, and another under another key', () => {
   expect(alice).toMatch(/^p_[0-9a-f]{32}$/);
   expect(pseudonym(personKey, 'alice@example.test')).toBe(alice);
   expect(pseudonym(personKey, 'alicf@example.test')).not.toBe(alice);
-  expect(pseudonym(Buffer.alloc(32, 8), 'alice@example.test')).not.toBe(alice);
+  expect(pseudonym(createSecretKey(Buffer.alloc(32, 8)), 'alice@example.test')).not.toBe(alice);
 });
 
 test('pipelines and Tenure itself stay readable, and a pseudonym stays what it is', () => {
