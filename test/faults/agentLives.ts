@@ -79,8 +79,12 @@ export async function confirmByAgent(setting: Setting, kept: RequestKept, { stag
     const keys = subject.wallet?.keys[Number(principal.split(' ').at(-1))];
     if (keys === undefined) throw new Error(`${principal} holds no key.`);
     const agentId = `agent:${subject.identityId}`;
-    const proof = await agentConfirmation({ agentId, audience: setting.apiUrl, digest, keys });
-    return calls.write(principal, `${path}/proofs`, { revision, digest, proof }, key);
+    // Used up by the first attempt, also where nobody answered it.
+    const signed = async () => {
+      const proof = await agentConfirmation({ agentId, audience: setting.apiUrl, digest, keys });
+      return { revision, digest, proof };
+    };
+    return calls.write(principal, `${path}/proofs`, signed, key);
   });
   if (answer === undefined) return;
   log.count(answer.status === 200 ? 'proof by the agent' : `proof refused: ${answer.slug}`);

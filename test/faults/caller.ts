@@ -27,8 +27,12 @@ export interface Caller {
   read(principal: string, path: string): Promise<Answer | undefined>;
   /** Reads until there is an answer. @throws Unanswered */
   readSurely(principal: string, path: string): Promise<Answer>;
-  /** @param key left out: a new one. @throws Unanswered */
-  write(principal: string, path: string, body: object, key?: string): Promise<Answer>;
+  /**
+   * @param body made anew for each attempt where some of it is good for one
+   * @param key left out: a new one
+   * @throws Unanswered
+   */
+  write(principal: string, path: string, body: object | (() => Promise<object>), key?: string): Promise<Answer>;
   /** Every write that was answered, oldest first. */
   readonly written: readonly Write[];
 }
@@ -121,13 +125,13 @@ export function caller(
     },
     readSurely: (principal, path) => untilAnswered(`GET ${path}`, () => attempt(principal, path, {})),
     async write(principal, path, body, key = randomUUID()) {
-      const init = {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'idempotency-key': key },
-        body: JSON.stringify(body),
-      };
-      const answer = await untilAnswered(`POST ${path}`, () => attempt(principal, path, init));
-      written.push({ principal, path, key, body, answer });
+      const headers = { 'content-type': 'application/json', 'idempotency-key': key };
+      let sent: object = {};
+      const answer = await untilAnswered(`POST ${path}`, async () => {
+        sent = typeof body === 'function' ? await body() : body;
+        return attempt(principal, path, { method: 'POST', headers, body: JSON.stringify(sent) });
+      });
+      written.push({ principal, path, key, body: sent, answer });
       return answer;
     },
   };
