@@ -125,6 +125,6 @@ async function recordedVerdict(
   requestId: string,
   decisionId: string,
 ): Promise<Verdict | undefined> {
-  const recorded = await findVerdict(ledger.prisma, { requestId, eventId: `decision:${decisionId}` });
+  const recorded = await findVerdict(ledger.direct, { requestId, eventId: `decision:${decisionId}` });
   return recorded === undefined ? undefined : VerdictShape.parse(recorded);
 }

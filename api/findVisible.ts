@@ -37,7 +37,7 @@ export async function visibleRequest(
   principal: Principal,
   id: string,
 ): Promise<RequestSituation> {
-  const request = await findRequest(ledger.prisma, id);
+  const request = await findRequest(ledger, id);
   if (request === undefined || !seesRequest(principal, request)) throw notFound('request', id);
   return request;
 }

@@ -1,7 +1,7 @@
 import type { AgentRegistration } from '../domain/agents.ts';
 import type { IdentityState } from '../domain/states.ts';
 import { oidcSubjectOf } from './agentKeys.ts';
-import type { Transaction } from './client.ts';
+import type { Statements } from './statements.ts';
 
 /** What an agent is registered with, and whether that counts now. */
 export interface KnownRegistration {
@@ -27,7 +27,7 @@ type Row = { identityId: string; state: IdentityState } & (KnownRegistration | R
  * @returns undefined when there is no such identity, or it is no agent
  */
 export async function findAgent(
-  prisma: Pick<Transaction, '$queryRaw'>,
+  prisma: Pick<Statements, '$queryRaw'>,
   identityId: string,
 ): Promise<KnownAgent | undefined> {
   const rows = await prisma.$queryRaw<Row[]>`
@@ -48,7 +48,7 @@ export async function findAgent(
 
 /** Every agent that is registered with this subject: more than one must be told apart from none. */
 export async function findAgentsOfSubject(
-  prisma: Pick<Transaction, '$queryRaw'>,
+  prisma: Pick<Statements, '$queryRaw'>,
   oidc: { readonly provider: string; readonly subject: string },
 ): Promise<readonly string[]> {
   const rows = await prisma.$queryRaw<{ identityId: string }[]>`
@@ -57,6 +57,6 @@ export async function findAgentsOfSubject(
 }
 
 /** Records a use, by the database's clock. Ask only when `isUseDue`: a busy agent then costs a write each half minute. */
-export async function recordAgentKeyUse(prisma: Pick<Transaction, '$executeRaw'>, handle: string): Promise<void> {
+export async function recordAgentKeyUse(prisma: Pick<Statements, '$executeRaw'>, handle: string): Promise<void> {
   await prisma.$executeRaw`UPDATE "agent_key" SET "lastUsedAt" = clock_timestamp() WHERE "handle" = ${handle}`;
 }

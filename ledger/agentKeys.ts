@@ -1,7 +1,7 @@
 import type { AgentRegistration } from '../domain/agents.ts';
 import { Prisma } from '../prisma/generated/client.ts';
-import type { Transaction } from './client.ts';
 import { issuerRows } from './issuerRows.ts';
+import type { Statements } from './statements.ts';
 
 /** What is kept of an agent's credential. Nothing in it is secret. */
 export interface KeptAgentKey {
@@ -23,7 +23,7 @@ export function oidcSubjectOf(registration: AgentRegistration): string | null {
 
 /** What the request that mints this credential asks to register; undefined when it asks for nothing. */
 export async function registrationAskedFor(
-  client: Pick<Transaction, '$queryRaw'>,
+  client: Pick<Statements, '$queryRaw'>,
   handle: string,
 ): Promise<AgentRegistration | undefined> {
   const [row] = await client.$queryRaw<{ registration: AgentRegistration | null }[]>`

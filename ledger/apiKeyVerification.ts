@@ -1,6 +1,6 @@
 import type { IdentityKind } from '../domain/flow/language.ts';
-import type { Transaction } from './client.ts';
 import { holds } from './freezeSubjects.ts';
+import type { Statements } from './statements.ts';
 
 /** Who a key belongs to and whether it may be used, by the ledger as it is now. */
 export interface KnownApiKey {
@@ -29,7 +29,7 @@ export type ApiKeyStanding = (typeof apiKeyStandings)[number];
  * @returns undefined when no installation of this ledger made it, or the ledger does not know its identity
  */
 export async function findVerifiableKey(
-  table: Pick<Transaction, '$queryRaw'>,
+  table: Pick<Statements, '$queryRaw'>,
   digest: Uint8Array<ArrayBuffer>,
 ): Promise<KnownApiKey | undefined> {
   const [row] = await table.$queryRaw<KnownApiKey[]>`
@@ -50,6 +50,6 @@ export async function findVerifiableKey(
 }
 
 /** Records a use, by the database's clock. Ask only when `isUseDue`: a busy key then costs a write each half minute. */
-export async function recordApiKeyUse(table: Pick<Transaction, '$executeRaw'>, handle: string): Promise<void> {
+export async function recordApiKeyUse(table: Pick<Statements, '$executeRaw'>, handle: string): Promise<void> {
   await table.$executeRaw`UPDATE "api_key" SET "lastUsedAt" = clock_timestamp() WHERE "handle" = ${handle}`;
 }

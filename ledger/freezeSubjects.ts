@@ -74,6 +74,13 @@ export async function freezesOn(
   return Map.groupBy(rows, ({ identityId }) => identityId);
 }
 
+/** The ids of those that hold one identity now, oldest first. */
+export async function freezeIdsOn(tx: Statements, identityId: string): Promise<readonly string[]> {
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    SELECT f."id" FROM "freeze" f JOIN "identity" i ON i."id" = ${identityId} WHERE ${holds} ORDER BY f."createdAt", f."id"`;
+  return rows.map(({ id }) => id);
+}
+
 /**
  * Effect: relabelling does not escape. Of the freezes that held the identity before a change, those that select it no more
  * keep it as a subject until a review lets it go. Call it in the transaction of the change, after it, under the lock of

@@ -1,7 +1,7 @@
 import { Prisma } from '../prisma/generated/client.ts';
-import type { Transaction } from './client.ts';
 import { holds } from './freezeSubjects.ts';
 import type { KeptSigningKey } from './signingKeys.ts';
+import type { Statements } from './statements.ts';
 
 /** How tenure.yaml names the identity that signs grants. */
 export interface SignerName {
@@ -19,7 +19,7 @@ export interface SignerStanding {
 
 /** The active identity of this name, and what its store serves: of what is not being destroyed, what was promoted last. */
 export async function findSigner(
-  table: Pick<Transaction, '$queryRaw'>,
+  table: Pick<Statements, '$queryRaw'>,
   { name, environment }: SignerName,
 ): Promise<SignerStanding | undefined> {
   const [row] = await table.$queryRaw<SignerStanding[]>`
@@ -36,7 +36,7 @@ export const isPublished = Prisma.sql`c."state" IN ('staged', 'current', 'retiri
 
 /** The public keys of the signer, the newest first. */
 export async function listPublishedKeys(
-  table: Pick<Transaction, '$queryRaw'>,
+  table: Pick<Statements, '$queryRaw'>,
   { name, environment }: SignerName,
 ): Promise<readonly KeptSigningKey[]> {
   return table.$queryRaw`

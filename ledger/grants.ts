@@ -1,10 +1,11 @@
 import type { Grant } from '../domain/grantClaims.ts';
 import { Prisma } from '../prisma/generated/client.ts';
-import { issuingTransaction, type Ledger, type Transaction } from './client.ts';
+import { issuingTransaction, type Ledger } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { holds } from './freezeSubjects.ts';
 import { type Page, type PageAsked, pageOf } from './queries/page.ts';
+import type { Statements } from './statements.ts';
 
 export const grantStandings = [
   'active',
@@ -52,7 +53,7 @@ const standing = standingWhen(isFrozen);
 
 /** The grant of a request as it stands now; undefined when it was granted nothing. */
 export async function findGrantOfRequest(
-  prisma: Pick<Transaction, '$queryRaw'>,
+  prisma: Pick<Statements, '$queryRaw'>,
   requestId: string,
 ): Promise<KnownGrant | undefined> {
   const [row] = await prisma.$queryRaw<KnownGrant[]>`
@@ -63,7 +64,7 @@ export async function findGrantOfRequest(
 
 /** All grants of one agent, the newest first. */
 export async function listGrants(
-  prisma: Pick<Transaction, '$queryRaw'>,
+  prisma: Pick<Statements, '$queryRaw'>,
   identityId: string,
   { limit, after }: PageAsked,
 ): Promise<Page<KnownGrant & { readonly createdAt: Date }>> {

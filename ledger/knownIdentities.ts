@@ -1,8 +1,8 @@
 import type { KnownIdentity } from '../domain/reconciliation.ts';
 import type { CredentialState, IdentityState } from '../domain/states.ts';
-import type { Transaction } from './client.ts';
+import type { Statements } from './statements.ts';
 
-type Reads = Pick<Transaction, '$queryRaw'>;
+type Reads = Pick<Statements, '$queryRaw'>;
 
 /** These identities as reconciliation compares them, by id; one that the ledger does not know is not in the map. */
 export async function knownIdentities(

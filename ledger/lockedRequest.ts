@@ -1,5 +1,6 @@
 import type { Identity, Request } from '../prisma/generated/client.ts';
 import type { Statements } from './statements.ts';
+import { type AsJson, identityOf, requestOf } from './storedRows.ts';
 
 /** What a step holds locked. */
 export interface LockedRequest {
@@ -23,14 +24,6 @@ export interface LockedCredential {
   readonly lastUsedAt: string | null;
 }
 
-type AsJson<Row> = {
-  readonly [Column in keyof Row]: Row[Column] extends Date
-    ? string
-    : Row[Column] extends Date | null
-      ? string | null
-      : Row[Column];
-};
-
 /**
  * Locks identity, request and credentials, always in this order, in one statement (the function `lock_request`): each is read
  * as it is once it is locked.
@@ -42,19 +35,5 @@ export async function lockRequest(tx: Statements, requestId: string): Promise<Lo
   >`SELECT "identity", "request", "credentials" FROM "lock_request"(${requestId})`;
   if (row === undefined) return undefined;
   const { identity, request, credentials } = row;
-  return {
-    identity: { ...identity, expiresAt: new Date(identity.expiresAt), createdAt: new Date(identity.createdAt) },
-    request: {
-      ...request,
-      createdAt: new Date(request.createdAt),
-      updatedAt: new Date(request.updatedAt),
-      wakeAt: instantOrNull(request.wakeAt),
-      finishedAt: instantOrNull(request.finishedAt),
-    },
-    credentials,
-  };
-}
-
-function instantOrNull(text: string | null): Date | null {
-  return text === null ? null : new Date(text);
+  return { identity: identityOf(identity), request: requestOf(request), credentials };
 }

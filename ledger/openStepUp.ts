@@ -6,7 +6,7 @@ import type { Identity } from '../prisma/generated/client.ts';
 import { chooseFlow } from './chooseFlow.ts';
 import type { Ledger } from './client.ts';
 import { flowVersion } from './flows.ts';
-import { freezesOn } from './freezeSubjects.ts';
+import { freezeIdsOn } from './freezeSubjects.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { createRequest } from './newRequest.ts';
 import { refuse } from './openRefusal.ts';
@@ -25,8 +25,7 @@ export async function openStepUp(tx: Statements, ledger: Ledger, order: StepUpOr
     return refuse('not-found', `${order.principal} is not the agent ${order.identityId}.`);
   if (identity.state !== 'active')
     return refuse('not-active', `Agent ${identity.id} is ${identity.state}; it is granted nothing. Ask its owner.`);
-  const frozenBy = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
-  if (frozenBy.length > 0) return refuse('frozen', frozenAgent(identity.id));
+  if ((await freezeIdsOn(tx, identity.id)).length > 0) return refuse('frozen', frozenAgent(identity.id));
   const flow = await chooseFlow(tx, order, [identity.ownerId], (asked, person, now) =>
     guardFactsOf(identity, { ...asked, stepUp: order.stepUp }, person, now),
   );

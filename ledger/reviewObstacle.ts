@@ -1,7 +1,7 @@
 import type { ReviewProposal } from '../domain/flow/review.ts';
 import type { ProblemSlug } from '../domain/problems.ts';
 import type { Identity } from '../prisma/generated/client.ts';
-import { freezesOn } from './freezeSubjects.ts';
+import { freezeIdsOn } from './freezeSubjects.ts';
 import { needsNewKey } from './registration.ts';
 import type { Statements } from './statements.ts';
 
@@ -37,9 +37,9 @@ export async function reviewObstacle(
     }
   }
   if (freezeId === undefined) return undefined;
-  const holding = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
-  if (holding.some(({ id }) => id === freezeId)) return undefined;
-  const others = holding.map(({ id }) => id).join(', ');
+  const holding = await freezeIdsOn(tx, identity.id);
+  if (holding.includes(freezeId)) return undefined;
+  const others = holding.join(', ');
   return {
     slug: 'not-frozen',
     detail: `Freeze ${freezeId} does not hold identity ${identity.id}${others === '' ? '' : `; these do: ${others}`}. Name one that does, or leave freezeId out.`,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Transaction } from './client.ts';
+import type { Statements } from './statements.ts';
 
 /** How many of them one sweep forgets at most. */
 const sweptAtOnce = 10_000;
@@ -12,7 +12,7 @@ const sweptAtOnce = 10_000;
  * @returns false when it was used before
  */
 export async function useOnce(
-  prisma: Pick<Transaction, '$executeRaw'>,
+  prisma: Pick<Statements, '$executeRaw'>,
   { purpose, value, until }: { purpose: string; value: string; until: Date },
 ): Promise<boolean> {
   // JSON keeps the parts apart.
@@ -25,7 +25,7 @@ export async function useOnce(
 }
 
 /** Effect: forgets values that may be forgotten, a bounded number of them. Idempotent. @returns whether there may be more */
-export async function sweepSingleUses(prisma: Pick<Transaction, '$executeRaw'>): Promise<boolean> {
+export async function sweepSingleUses(prisma: Pick<Statements, '$executeRaw'>): Promise<boolean> {
   const count = await prisma.$executeRaw`
     DELETE FROM "single_use" WHERE "digest" IN (
       SELECT "digest" FROM "single_use" WHERE "expiresAt" < clock_timestamp()

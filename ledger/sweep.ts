@@ -2,7 +2,7 @@ import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Credential, Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
-import { freezesOn, keepAsSubject } from './freezeSubjects.ts';
+import { freezeIdsOn, keepAsSubject } from './freezeSubjects.ts';
 import { updateRow } from './rows.ts';
 
 /**
@@ -20,13 +20,9 @@ export async function recordSwept(ledger: Ledger, handle: string): Promise<boole
     if (credential.state === 'destroyed') return true;
     const { now, receipt, leaseEndsAt, requestId, version } = credential;
     if (credential.state !== 'destroying' || receipt === null || leaseEndsAt > now) return false;
-    const frozenBy = (await freezesOn(tx, [identity.id])).get(identity.id) ?? [];
+    const heldBefore = await freezeIdsOn(tx, identity.id);
     await updateRow(tx, 'credential', { handle }, { state: 'destroyed', destroyedAt: now });
-    const kept = await keepAsSubject(tx, {
-      identityId: identity.id,
-      heldBefore: frozenBy.map(({ id }) => id),
-      at: now,
-    });
+    const kept = await keepAsSubject(tx, { identityId: identity.id, heldBefore, at: now });
     await appendEvidence(tx, ledger.evidence, [
       {
         chain: requestChain(requestId),

@@ -96,7 +96,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
         const after = afterSequence ?? found.sequence;
         if (waitSeconds === 0 || found.sequence > after || found.finishedAt !== null)
           return { body: await wholeRequest(deps, found, principal) };
-        await waitForChange(() => sequenceOf(ledger.prisma, requestId), { after, seconds: waitSeconds, signal });
+        await waitForChange(() => sequenceOf(ledger.direct, requestId), { after, seconds: waitSeconds, signal });
         return { body: await wholeRequest(deps, await visibleRequest(deps, principal, requestId), principal) };
       },
     }),

@@ -121,7 +121,7 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
         for (;;) {
           const seconds = (deadline - performance.now()) / 1000;
           if (isFinalRequestState(found.state as RequestState) || seconds <= 0 || signal.aborted) break;
-          await waitForChange(() => sequenceOf(ledger.prisma, id), { after: found.sequence, seconds, signal });
+          await waitForChange(() => sequenceOf(ledger.direct, id), { after: found.sequence, seconds, signal });
           found = await ownStepUp(identityId, id);
         }
         return { body: await stepUpReply(deps, found) };
@@ -130,7 +130,7 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
   ];
 
   async function ownStepUp(identityId: string, id: string): Promise<StepUpSituation> {
-    const found = await findStepUp(ledger.prisma, { id, identityId });
+    const found = await findStepUp(ledger, { id, identityId });
     if (found === undefined) throw notFound('step-up', id);
     return found;
   }

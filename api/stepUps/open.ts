@@ -85,7 +85,7 @@ async function possessedKey(
     const { thumbprint } = await verifyDpopProof(header, {
       method: 'POST',
       url: `${publicUrl}/v1/step-ups`,
-      useOnce: (value, until) => useOnce(ledger.prisma, { purpose: 'dpop-proof', value, until }),
+      useOnce: (value, until) => useOnce(ledger.direct, { purpose: 'dpop-proof', value, until }),
       now: now(),
     });
     return thumbprint;

@@ -6,25 +6,18 @@ import { waitEndsMs } from '../../domain/flow/stages.ts';
 import type { FlowState, Waiver } from '../../domain/flow/state.ts';
 import type { Asker } from '../../domain/proofs.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
-import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
-import type { Transaction } from '../client.ts';
+import type { Freeze, Prisma } from '../../prisma/generated/client.ts';
+import type { Ledger, Transaction } from '../client.ts';
 import { flowVersion } from '../flows.ts';
 import { freezesOn } from '../freezeSubjects.ts';
 import { requestFactsOf } from '../gatherFacts.ts';
 import { ownersOf, proposed } from '../proposal.ts';
 import { proposalIn } from '../publications.ts';
 import { shownOfAgent } from '../registration.ts';
+import type { Statements } from '../statements.ts';
 import { askedFor } from '../stepUpAsk.ts';
 import { type Page, type PageAsked, type Place, pageOf, pageQuery } from './page.ts';
-
-type RequestRow = Request & {
-  /** Null of a publication. */
-  readonly identity: Identity | null;
-  readonly publication: { readonly digest: string; readonly proposal: Prisma.JsonValue } | null;
-  readonly requesters: readonly Requester[];
-  readonly decisions: readonly Decision[];
-  readonly pauses: readonly Pause[];
-};
+import { type RequestRow, requestRow } from './requestRow.ts';
 
 /** A request as the API shows it: the rows, its flow, and where it stands in it. */
 export interface RequestSituation extends RequestRow {
@@ -54,14 +47,20 @@ const related = {
   pauses: { where: { liftedAt: null }, orderBy: { createdAt: 'asc' } },
 } as const satisfies Prisma.RequestInclude;
 
-export async function findRequest(ledger: Transaction, id: string): Promise<RequestSituation | undefined> {
-  const row = await ledger.request.findUnique({ where: { id }, include: related });
-  return row === null ? undefined : (await situations(ledger, [row]))[0];
+export async function findRequest(
+  { direct }: Pick<Ledger, 'direct'>,
+  id: string,
+): Promise<RequestSituation | undefined> {
+  const found = await requestRow(direct, id);
+  if (found === undefined) return undefined;
+  const { row, freezes } = found;
+  return situationOf(direct, row, isNeverFrozen(row.kind) ? [] : freezes);
 }
 
 /** Grows with every event that was applied to the request; undefined when there is no such request. One read by key. */
-export async function sequenceOf(ledger: Transaction, id: string): Promise<number | undefined> {
-  return (await ledger.request.findUnique({ where: { id }, select: { sequence: true } }))?.sequence;
+export async function sequenceOf(tx: Statements, id: string): Promise<number | undefined> {
+  const [row] = await tx.$queryRaw<{ sequence: number }[]>`SELECT "sequence" FROM "request" WHERE "id" = ${id}`;
+  return row?.sequence;
 }
 
 export interface RequestFilter {
@@ -143,11 +142,7 @@ function isNeverFrozen(kind: string): boolean {
   return kind === 'revocation' || kind === 'review';
 }
 
-async function situationOf(
-  ledger: Transaction,
-  row: RequestRow,
-  freezes: readonly Freeze[],
-): Promise<RequestSituation> {
+async function situationOf(ledger: Statements, row: RequestRow, freezes: readonly Freeze[]): Promise<RequestSituation> {
   const { flow, author } = await flowVersion(ledger, row.flowDigest);
   const state = row.flowState as unknown as FlowState;
   const stage = stageOf(flow, state);
@@ -212,13 +207,10 @@ function waitsUntil({ state }: RequestRow, stage: Stage | undefined, flowState: 
 
 /** The recorded answer to an event of the request, when it was applied or refused before. */
 export async function findVerdict(
-  ledger: Transaction,
+  tx: Statements,
   { requestId, eventId }: { requestId: string; eventId: string },
 ): Promise<unknown> {
-  return (
-    await ledger.requestEvent.findUnique({
-      where: { requestId_id: { requestId, id: eventId } },
-      select: { verdict: true },
-    })
-  )?.verdict;
+  const [row] = await tx.$queryRaw<{ verdict: unknown }[]>`
+    SELECT "verdict" FROM "request_event" WHERE "requestId" = ${requestId} AND "id" = ${eventId}`;
+  return row?.verdict;
 }

@@ -1,4 +1,4 @@
-import type { Transaction } from '../client.ts';
+import type { Ledger, Transaction } from '../client.ts';
 import { findGrantOfRequest, type KnownGrant } from '../grants.ts';
 import { findRequest, type RequestSituation } from './requests.ts';
 
@@ -10,12 +10,12 @@ export interface StepUpSituation extends RequestSituation {
 
 /** The step-up of this agent; undefined when there is none, or it is another's. */
 export async function findStepUp(
-  ledger: Transaction,
+  ledger: Pick<Ledger, 'direct'>,
   { id, identityId }: { id: string; identityId: string },
 ): Promise<StepUpSituation | undefined> {
   const request = await findRequest(ledger, id);
   if (request?.kind !== 'step-up' || request.identityId !== identityId) return undefined;
-  return { ...request, grant: await findGrantOfRequest(ledger, id) };
+  return { ...request, grant: await findGrantOfRequest(ledger.direct, id) };
 }
 
 /** Whether this is an active person of the directory. */

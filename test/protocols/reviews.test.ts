@@ -141,7 +141,7 @@ test('nobody who has left becomes an owner, also when they leave before the last
 test('a decision binds what the review would change: one on another proposal is refused', async () => {
   const identityId = await scoped('read', 'write');
   const first = await by.review(identityId, { scopes: ['read'], reissue: false });
-  const review = (await findRequest(installation.ledger.prisma, first.requestId))?.review;
+  const review = (await findRequest(installation.ledger, first.requestId))?.review;
   if (review === undefined || !('subject' in review)) throw new Error('the review is gone');
   const { proposal: _, ...without } = review;
   const forged = digestOfReview({ ...without, proposal: { reissue: false } });

@@ -78,7 +78,7 @@ export async function signedDecision(
   { ledger, keys }: Pick<TestInstallation, 'ledger' | 'keys'>,
   { requestId, by, verdict = 'approve', change = {} }: DecisionAsked,
 ): Promise<SignedDecision> {
-  const request = await findRequest(ledger.prisma, requestId);
+  const request = await findRequest(ledger, requestId);
   if (request === undefined) throw new Error(`no request ${requestId}`);
   const { review } = request;
   const { keyId, privateKey } = keys.decisionSigning;
