@@ -28,7 +28,8 @@ export function hasBody(req: Request): boolean {
 /** A client that accepts neither what is served nor JSON is told so before anything is done; a problem is JSON always. */
 export function accepted(media: string): RequestHandler {
   return (req, _res, next) => {
-    if (req.accepts([media, 'application/problem+json']) === false)
+    const { accept = '*/*' } = req.headers;
+    if (accept !== '*/*' && req.accepts([media, 'application/problem+json']) === false)
       throw new Problem(
         'not-acceptable',
         `Only ${media} is served here. Send "Accept: ${media}", or no Accept at all.`,

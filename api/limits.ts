@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { ipKeyGenerator, MemoryStore, type Options, rateLimit } from 'express-rate-limit';
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import { principalOf } from './auth/principal.ts';
 import { Problem } from './problem.ts';
 
@@ -32,13 +32,13 @@ export function limitPerAddress({ perAddress }: RateLimits): RequestHandler {
 /** Of routes that resource servers ask for every call of theirs: only calls that were refused count. */
 export function limitRefused({ perAddress }: RateLimits): RequestHandler {
   const refused = counts();
-  return async (req, res, next) => {
-    const address = ofAddress(req);
-    const known = await refused.get(address);
-    if (known !== undefined && known.totalHits >= perAddress)
+  return (req, res, next) => {
+    // Read now: it is gone with the connection. What it counts as is worked out only once somebody was refused.
+    const { ip = 'unknown' } = req;
+    if (!refused.isEmpty() && refused.of(ipKeyGenerator(ip)) >= perAddress)
       throw tooMany(`More than ${perAddress} refused requests in a minute from this network address.`);
     res.once('finish', () => {
-      if (res.statusCode >= 400) void refused.increment(address);
+      if (res.statusCode >= 400) refused.add(ipKeyGenerator(ip));
     });
     next();
   };
@@ -51,18 +51,40 @@ export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler 
 /** As above; what is left of the limit is not told, which would cost more than what is counted. */
 export function limitFrequent({ frequent }: RateLimits): RequestHandler {
   const asked = counts();
-  return async (req, res, next) => {
-    const { totalHits } = await asked.increment(ofPrincipal(req, res));
-    if (totalHits > frequent) throw tooMany(`More than ${frequent} requests in a minute from this principal.`);
+  return (req, res, next) => {
+    if (asked.add(ofPrincipal(req, res)) > frequent)
+      throw tooMany(`More than ${frequent} requests in a minute from this principal.`);
     next();
   };
 }
 
 /** How often each key was counted in this minute. */
-function counts(): MemoryStore {
-  const store = new MemoryStore();
-  store.init({ windowMs } as Options);
-  return store;
+interface Counts {
+  isEmpty(): boolean;
+  of(key: string): number;
+  /** @returns how often it was counted, this time included */
+  add(key: string): number;
+}
+
+function counts(): Counts {
+  let counted = new Map<string, number>();
+  let endsAtMs = 0;
+  function inThisMinute(): Map<string, number> {
+    const nowMs = performance.now();
+    if (nowMs < endsAtMs) return counted;
+    endsAtMs = nowMs + windowMs;
+    counted = new Map();
+    return counted;
+  }
+  return {
+    isEmpty: () => inThisMinute().size === 0,
+    of: (key) => inThisMinute().get(key) ?? 0,
+    add(key) {
+      const times = (inThisMinute().get(key) ?? 0) + 1;
+      counted.set(key, times);
+      return times;
+    },
+  };
 }
 
 function tooMany(what: string): Problem {

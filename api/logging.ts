@@ -43,15 +43,14 @@ export function logRefused(logger: Logger): RequestHandler {
   return (req, res, next) => {
     const id = randomUUID();
     req.id = id;
-    req.log = logger.child({ requestId: id });
     res.setHeader('X-Request-Id', id);
     const startedAt = performance.now();
     res.once('finish', () => {
       const { statusCode: status } = res;
       if (status < 400) return;
-      const line = { req: { id, method: req.method, path: req.path }, res: { status } };
+      const line = { requestId: id, req: { id, method: req.method, path: req.path }, res: { status } };
       const responseTime = Math.round(performance.now() - startedAt);
-      req.log[status >= 500 ? 'error' : 'warn']({ ...line, responseTime }, 'request answered');
+      logger[status >= 500 ? 'error' : 'warn']({ ...line, responseTime }, 'request answered');
     });
     next();
   };

@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, Response } from 'express';
+import type { Logger } from 'pino';
 import { type ProblemSlug, problems, problemType } from '../domain/problems.ts';
 import { FlowVersionNotUnderstood } from '../ledger/flows.ts';
 import { LedgerRestored } from '../ledger/restore.ts';
@@ -106,11 +107,11 @@ function limitOf(error: Error): string {
  * without it.
  * @param isUnavailable tells that the ledger could not be reached, so that the outcome is unknown
  */
-export function problemHandler(isUnavailable: (error: unknown) => boolean): ErrorRequestHandler {
+export function problemHandler(logger: Logger, isUnavailable: (error: unknown) => boolean): ErrorRequestHandler {
   return (error: unknown, req, res, next) => {
     if (res.headersSent) return next(error);
     const problem = problemOf(error, isUnavailable);
-    if (problems[problem.slug].status >= 500) req.log.error({ err: error }, 'request failed');
+    if (problems[problem.slug].status >= 500) logger.error({ requestId: req.id, err: error }, 'request failed');
     sendProblem(res, problem);
   };
 }

@@ -54,7 +54,7 @@ export function createApi(deps: ApiDependencies): Express {
   app.use((req) => {
     throw new Problem('not-found', `There is nothing at ${req.method} here. The resources are listed at /docs.`);
   });
-  app.use(problemHandler(isLedgerUnavailable));
+  app.use(problemHandler(deps.logger, isLedgerUnavailable));
   return app;
 }
 
@@ -110,13 +110,13 @@ function refuseMethod(methods: readonly string[]): RequestHandler {
 
 /** They are the same for every call, so helmet is asked once. */
 function securityHeaders(publicUrl: string): RequestHandler {
-  const headers = new Headers();
+  const headers: [string, string][] = [];
   const answer = new ServerResponse(new IncomingMessage(new Socket()));
   helmetOf(publicUrl)(answer.req, answer, () => {
-    for (const [name, value] of Object.entries(answer.getHeaders())) headers.set(name, String(value));
+    for (const [name, value] of Object.entries(answer.getHeaders())) headers.push([name, String(value)]);
   });
   return (_req, res, next) => {
-    res.setHeaders(headers);
+    for (const [name, value] of headers) res.setHeader(name, value);
     next();
   };
 }

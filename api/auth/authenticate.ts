@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { Problem } from '../problem.ts';
+import { type AcceptedToken, acceptedTokens } from './acceptedTokens.ts';
 import { agentSignIn, isAgentIssuer } from './agents.ts';
 import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
 import { pipelinePrincipal } from './pipelines.ts';
@@ -36,10 +37,13 @@ export function authenticate({
   now: () => Date;
 }): RequestHandler {
   const verifiers = configuration.oidc.map((provider) => tokenVerifier(provider, now));
+  const accepted = acceptedTokens(now);
   const agents = agentSignIn({ configuration, ledger, now });
   const subjectAudiences = new Set(configuration.oidc.flatMap(({ subjectAudience }) => subjectAudience ?? []));
 
   async function principalBehind(token: string): Promise<Principal> {
+    const known = accepted.of(token);
+    if (known !== undefined) return principalOfToken(known);
     const unverified = unverifiedClaims(token);
     if (isAgentIssuer(unverified.iss)) return agents.byAssertion(token, unverified.iss);
     const { provider, verify } = verifierFor(unverified, verifiers);
@@ -49,6 +53,11 @@ export function authenticate({
       throw unauthenticated(
         'The token is for an agent to show for whom it acts, and signs nobody in. Get another one.',
       );
+    accepted.keep(token, { provider, claims });
+    return principalOfToken({ provider, claims });
+  }
+
+  async function principalOfToken({ provider, claims }: AcceptedToken): Promise<Principal> {
     if (provider.for === 'pipelines') return pipelinePrincipal(claims, provider.name, configuration.pipelines);
     if (provider.for === 'agents') return agents.byWorkloadToken(claims, provider.name);
     return personPrincipal(claims, provider, configuration, directory);

@@ -1,16 +1,9 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { OidcProvider } from '../../configuration/configurationSchema.ts';
 import { Problem } from '../problem.ts';
-import { remembered } from '../remembered.ts';
 import { algorithms, clockToleranceSeconds } from './signatures.ts';
 
 const fetchTimeoutMs = 5_000;
-/**
- * How long a token that was verified is not verified again, unless it expires before: much shorter than keys are cached.
- * Who calls with it is looked up each time all the same.
- */
-const rememberedMs = 30_000;
-const mostRemembered = 10_000;
 
 export interface TokenVerifier {
   readonly provider: OidcProvider;
@@ -23,7 +16,6 @@ export interface TokenVerifier {
 
 /** Keys are found by OpenID Connect Discovery at first use, so that the API starts while the provider is down. */
 export function tokenVerifier(provider: OidcProvider, now: () => Date = () => new Date()): TokenVerifier {
-  const accepted = remembered<{ claims: JWTPayload; untilMs: number }>(mostRemembered);
   let keys: Promise<JWTVerifyGetKey> | undefined;
   async function signingKeys(): Promise<JWTVerifyGetKey> {
     keys ??= discover(provider);
@@ -37,8 +29,6 @@ export function tokenVerifier(provider: OidcProvider, now: () => Date = () => ne
   return {
     provider,
     async verify(token) {
-      const known = accepted.of(token);
-      if (known !== undefined && now().getTime() < known.untilMs) return known.claims;
       const getKey = await signingKeys();
       try {
         const { payload } = await jwtVerify(token, getKey, {
@@ -49,8 +39,6 @@ export function tokenVerifier(provider: OidcProvider, now: () => Date = () => ne
           clockTolerance: clockToleranceSeconds,
           requiredClaims: ['exp', 'iss', 'aud'],
         });
-        const untilMs = Math.min(now().getTime() + rememberedMs, Number(payload.exp) * 1000);
-        accepted.keep(token, { claims: payload, untilMs });
         return payload;
       } catch (cause) {
         throw refusalOf(cause, provider);

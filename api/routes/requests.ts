@@ -91,7 +91,8 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       }),
       reply: { status: 200, description: 'The request as it stands.', schema: RequestBody, example: requestExample },
       problems: ['not-found'],
-      async handle({ principal, params: { requestId }, query: { waitSeconds = 0, afterSequence }, signal }) {
+      async handle({ principal, params: { requestId }, query: { waitSeconds = 0, afterSequence }, clientGone }) {
+        const signal = clientGone();
         const found = await visibleRequest(deps, principal, requestId);
         const after = afterSequence ?? found.sequence;
         if (waitSeconds === 0 || found.sequence > after || found.finishedAt !== null)

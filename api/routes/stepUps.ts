@@ -113,7 +113,8 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
       }),
       reply: { status: 200, description: 'How it stands.', schema: StepUpBody, example: stepUpExample },
       problems: ['not-found', 'frozen', 'no-signer'],
-      async handle({ principal, params: { stepUpId: id }, query: { waitSeconds = 0 }, signal }) {
+      async handle({ principal, params: { stepUpId: id }, query: { waitSeconds = 0 }, clientGone }) {
+        const signal = clientGone();
         const identityId = agentOf(principal);
         const deadline = performance.now() + waitSeconds * 1000;
         let found = await ownStepUp(identityId, id);

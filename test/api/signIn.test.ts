@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { tokenVerifier } from '../../api/auth/oidcProvider.ts';
+import { acceptedTokens } from '../../api/auth/acceptedTokens.ts';
 import { IdentityBody } from '../../api/representations/identity.ts';
 import { apiFixture, emailOf } from './apiFixture.ts';
-import { localProvider } from './localProvider.ts';
 import { asked, onboarded } from './onboarded.ts';
 
 test('each way a token can be wrong has its own answer, and none of them is let in', async () => {
@@ -34,18 +33,20 @@ test('each way a token can be wrong has its own answer, and none of them is let 
 });
 
 test('a token that was verified is not verified again for a while, and never past its end', async () => {
-  const provider = await localProvider();
+  let now = 1_000;
+  const accepted = acceptedTokens(() => new Date(now));
   const settings = { name: 'company', audience: 'tenure', for: 'people', groupsClaim: 'groups' } as const;
-  let now = Date.now();
-  const verifier = tokenVerifier({ ...settings, issuer: provider.issuer }, () => new Date(now));
-  const exp = Math.floor(now / 1000) + 20;
-  const token = await provider.token({ email: emailOf('owner'), exp });
-  await verifier.verify(token);
-  now = exp * 1000 - 1;
-  expect(await verifier.verify(token)).toMatchObject({ exp });
-  now += 60_000;
-  await expect(verifier.verify(token)).rejects.toMatchObject({ slug: 'unauthenticated' });
-  await provider.stop();
+  const provider = { ...settings, issuer: 'https://sign-in.example.com' };
+  accepted.keep('a short one', { provider, claims: { exp: 21 } });
+  accepted.keep('a long one', { provider, claims: { exp: 3_600 } });
+  now = 20_999;
+  expect(accepted.of('a short one')).toMatchObject({ provider, claims: { exp: 21 } });
+  expect(accepted.of('another')).toBeUndefined();
+  now = 21_000;
+  expect(accepted.of('a short one')).toBeUndefined();
+  expect(accepted.of('a long one')).toMatchObject({ claims: { exp: 3_600 } });
+  now = 31_000;
+  expect(accepted.of('a long one')).toBeUndefined();
 });
 
 test('a token without a signature is not accepted', async () => {
