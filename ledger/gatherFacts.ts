@@ -12,7 +12,7 @@ import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flo
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
 import type { CredentialFacts, DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
-import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
+import type { Identity, Request } from '../prisma/generated/client.ts';
 import type { Ledger } from './client.ts';
 import { type ChainHead, headOf, requestChain } from './evidence.ts';
 import { flowVersion } from './flows.ts';
@@ -42,11 +42,11 @@ export interface Gathered {
 
 interface Surroundings {
   now: Date;
+  /** Whether any freeze is in force at all. */
+  isAnyFrozen: boolean;
   requesters: { principal: string; onBehalfOf: string | null }[];
   decisions: DecisionFacts[];
   pauses: Hold[];
-  freezes: Hold[];
-  endedHolds: EndedHold[];
   acknowledgedBy: string[];
   people: { id: string; active: boolean; groups: string[] }[];
   knownVerdict: unknown;
@@ -81,6 +81,10 @@ export async function gatherFacts(
   if (around === undefined) return undefined;
   const { request } = about;
   const identity = 'identity' in about ? about.identity : undefined;
+  const [freezes, endedHolds] = await Promise.all([
+    around.isAnyFrozen && identity !== undefined ? freezesHolding(tx, identity.id) : [],
+    request.kind === 'rotation' ? holdsEnded(tx, request.id) : [],
+  ]);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
   const person = (id: string): Approver =>
     identity !== undefined && id === agentPrincipal(identity.id)
@@ -139,8 +143,8 @@ export async function gatherFacts(
         ...decision,
         approver: isAgentPrincipal(decision.approver.id) ? person(decision.approver.id) : decision.approver,
       })),
-      holds: [...around.pauses, ...around.freezes],
-      endedHolds: around.endedHolds,
+      holds: [...around.pauses, ...freezes],
+      endedHolds,
       acknowledgedBy: around.acknowledgedBy,
       leaseMs: ledger.leaseMs,
     },
@@ -176,7 +180,11 @@ async function lockPublication(tx: Statements, requestId: string): Promise<Exclu
   return { publication, publishedSet, request };
 }
 
-/** In one statement, since every step pays for it; undefined when there is no such request. */
+/**
+ * In one statement, since every step pays for it; undefined when there is no such request. Whom freezes hold is another
+ * question, asked where there is any: to set up its plan costs PostgreSQL more than all of this. None comes between the two,
+ * as the freeze lock is held.
+ */
 async function surroundings(
   tx: Statements,
   asked: { requestId: string; eventId: string; approverId: string | undefined },
@@ -193,10 +201,7 @@ async function surroundings(
          WHERE d."requestId" = r."id" AND d."revision" = r."revision" AND d."withdrawnAt" IS NULL) AS "decisions",
       (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', "principal", 'since', "createdAt")), '[]')
          FROM "pause" WHERE "requestId" = r."id" AND "liftedAt" IS NULL) AS "pauses",
-      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy",
-           'since', f."createdAt", 'mode', f."mode", 'cause', split_part(f."cause", '/', 1)))), '[]')
-         FROM "freeze" f WHERE ${holds}) AS "freezes",
-      ${endedHolds} AS "endedHolds",
+      EXISTS (SELECT FROM "freeze" WHERE "liftedAt" IS NULL) AS "isAnyFrozen",
       (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
          WHERE "identityId" = i."id" AND "epoch" = i."epoch") AS "acknowledgedBy",
       (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
@@ -210,13 +215,27 @@ async function surroundings(
   return row;
 }
 
+async function freezesHolding(tx: Statements, identityId: string): Promise<readonly Hold[]> {
+  const rows = await tx.$queryRaw<{ hold: Hold }[]>`
+    SELECT json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy", 'since', f."createdAt",
+      'mode', f."mode", 'cause', split_part(f."cause", '/', 1))) AS "hold"
+    FROM "freeze" f JOIN "identity" i ON i."id" = ${identityId} WHERE ${holds}`;
+  return rows.map(({ hold }) => hold);
+}
+
 /** Only the clock of a rotation's grace window asks for them. */
-const endedHolds = Prisma.sql`CASE WHEN r."kind" <> 'rotation' THEN '[]'::json ELSE (
-    SELECT coalesce(json_agg(json_build_object('since', h."since", 'until', h."until") ORDER BY h."since"), '[]') FROM (
+async function holdsEnded(tx: Statements, requestId: string): Promise<readonly EndedHold[]> {
+  const rows = await tx.$queryRaw<{ ended: EndedHold }[]>`
+    SELECT json_build_object('since', h."since", 'until', h."until") AS "ended" FROM (
       SELECT "createdAt" AS "since", "liftedAt" AS "until" FROM "pause"
-        WHERE "requestId" = r."id" AND "liftedAt" IS NOT NULL
+        WHERE "requestId" = ${requestId} AND "liftedAt" IS NOT NULL
       UNION ALL
-      SELECT f."createdAt", ${endedAt} FROM "freeze" f WHERE ${endedAt} > r."createdAt" AND ${isSubject}) h) END`;
+      SELECT f."createdAt", ${endedAt} FROM "freeze" f
+        JOIN "request" r ON r."id" = ${requestId} JOIN "identity" i ON i."id" = r."identityId"
+        WHERE ${endedAt} > r."createdAt" AND ${isSubject}) h
+    ORDER BY h."since"`;
+  return rows.map(({ ended }) => ended);
+}
 
 export type AskedRequest = Pick<
   Request,

@@ -1,5 +1,4 @@
-import type { Decision, Freeze, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
-import { holds } from '../freezeSubjects.ts';
+import type { Decision, Identity, Pause, Prisma, Request, Requester } from '../../prisma/generated/client.ts';
 import type { Statements } from '../statements.ts';
 import { type AsJson, identityOf, instantOrNull, requestOf } from '../storedRows.ts';
 
@@ -21,17 +20,19 @@ interface Found {
   readonly requesters: readonly AsJson<Requester>[];
   readonly decisions: readonly AsJson<Decision>[];
   readonly pauses: readonly AsJson<Pause>[];
-  readonly freezes: readonly AsJson<Freeze>[];
+  /** Whether any freeze is in force at all. */
+  readonly isAnyFrozen: boolean;
 }
 
 /**
- * One request and the freezes that hold its identity, oldest first, in one statement: every opening and every approver waits
- * for it. Prisma would plan its join anew each time.
+ * One request in one statement: every opening and every approver waits for it.
+ * @returns undefined when there is none; `isAnyFrozen`: whether any freeze is in force at all, as only then it is worth asking
+ *   which hold this one
  */
 export async function requestRow(
   tx: Statements,
   id: string,
-): Promise<{ readonly row: RequestRow; readonly freezes: readonly Freeze[] } | undefined> {
+): Promise<{ readonly row: RequestRow; readonly isAnyFrozen: boolean } | undefined> {
   const [found] = await tx.$queryRaw<Found[]>`
     SELECT to_jsonb(r) AS "request", to_jsonb(i) AS "identity",
       (SELECT jsonb_build_object('digest', p."digest", 'proposal', p."proposal")
@@ -42,11 +43,10 @@ export async function requestRow(
          FROM "decision" d WHERE d."requestId" = r."id") AS "decisions",
       (SELECT coalesce(jsonb_agg(to_jsonb(p) ORDER BY p."createdAt"), '[]')
          FROM "pause" p WHERE p."requestId" = r."id" AND p."liftedAt" IS NULL) AS "pauses",
-      (SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f."createdAt", f."id"), '[]')
-         FROM "freeze" f WHERE ${holds}) AS "freezes"
+      EXISTS (SELECT FROM "freeze" WHERE "liftedAt" IS NULL) AS "isAnyFrozen"
     FROM "request" r LEFT JOIN "identity" i ON i."id" = r."identityId" WHERE r."id" = ${id}`;
   if (found === undefined) return undefined;
-  const { request, identity, publication, requesters, decisions, pauses, freezes } = found;
+  const { request, identity, publication, requesters, decisions, pauses, isAnyFrozen } = found;
   const row = {
     ...requestOf(request),
     identity: identity === null ? null : identityOf(identity),
@@ -64,14 +64,5 @@ export async function requestRow(
       liftedAt: instantOrNull(each.liftedAt),
     })),
   };
-  return { row, freezes: freezes.map(freezeOf) };
-}
-
-function freezeOf(row: AsJson<Freeze>): Freeze {
-  return {
-    ...row,
-    createdAt: new Date(row.createdAt),
-    escalatedAt: instantOrNull(row.escalatedAt),
-    liftedAt: instantOrNull(row.liftedAt),
-  };
+  return { row, isAnyFrozen };
 }

@@ -53,8 +53,8 @@ export async function findRequest(
 ): Promise<RequestSituation | undefined> {
   const found = await requestRow(direct, id);
   if (found === undefined) return undefined;
-  const { row, freezes } = found;
-  return situationOf(direct, row, isNeverFrozen(row.kind) ? [] : freezes);
+  const { row, isAnyFrozen } = found;
+  return isAnyFrozen ? (await situations(direct, [row]))[0] : situationOf(direct, row, []);
 }
 
 /** Grows with every event that was applied to the request; undefined when there is no such request. One read by key. */
@@ -127,7 +127,7 @@ export async function scanRequests(
   return { items, next: place };
 }
 
-async function situations(ledger: Transaction, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
+async function situations(ledger: Statements, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
   const freezes = await freezesOn(
     ledger,
     rows.flatMap(({ kind, identityId }) => (isNeverFrozen(kind) || identityId === null ? [] : [identityId])),
