@@ -8,10 +8,11 @@ import { sourceDigest } from './sourceDigest.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const workflowsPath = join(root, 'workflows/index.ts');
 const interceptorsPath = join(root, 'workflows/tracing.ts');
+const stackTracesPath = join(root, 'workflows/stackTraces.ts');
 const bundlePath = join(root, 'worker/bundle/workflows.js');
 
 /** What a workflow bundle may be made of: a change in any of them makes another bundle. */
-const sources = ['workflows', 'contracts', 'package-lock.json'];
+const sources = ['workflows', 'contracts', 'worker/bundle.ts', 'package-lock.json'];
 
 /**
  * The workflow code, bundled once and kept beside its digest; built anew when its sources or the SDK changed.
@@ -27,6 +28,8 @@ export async function workflowBundle(): Promise<WorkflowBundle> {
     workflowsPath,
     workflowInterceptorModules: [interceptorsPath],
     failureConverterPath,
+    // Evaluated once for all runs, and frozen, instead of anew for each: none of them keeps anything outside of a call.
+    preloadModules: [stackTracesPath, workflowsPath, interceptorsPath, failureConverterPath],
     logger: quiet,
   });
   mkdirSync(dirname(bundlePath), { recursive: true });

@@ -58,21 +58,13 @@ class Run {
     return [...open.map(({ requestId }) => requestId), ...this.#later];
   }
 
-  async open(order: RequestOrder): Promise<OpenResult> {
-    return this.#handling(async () => {
-      const result = await this.#inTurn(() => open(order));
-      if (result.opened) this.#take(result.plan);
-      return result;
-    });
+  open(order: RequestOrder): Promise<OpenResult> {
+    return this.#handle(() => open(order));
   }
 
-  async decide({ requestId, decision }: { requestId: string; decision: SignedDecision }): Promise<AdvanceResult> {
-    return this.#handling(async () => {
-      const event: RequestEvent = { kind: 'decision', id: `decision:${decision.id}`, decision };
-      const result = await this.#inTurn(() => judge({ requestId, event }));
-      this.#take(result.plan);
-      return result;
-    });
+  decide({ requestId, decision }: { requestId: string; decision: SignedDecision }): Promise<AdvanceResult> {
+    const event: RequestEvent = { kind: 'decision', id: `decision:${decision.id}`, decision };
+    return this.#handle(() => judge({ requestId, event }));
   }
 
   nudge(requestId: string): void {
@@ -86,7 +78,7 @@ class Run {
     const requests = () => [...this.#driven.values()];
     for (;;) {
       await condition(() => this.#hasNothingToDrive || requests().some(({ wantsAttention }) => wantsAttention));
-      for (const request of requests()) await request.attend();
+      for (const request of requests()) if (request.wantsAttention) await request.attend();
       if (requests().every(({ isDone }) => isDone)) break;
       if (workflowInfo().continueAsNewSuggested && !requests().some(({ hasEffects }) => hasEffects)) break;
     }
@@ -96,10 +88,12 @@ class Run {
   }
 
   /** A handler that ends without a request leaves a run that was started for it with nothing to drive. */
-  async #handling<T>(work: () => Promise<T>): Promise<T> {
+  async #handle<T extends OpenResult | AdvanceResult>(ask: () => Promise<T>): Promise<T> {
     this.#handlersRunning += 1;
     try {
-      return await work();
+      const result = await this.#inTurn(ask);
+      if ('plan' in result) this.#take(result.plan);
+      return result;
     } catch (error) {
       throw asOutcomeUnknown(error);
     } finally {
