@@ -51,7 +51,7 @@ const transactionTimeout = '2s';
 
 /** One message: PostgreSQL carries out the next statement only when the one before it succeeded. */
 const issuing = `BEGIN ISOLATION LEVEL READ COMMITTED;
-  SELECT set_config('transaction_timeout', '${transactionTimeout}', true);
+  SET LOCAL transaction_timeout = '${transactionTimeout}';
   SELECT pg_advisory_xact_lock_shared(${freezeLock})::text`;
 
 /**

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { HotReads, HotStatement } from './hotReads.ts';
-import { type Statements, statementOf } from './statements.ts';
+import { type Statement, type Statements, statementOf } from './statements.ts';
 
 /** How long PostgreSQL may be silent about one statement before its connection is given up. */
 const answerTimeoutMs = 5_000;
@@ -37,7 +37,7 @@ export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string
   // Of one in use: what waits for its answer is told, and the pool drops it.
   pool.on('connect', (client) => client.on('error', () => undefined));
   return {
-    ...statementsOn(pool),
+    ...statementsOn({ ask: (statement) => pool.query(statement) }),
     async first<Row extends object>({ name, text }: HotStatement, values: readonly string[]) {
       const { rows } = await pool.query<Row>({ name, text, values: [...values] });
       return rows[0];
@@ -46,8 +46,8 @@ export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string
       const client = await pool.connect();
       let [isOpen, broken]: [boolean, unknown] = [true, undefined];
       try {
-        await client.query(opening);
-        const result = await work(statementsOn(client, () => isOpen));
+        const begun = client.query(opening);
+        const [result] = await Promise.all([work(statementsIn(client, begun, () => isOpen)), begun]);
         isOpen = false;
         // PostgreSQL answers COMMIT of a transaction in which a statement failed with a rollback, and no error.
         const { command } = await client.query('COMMIT');
@@ -67,15 +67,39 @@ export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string
   };
 }
 
-/** @param mayAsk false once the transaction ends: what asks later would else do it outside of any, on another's connection */
-function statementsOn(connection: Pick<pg.Pool, 'query'>, mayAsk = () => true): Statements {
-  const ask = (query: Query, values: unknown[]) => {
-    if (!mayAsk()) throw new TransactionEnded();
-    return connection.query(statementOf(query, values));
-  };
+/**
+ * @param begun the first readings travel with what begins the transaction; what may write waits until it has begun, or it
+ *   would be done outside of any where that fails
+ * @param isOpen false once the transaction ends: what asks later would else do it on another's connection
+ */
+function statementsIn(client: pg.PoolClient, begun: Promise<unknown>, isOpen: () => boolean): Statements {
+  let isWaiting = true;
+  let mayGoBefore = true;
+  begun.then(() => {
+    isWaiting = false;
+  }, noted);
+  return statementsOn({
+    async ask(statement) {
+      mayGoBefore &&= /^\s*SELECT\b/.test(statement.text);
+      // In the order of the calls: behind one that waits, all do.
+      if (isWaiting && !mayGoBefore) await begun;
+      if (!isOpen()) throw new TransactionEnded();
+      return client.query(statement);
+    },
+  });
+}
+
+/** Whoever waits for it is told as well. */
+function noted(): void {}
+
+interface Asked {
+  ask(statement: Statement): Promise<pg.QueryResult>;
+}
+
+function statementsOn({ ask }: Asked): Statements {
   return {
-    $queryRaw: async <Rows>(query: Query, ...values: unknown[]) => (await ask(query, values)).rows as Rows,
-    $executeRaw: async (query, ...values) => (await ask(query, values)).rowCount ?? 0,
+    $queryRaw: async <Rows>(query: Query, ...values: unknown[]) => (await ask(statementOf(query, values))).rows as Rows,
+    $executeRaw: async (query, ...values) => (await ask(statementOf(query, values))).rowCount ?? 0,
   };
 }
 

@@ -1,7 +1,7 @@
 import type { NewSubject, OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
 import { parseName } from '../domain/names.ts';
-import type { Identity } from '../prisma/generated/client.ts';
-import { chooseFlow } from './chooseFlow.ts';
+import type { Identity, Prisma } from '../prisma/generated/client.ts';
+import { type ChosenFlow, chooseFlow } from './chooseFlow.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { guardFactsOf } from './gatherFacts.ts';
 import { answer, join, runningRequest } from './joinRequest.ts';
@@ -43,30 +43,48 @@ export async function openRequest(
 }
 
 async function openWithin(tx: Statements, ledger: Ledger, order: RequestOrder, atOnce: boolean): Promise<OpenResult> {
-  const { principal, idempotencyKey: key, bodyDigest, requestId } = order;
-  const isNew = await insertNewRow(tx, 'idempotent_call', {
-    principal,
-    key,
-    operation: order.kind,
-    bodyDigest,
-    requestId,
-  });
-  if (!isNew) {
-    const [call] = await tx.$queryRaw<{ requestId: string | null }[]>`
-      SELECT "requestId" FROM "idempotent_call"
-      WHERE "principal" = ${principal} AND "key" = ${key} AND "bodyDigest" = ${bodyDigest}`;
-    if (call === undefined || call.requestId === null) {
-      return refuse('key-reused', `Idempotency-Key ${key} was used for another call. Use a new key for a new call.`);
-    }
-    return answer(tx, ledger, call.requestId, false);
+  if (order.kind === 'onboarding') {
+    const [isNew, onboarding] = await Promise.all([claimKey(tx, order), onboardingOf(tx, order)]);
+    if (!isNew) return repeated(tx, ledger, order);
+    return 'opened' in onboarding ? onboarding : openOnboarding(tx, ledger, onboarding);
   }
+  if (!(await claimKey(tx, order))) return repeated(tx, ledger, order);
   if (order.kind === 'publication') return openPublication(tx, ledger, order);
   if (order.kind === 'step-up') return openStepUp(tx, ledger, order);
-  if (order.kind === 'onboarding') return openOnboarding(tx, ledger, order);
   return openOnIdentity(tx, ledger, order, atOnce);
 }
 
-async function openOnboarding(tx: Statements, ledger: Ledger, order: OpenOrder): Promise<OpenResult> {
+/** @returns false when the key was used before */
+function claimKey(
+  tx: Statements,
+  { principal, idempotencyKey: key, kind: operation, bodyDigest, requestId }: RequestOrder,
+): Promise<boolean> {
+  return insertNewRow(tx, 'idempotent_call', { principal, key, operation, bodyDigest, requestId });
+}
+
+async function repeated(
+  tx: Statements,
+  ledger: Ledger,
+  { principal, idempotencyKey: key, bodyDigest }: RequestOrder,
+): Promise<OpenResult> {
+  const [call] = await tx.$queryRaw<{ requestId: string | null }[]>`
+    SELECT "requestId" FROM "idempotent_call"
+    WHERE "principal" = ${principal} AND "key" = ${key} AND "bodyDigest" = ${bodyDigest}`;
+  if (call === undefined || call.requestId === null) {
+    return refuse('key-reused', `Idempotency-Key ${key} was used for another call. Use a new key for a new call.`);
+  }
+  return answer(tx, ledger, call.requestId, false);
+}
+
+/** What an onboarding would write. */
+interface Onboarding {
+  readonly order: OpenOrder;
+  readonly identity: Prisma.IdentityCreateManyInput;
+  readonly flow: ChosenFlow;
+}
+
+/** Only reads, so that it may be asked for beside the key. */
+async function onboardingOf(tx: Statements, order: OpenOrder): Promise<Onboarding | Refusal> {
   const { subject } = order;
   if (subject === undefined) return refuse('invalid-request', 'An onboarding names its subject.');
   if ((subject.kind === 'agent') !== (subject.policy !== undefined))
@@ -90,10 +108,18 @@ async function openOnboarding(tx: Statements, ledger: Ledger, order: OpenOrder):
   if ('opened' in registering) return registering;
   if ('opened' in flow) return flow;
   const agentPolicy = subject.policy === undefined ? {} : { agentPolicy: JSON.parse(JSON.stringify(subject.policy)) };
-  // Without waiting for the identity: what is asked for later meets it.
+  return { order: registering, identity: { ...identity, labels: { ...subject.labels }, ...agentPolicy }, flow };
+}
+
+/** Without waiting for the identity: what is asked for later meets it. */
+async function openOnboarding(
+  tx: Statements,
+  ledger: Ledger,
+  { order, identity, flow }: Onboarding,
+): Promise<OpenResult> {
   const [, opened] = await Promise.all([
-    insertRow(tx, 'identity', { ...identity, labels: { ...subject.labels }, ...agentPolicy }),
-    createRequest(tx, ledger, registering, flow, false),
+    insertRow(tx, 'identity', identity),
+    createRequest(tx, ledger, order, flow, false),
   ]);
   return opened;
 }
