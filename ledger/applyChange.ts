@@ -156,7 +156,7 @@ function changesOfIdentity(tx: Statements, place: Place, change: IdentityChange)
         scheduleReview(tx, { identityId, by: new Date(change.reviewBy), now }),
       ];
     case 'reject-identity':
-      return [identity({ state: 'rejected' })];
+      return [identity({ state: 'rejected' }), lookOnceMore(tx, place)];
     case 'finish-revocation':
       return [identity({ state: 'revoked' })];
     case 'amend': {
@@ -203,8 +203,23 @@ async function beginRevocation(tx: Statements, place: Place, epoch: number): Pro
         INSERT INTO "outbox_message" ("kind", "payload")
         SELECT 'nudge', jsonb_build_object('kind', 'nudge', 'requestId', "id") FROM "other" ORDER BY "id")
       SELECT "id" FROM "other" ORDER BY "id"`,
+    lookOnceMore(tx, place),
   ]);
   return ended.map(({ id }) => id);
+}
+
+/**
+ * Of an identity that is rejected after a credential of it was confirmed gone: that destroy left standing what the issuer
+ * keeps per identity, and no other may follow. A sweep looks again, and takes it away. Whose destroy is still under way
+ * waits for the lock on its credential before it asks whether the identity is final.
+ */
+function lookOnceMore(tx: Statements, place: Place): Promise<unknown> {
+  return tx.$executeRaw`
+    INSERT INTO "due_work" ("kind", "subjectId", "dueAt")
+    SELECT 'sweep', c."handle", ${place.now} FROM "credential" c JOIN "identity" i ON i."id" = c."identityId"
+    WHERE i."id" = ${identityAt(place)} AND i."state" = 'rejected' AND c."probe" IS NOT NULL
+    ORDER BY c."version" DESC LIMIT 1
+    ON CONFLICT DO NOTHING`;
 }
 
 /** How a request ends whose identity is revoked beside it. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ownerNameOf } from '../../activities/issuers/postgresRoleNames.ts';
 import type { EffectOrder, EffectOutcome } from '../../contracts/plan.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
@@ -144,6 +145,28 @@ test.concurrent('a creation that lands after even the last look does not keep th
   expect(await hand.stateOf(requestId)).toMatchObject({ state: 'completed' });
   expect(await isListed(identityId)).toBe(false);
 });
+
+const rolesOf = (identityId: string) =>
+  installation.ledger.prisma
+    .$queryRaw`SELECT rolname FROM pg_roles WHERE starts_with(rolname, ${ownerNameOf(identityId)})`;
+
+for (const how of ['cancelled', 'revoked'] as const)
+  test.concurrent(`an onboarding that is ${how} when its pause has destroyed what it made leaves nothing at the issuer`, async () => {
+    const { requestId, identityId } = await hand.open(onboardingOrder());
+    await hand.perform(await hand.orderOf(requestId, 'create'));
+    await hand.command(requestId, { do: 'pause', by: 'responder@tenure.example', reason: 'wait' });
+    await untilLedgerClockPasses(installation, (await credential(identityId)).leaseEndsAt);
+    const destroy = await hand.orderOf(requestId, 'destroy');
+    // Confirmed gone before the identity is rejected, and told after: the identity still had a future when that was asked.
+    const outcome = await hand.perform(destroy);
+    expect(await rolesOf(identityId)).toHaveLength(1);
+    if (how === 'cancelled') await cancel(requestId);
+    else await hand.open(openOrder('revocation', { identityId }));
+    await hand.report(requestId, destroy, outcome);
+    expect(await credential(identityId)).toMatchObject({ state: 'destroyed' });
+    await installation.activities.runDueWork();
+    expect(await rolesOf(identityId)).toEqual([]);
+  });
 
 test.concurrent('a creation that comes after its staged value was discarded never reaches the issuer', async () => {
   const { requestId, identityId } = await hand.open(onboardingOrder());
