@@ -1,10 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
 import { lifecycleScheduleId, lifecycleWorkflowType } from '../../contracts/names.ts';
 import { isFinalRequestState } from '../../domain/states.ts';
 import { temporalNamespace } from '../../embedded/temporal.ts';
 import type { Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
+import type { Servers } from './servers.ts';
 import type { Stage } from './stage.ts';
 import { credentialsOf, FreezeView, IdentityView, listAll, MassRevocationView, RequestView } from './views.ts';
 
@@ -19,11 +21,17 @@ const settled: readonly string[] = ['current', 'destroyed'];
 const open = `ExecutionStatus = "Running" AND WorkflowType != "${lifecycleWorkflowType}"`;
 
 /**
- * Waits until every request is final, no credential is on its way anywhere and no workflow runs. What falls due is asked for
+ * Waits until every request is final, no credential is on its way anywhere, nothing of whoever is final is at the issuer and no
+ * workflow runs. What falls due is asked for
  * now, as an operator would, instead of with the minute.
  * @returns what is still not quiet after the longest wait, in words; nothing when all is
  */
-export async function untilQuiet(stage: Stage, calls: Caller, log: EventLog): Promise<readonly string[]> {
+export async function untilQuiet(
+  { issuer }: Servers,
+  stage: Stage,
+  calls: Caller,
+  log: EventLog,
+): Promise<readonly string[]> {
   const connection = await Connection.connect({ address: stage.temporalAddress });
   const client = new Client({ connection, namespace: temporalNamespace });
   try {
@@ -31,7 +39,7 @@ export async function untilQuiet(stage: Stage, calls: Caller, log: EventLog): Pr
     for (;;) {
       await client.schedule.getHandle(lifecycleScheduleId).trigger();
       await wait(betweenLooksMs);
-      const restless = await whatMoves(calls);
+      const restless = await whatMoves(issuer, calls);
       if (restless.length === 0) {
         const { count } = await client.workflow.count(open);
         if (count === 0) return [];
@@ -45,7 +53,7 @@ export async function untilQuiet(stage: Stage, calls: Caller, log: EventLog): Pr
   }
 }
 
-async function whatMoves(calls: Caller): Promise<string[]> {
+async function whatMoves(issuer: Servers['issuer'], calls: Caller): Promise<string[]> {
   const requests = await listAll(calls, '/v1/requests', RequestView);
   const identities = await listAll(calls, '/v1/identities', IdentityView);
   const restless = requests
@@ -61,5 +69,19 @@ async function whatMoves(calls: Caller): Promise<string[]> {
     const moving = (await credentialsOf(calls, id)).filter((credential) => !settled.includes(credential.state));
     restless.push(...moving.map((credential) => `credential ${credential.handle} is ${credential.state}`));
   }
+  const over = identities.filter(({ state }) => state === 'revoked' || state === 'rejected');
+  const left = await owningRoles(issuer);
+  restless.push(...over.filter(({ id }) => left.has(`tenure_${id}`)).map(({ id }) => `tenure_${id} is at the issuer`));
   return restless;
+}
+
+/** What the issuer keeps per identity goes after its last credential: the lifecycle may have to look once more. */
+async function owningRoles(issuer: Servers['issuer']): Promise<ReadonlySet<string>> {
+  const client = new pg.Client({ connectionString: issuer.url('app') });
+  await client.connect();
+  const { rows } = await client.query<{ rolname: string }>(
+    "SELECT rolname FROM pg_roles WHERE rolname ~ '^tenure_[a-z2-7]{26}$'",
+  );
+  await client.end();
+  return new Set(rows.map(({ rolname }) => rolname));
 }

@@ -68,7 +68,7 @@ export async function runSeed(servers: Servers, seed: number, { keep }: { keep: 
       log.violation(String(error)),
     );
     const quietFromMs = log.elapsedMs();
-    for (const what of await untilQuiet(stage, calls, log)) log.violation(`not quiet: ${what}`);
+    for (const what of await untilQuiet(servers, stage, calls, log)) log.violation(`not quiet: ${what}`);
     untilQuietMs = log.elapsedMs() - quietFromMs;
     quiet.abort();
     await reissues.catch((error: unknown) => log.violation(String(error)));
