@@ -49,7 +49,7 @@ export async function benchInstallation(
     const stop = await parts.startWorker();
     const ending = new AbortController();
     const sealing = runSealer({
-      ledger: parts.ledger.prisma,
+      direct: parts.ledger.direct,
       keys: parts.ledger.evidence,
       headFile: join(home, 'evidence-head'),
       intervalMs: 250,

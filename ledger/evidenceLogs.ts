@@ -18,9 +18,20 @@ export interface CurrentLog {
 
 export async function currentLog(
   tx: Pick<Prisma.TransactionClient, 'evidenceLog'>,
-  { origin }: Pick<EvidenceKeys, 'origin'>,
+  keys: Pick<EvidenceKeys, 'origin'>,
 ): Promise<CurrentLog> {
-  const row = await tx.evidenceLog.findFirst({ orderBy: { generation: 'desc' } });
+  const row = await tx.evidenceLog.findFirst({
+    orderBy: { generation: 'desc' },
+    select: { generation: true, firstSize: true },
+  });
+  return logOfRow(keys, row);
+}
+
+/** @param row null for the first log, which has none */
+export function logOfRow(
+  { origin }: Pick<EvidenceKeys, 'origin'>,
+  row: { readonly generation: number; readonly firstSize: bigint } | null,
+): CurrentLog {
   if (row === null) return { generation: 1, origin, firstSize: 0n };
   return { ...row, origin: originOfLog(origin, row.generation) };
 }

@@ -6,7 +6,7 @@ import {
   subtreesOf,
   type TreeNode,
 } from '../domain/evidence/merkleTree.ts';
-import type { Prisma } from '../prisma/generated/client.ts';
+import type { Statements } from './statements.ts';
 
 /** The tree in the ledger lacks a subtree that its size says it has: rows were removed. Nothing was written. */
 export class EvidenceTreeBroken extends Error {
@@ -20,18 +20,16 @@ export class EvidenceTreeBroken extends Error {
 }
 
 /** How many entries have a leaf index. Indexes are given without gaps, so the highest one tells. */
-export async function treeSize(ledger: Prisma.TransactionClient): Promise<number> {
+export async function treeSize(tx: Statements): Promise<number> {
   // Not by Prisma, whose aggregate reads every entry instead of the end of the index.
-  const [row] = await ledger.$queryRaw<
-    { last: bigint | null }[]
-  >`SELECT max("leafIndex") AS "last" FROM "evidence_entry"`;
+  const [row] = await tx.$queryRaw<{ last: bigint | null }[]>`SELECT max("leafIndex") AS "last" FROM "evidence_entry"`;
   return row?.last == null ? 0 : Number(row.last) + 1;
 }
 
 /** The RFC 6962 hash of each range, from stored subtrees, in one query. @throws EvidenceTreeBroken */
-export async function rangeHashes(ledger: Prisma.TransactionClient, ranges: readonly LeafRange[]): Promise<Buffer[]> {
+export async function rangeHashes(tx: Statements, ranges: readonly LeafRange[]): Promise<Buffer[]> {
   const covers = ranges.map(subtreesOf);
-  const hashes = await subtreeHashes(ledger, covers.flat());
+  const hashes = await subtreeHashes(tx, covers.flat());
   let next = 0;
   return covers.map((cover) => {
     const start = next;
@@ -41,17 +39,17 @@ export async function rangeHashes(ledger: Prisma.TransactionClient, ranges: read
 }
 
 /** The root of the tree of the first `size` leaves. @throws EvidenceTreeBroken */
-export async function rootAt(ledger: Prisma.TransactionClient, size: number): Promise<Buffer> {
-  return foldSubtrees(await subtreeHashes(ledger, subtreesOf({ start: 0, end: size })));
+export async function rootAt(tx: Statements, size: number): Promise<Buffer> {
+  return foldSubtrees(await subtreeHashes(tx, subtreesOf({ start: 0, end: size })));
 }
 
 /** The tree of the first `size` leaves, ready to grow. @throws EvidenceTreeBroken */
-export async function growingTreeAt(ledger: Prisma.TransactionClient, size: number): Promise<GrowingTree> {
-  return new GrowingTree(size, await subtreeHashes(ledger, subtreesOf({ start: 0, end: size })));
+export async function growingTreeAt(tx: Statements, size: number): Promise<GrowingTree> {
+  return new GrowingTree(size, await subtreeHashes(tx, subtreesOf({ start: 0, end: size })));
 }
 
 /** Adds complete subtrees; a place that is taken already fails the transaction (primary key). */
-export async function storeNodes(tx: Prisma.TransactionClient, nodes: readonly TreeNode[]): Promise<void> {
+export async function storeNodes(tx: Statements, nodes: readonly TreeNode[]): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO "evidence_node" ("level", "index", "hash")
     SELECT "level", "index", decode("hash", 'hex') FROM unnest(
@@ -61,9 +59,9 @@ export async function storeNodes(tx: Prisma.TransactionClient, nodes: readonly T
     ) AS node("level", "index", "hash")`;
 }
 
-async function subtreeHashes(ledger: Prisma.TransactionClient, ids: readonly NodeId[]): Promise<Buffer[]> {
+async function subtreeHashes(tx: Statements, ids: readonly NodeId[]): Promise<Buffer[]> {
   if (ids.length === 0) return [];
-  const rows = await ledger.$queryRaw<{ level: number; index: bigint; hash: Uint8Array }[]>`
+  const rows = await tx.$queryRaw<{ level: number; index: bigint; hash: Uint8Array }[]>`
     SELECT "level", "index", "hash" FROM "evidence_node"
     JOIN unnest(${ids.map(({ level }) => level)}::integer[], ${ids.map(({ index }) => BigInt(index))}::bigint[])
       AS wanted("level", "index") USING ("level", "index")`;

@@ -7,6 +7,7 @@ interface Tables {
   acknowledgement: Prisma.AcknowledgementCreateManyInput;
   credential: Prisma.CredentialCreateManyInput;
   decision: Prisma.DecisionCreateManyInput;
+  evidence_checkpoint: Prisma.EvidenceCheckpointCreateManyInput;
   flow_publication: Prisma.FlowPublicationCreateManyInput;
   flow_version: Prisma.FlowVersionCreateManyInput;
   freeze_stop: Prisma.FreezeStopCreateManyInput;
@@ -72,7 +73,13 @@ function presentOf(row: object): [string, unknown][] {
 
 /** An array is one of PostgreSQL's. */
 function isJson(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof Date) &&
+    !ArrayBuffer.isView(value)
+  );
 }
 
 /** Tables and columns come from this code alone, never from a caller's input. */

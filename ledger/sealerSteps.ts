@@ -3,11 +3,13 @@ import { type Checkpoint, signCheckpoint } from '../domain/evidence/checkpoint.t
 import { logOf } from '../domain/evidence/logOrigin.ts';
 import { chainStart, macHolds } from '../domain/evidence/macChain.ts';
 import { leafHash, type TreeNode } from '../domain/evidence/merkleTree.ts';
-import type { Prisma, PrismaClient } from '../prisma/generated/client.ts';
+import type { DirectPool } from './direct.ts';
 import type { EvidenceKeys } from './evidence.ts';
-import { type CurrentLog, currentLog, openOwnCheckpoint } from './evidenceLogs.ts';
-import { growingTreeAt, rootAt, storeNodes, treeSize } from './evidenceTree.ts';
+import { type CurrentLog, logOfRow, openOwnCheckpoint } from './evidenceLogs.ts';
+import { growingTreeAt, rootAt, storeNodes } from './evidenceTree.ts';
+import { insertRow } from './rows.ts';
 import { readHead, replaceDurably, setHeadAside } from './sealerHead.ts';
+import type { Statements } from './statements.ts';
 
 /** The ledger no longer holds what was signed: signing on would publish two histories. Nothing was written. */
 export class EvidenceForked extends Error {
@@ -58,7 +60,7 @@ export class SealerBusy extends Error {
 }
 
 export interface Sealing {
-  readonly ledger: PrismaClient;
+  readonly direct: DirectPool;
   readonly keys: EvidenceKeys;
   /** Beside the signing key, never inside the database or its backup. */
   readonly headFile: string;
@@ -74,7 +76,12 @@ const sealerLock = 6962_0001n;
 /** Bounds the memory and the length of one transaction; the sealer goes on with the next batch at once. */
 export const batchSize = 1000;
 const longestRoundMs = 20_000;
-const transactionLimits = { isolationLevel: 'ReadCommitted', maxWait: 10_000, timeout: longestRoundMs } as const;
+/**
+ * What is signed must survive the crash of a server that answers commits early. A process that stands still keeps its
+ * connection and with it the lock: there the server ends the transaction.
+ */
+const sealing = `BEGIN ISOLATION LEVEL READ COMMITTED;
+  SET LOCAL synchronous_commit = on; SET LOCAL transaction_timeout = ${longestRoundMs}`;
 
 /**
  * Step one: gives every committed entry without a leaf index the next one, in order of id among those visible (a long
@@ -83,12 +90,12 @@ const transactionLimits = { isolationLevel: 'ReadCommitted', maxWait: 10_000, ti
  * @returns how many entries were numbered; undefined when another sealer is at work
  * @throws EvidenceForked, EvidenceTampered, SealerHeadMissing, SealerHeadUnreadable
  */
-export async function numberEntries({ ledger, keys, headFile }: Sealing): Promise<number | undefined> {
-  return ledger.$transaction(async (tx) => {
-    if (!(await becomeSealer(tx))) return undefined;
-    const size = await treeSize(tx);
-    await requireSignedHistory(tx, await currentLog(tx, keys), { keys, headFile }, size);
-    const entries = await unsealedEntries(tx);
+export async function numberEntries({ direct, keys, headFile }: Sealing): Promise<number | undefined> {
+  return direct.transaction(sealing, async (tx) => {
+    const [standing, entries] = await Promise.all([becomeSealer(tx, keys), unsealedEntries(tx)]);
+    if (standing === undefined) return undefined;
+    await requireSignedHistory(tx, standing, { keys, headFile });
+    const { size } = standing;
     if (entries.length === 0) return 0;
     const tree = await growingTreeAt(tx, size);
     const nodes: TreeNode[] = [];
@@ -98,13 +105,15 @@ export async function numberEntries({ ledger, keys, headFile }: Sealing): Promis
         throw new EvidenceTampered(entry);
       nodes.push(...tree.append(leafHash(entry.body)));
     }
-    await storeNodes(tx, nodes);
-    await tx.$executeRaw`
-      UPDATE "evidence_entry" AS entry SET "leafIndex" = ${BigInt(size)} + numbered."place" - 1
-      FROM unnest(${entries.map(({ id }) => id)}::bigint[]) WITH ORDINALITY AS numbered("id", "place")
-      WHERE entry."id" = numbered."id"`;
+    await Promise.all([
+      storeNodes(tx, nodes),
+      tx.$executeRaw`
+        UPDATE "evidence_entry" AS entry SET "leafIndex" = ${BigInt(size)} + numbered."place" - 1
+        FROM unnest(${entries.map(({ id }) => id)}::bigint[]) WITH ORDINALITY AS numbered("id", "place")
+        WHERE entry."id" = numbered."id"`,
+    ]);
     return entries.length;
-  }, transactionLimits);
+  });
 }
 
 /**
@@ -114,20 +123,20 @@ export async function numberEntries({ ledger, keys, headFile }: Sealing): Promis
  * @returns the newest checkpoint; undefined when there is nothing to sign or another sealer is at work
  * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable
  */
-export async function publishHead({ ledger, keys, headFile }: Sealing): Promise<PublishedCheckpoint | undefined> {
-  return ledger.$transaction(async (tx) => {
-    if (!(await becomeSealer(tx))) return undefined;
-    const size = await treeSize(tx);
-    const log = await currentLog(tx, keys);
-    const published = await requireSignedHistory(tx, log, { keys, headFile }, size);
+export async function publishHead({ direct, keys, headFile }: Sealing): Promise<PublishedCheckpoint | undefined> {
+  return direct.transaction(sealing, async (tx) => {
+    const standing = await becomeSealer(tx, keys);
+    if (standing === undefined) return undefined;
+    await requireSignedHistory(tx, standing, { keys, headFile });
+    const { size, log, published } = standing;
     // A new log begins with the entry that tells of it: until that has its index there is nothing to sign.
     if (size <= log.firstSize || published?.size === size) return published;
     const root = await rootAt(tx, size);
     const note = signCheckpoint({ origin: log.origin, size, root }, keys.signingKey);
     await replaceDurably(headFile, note);
-    await tx.evidenceCheckpoint.create({ data: { size, rootHash: Uint8Array.from(root), note } });
+    await insertRow(tx, 'evidence_checkpoint', { size, rootHash: Uint8Array.from(root), note });
     return { size, note };
-  }, transactionLimits);
+  });
 }
 
 /**
@@ -135,54 +144,77 @@ export async function publishHead({ ledger, keys, headFile }: Sealing): Promise<
  * Waits for a sealer that is at work, at most for as long as the server lets one be.
  * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable; SealerBusy when others are at work all the while
  */
-export async function checkSignedHistory({ ledger, keys, headFile }: Sealing): Promise<void> {
+export async function checkSignedHistory({ direct, keys, headFile }: Sealing): Promise<void> {
   const givesUpAt = performance.now() + 2 * longestRoundMs;
   for (;;) {
-    const isChecked = await ledger.$transaction(async (tx) => {
-      if (!(await becomeSealer(tx))) return false;
-      await requireSignedHistory(tx, await currentLog(tx, keys), { keys, headFile }, await treeSize(tx));
+    const isChecked = await direct.transaction(sealing, async (tx) => {
+      const standing = await becomeSealer(tx, keys);
+      if (standing === undefined) return false;
+      await requireSignedHistory(tx, standing, { keys, headFile });
       return true;
-    }, transactionLimits);
+    });
     if (isChecked) return;
     if (performance.now() > givesUpAt) throw new SealerBusy();
     await wait(100);
   }
 }
 
-/**
- * One sealer: the lock goes with the transaction, so a lost connection gives it up together with its unfinished work. A
- * process that stands still keeps its connection: there the server ends the transaction.
- */
-async function becomeSealer(tx: Prisma.TransactionClient): Promise<boolean> {
-  const [lock] = await tx.$queryRaw<{ taken: boolean }[]>`
-    SELECT pg_try_advisory_xact_lock(${sealerLock}) AS "taken",
-      -- What is signed must survive the crash of a server that answers commits early.
-      set_config('synchronous_commit', 'on', true),
-      set_config('transaction_timeout', ${String(longestRoundMs)}, true)`;
-  return lock?.taken === true;
+/** How far the log has come. */
+interface Standing {
+  readonly log: CurrentLog;
+  /** How many entries have a leaf index: indexes are given without gaps, so the highest one tells. */
+  readonly size: number;
+  /** The newest checkpoint of this log in the ledger. */
+  readonly published: PublishedCheckpoint | undefined;
 }
 
 /**
- * The tree must begin with all that was signed of this log: the head on disk and the newest checkpoint in the ledger.
- * @returns the newest checkpoint of this log in the ledger
+ * One sealer: the lock goes with the transaction, so a lost connection gives it up together with its unfinished work. What
+ * is read is read once it is locked.
+ * @returns undefined when another sealer is at work
  */
+async function becomeSealer(tx: Statements, keys: EvidenceKeys): Promise<Standing | undefined> {
+  const [[lock], [row]] = await Promise.all([
+    tx.$queryRaw<{ taken: boolean }[]>`SELECT pg_try_advisory_xact_lock(${sealerLock}) AS "taken"`,
+    tx.$queryRaw<StandingRow[]>`
+      SELECT (SELECT max("leafIndex") FROM "evidence_entry") AS "last", l."generation", l."firstSize", c."size", c."note"
+      FROM (SELECT) AS one
+      LEFT JOIN LATERAL (
+        SELECT "generation", "firstSize" FROM "evidence_log" ORDER BY "generation" DESC LIMIT 1) l ON true
+      LEFT JOIN LATERAL (
+        SELECT "size", "note" FROM "evidence_checkpoint" WHERE "size" > coalesce(l."firstSize", 0)
+        ORDER BY "size" DESC LIMIT 1) c ON true`,
+  ]);
+  if (lock?.taken !== true || row === undefined) return undefined;
+  const { last, generation, firstSize, size, note } = row;
+  return {
+    log: logOfRow(keys, generation === null || firstSize === null ? null : { generation, firstSize }),
+    size: last === null ? 0 : Number(last) + 1,
+    published: size === null || note === null ? undefined : { size: Number(size), note },
+  };
+}
+
+interface StandingRow {
+  readonly last: bigint | null;
+  readonly generation: number | null;
+  readonly firstSize: bigint | null;
+  readonly size: bigint | null;
+  readonly note: string | null;
+}
+
+/** The tree must begin with all that was signed of this log: the head on disk and the newest checkpoint in the ledger. */
 async function requireSignedHistory(
-  tx: Prisma.TransactionClient,
-  log: CurrentLog,
+  tx: Statements,
+  { log, size, published }: Standing,
   sealing: Pick<Sealing, 'keys' | 'headFile'>,
-  size: number,
-): Promise<PublishedCheckpoint | undefined> {
+): Promise<void> {
   const { keys, headFile } = sealing;
   const head = await headOf(log, sealing);
-  const newest = await tx.evidenceCheckpoint.findFirst({
-    where: { size: { gt: log.firstSize } },
-    orderBy: { size: 'desc' },
-  });
   if (head !== undefined) await requireTreeBeginsWith(tx, head, size);
-  if (newest === null) return undefined;
-  if (head === undefined) throw new SealerHeadMissing(headFile, Number(newest.size));
-  await requireTreeBeginsWith(tx, openOwnCheckpoint(keys, newest.note), size);
-  return { size: Number(newest.size), note: newest.note };
+  if (published === undefined) return;
+  if (head === undefined) throw new SealerHeadMissing(headFile, published.size);
+  const newest = openOwnCheckpoint(keys, published.note);
+  if (newest.size !== head.size || !newest.root.equals(head.root)) await requireTreeBeginsWith(tx, newest, size);
 }
 
 /** The head on disk, if it is of this log. That of a log before it is lost by an administrator's word, and set aside. */
@@ -198,7 +230,7 @@ async function headOf(
   return undefined;
 }
 
-async function requireTreeBeginsWith(tx: Prisma.TransactionClient, signed: Checkpoint, size: number): Promise<void> {
+async function requireTreeBeginsWith(tx: Statements, signed: Checkpoint, size: number): Promise<void> {
   if (size < signed.size) throw new EvidenceForked(signed, `the ledger holds only ${size}`);
   const root = await rootAt(tx, signed.size);
   if (!root.equals(signed.root)) throw new EvidenceForked(signed, 'the ledger has another root at that size');
@@ -215,7 +247,7 @@ interface UnsealedEntry {
 }
 
 /** Appends are serial per chain, so whatever is visible of a chain is its beginning, with ids in the order of positions. */
-async function unsealedEntries(tx: Prisma.TransactionClient): Promise<UnsealedEntry[]> {
+async function unsealedEntries(tx: Statements): Promise<UnsealedEntry[]> {
   return tx.$queryRaw<UnsealedEntry[]>`
     SELECT entry."id", entry."chain", entry."position", entry."body", entry."mac", previous."mac" AS "previousMac"
     FROM "evidence_entry" AS entry

@@ -85,7 +85,7 @@ const issuance = countedEffects(
 const onError = (error: unknown, what: string) =>
   logger.error({ err: error, what }, 'due work failed; it is tried again');
 const sealing = {
-  ledger: ledger.prisma,
+  direct: ledger.direct,
   keys: ledger.evidence,
   headFile: join(configuration.keys.directory, 'evidence-head'),
 };

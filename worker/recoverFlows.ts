@@ -50,7 +50,7 @@ async function prepare(
 async function apply(ledger: OpenedLedger, configuration: Configuration, { path, json }: Asked): Promise<void> {
   const recovery = readRecovery(await readText(path));
   const headFile = join(configuration.keys.directory, 'evidence-head');
-  const history = await observeIfRestored(ledger, { ledger: ledger.prisma, keys: ledger.evidence, headFile });
+  const history = await observeIfRestored(ledger, { direct: ledger.direct, keys: ledger.evidence, headFile });
   if (history === 'unknown')
     console.error(
       `There is no ${headFile} that tells a restored ledger: whether this one was restored is not known here.`,

@@ -126,9 +126,9 @@ test.for([
   ['DELETE FROM "evidence_checkpoint"'],
   ['TRUNCATE "evidence_checkpoint"'],
 ] as const)("the tables' own owner is refused: %s", async ([statement]) => {
-  const { connect, append, keys, ledger, headFile } = await evidenceFixture();
+  const { connect, append, keys, direct, headFile } = await evidenceFixture();
   await append({});
-  await sealOnce({ ledger, keys, headFile });
+  await sealOnce({ direct, keys, headFile });
   await append({});
   const before = await contents(await connect());
   await expect((await connect()).query(statement)).rejects.toMatchObject({

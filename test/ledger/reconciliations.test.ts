@@ -110,7 +110,7 @@ test('a sealer that finds another history than it signed has the ledger held bef
   };
   const ending = new AbortController();
   await runSealer({
-    ...{ ledger: other.ledger, keys, headFile: fixture.headFile, intervalMs: 10, signal: ending.signal },
+    ...{ direct: other.direct, keys, headFile: fixture.headFile, intervalMs: 10, signal: ending.signal },
     onError: () => undefined,
     async onForked({ signed }) {
       await recordRestore(ledger, signed);

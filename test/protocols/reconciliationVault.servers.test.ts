@@ -94,7 +94,7 @@ test('a value that somebody staged anew for a destroyed version is discarded', a
 test('a restored ledger takes its epochs from Vault, and freezes what Vault shows to be revoked since', async () => {
   const { ledger } = installation;
   const sealing = {
-    ledger: ledger.prisma,
+    direct: ledger.direct,
     keys: ledger.evidence,
     headFile: join(installation.place.keyDirectory, 'evidence-head'),
   };

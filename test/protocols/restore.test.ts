@@ -36,7 +36,7 @@ async function startWorkerOf(parts: InstallationParts): Promise<() => Promise<vo
 
 function sealingOf({ ledger }: InstallationParts) {
   const headFile = join(installation.place.keyDirectory, 'evidence-head');
-  return { ledger: ledger.prisma, keys: ledger.evidence, headFile };
+  return { direct: ledger.direct, keys: ledger.evidence, headFile };
 }
 
 async function seal(parts: InstallationParts): Promise<void> {
