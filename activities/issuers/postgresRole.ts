@@ -9,6 +9,7 @@ import {
   reconcileMemberships,
   setValidUntil,
   type TaggedRole,
+  tagged,
 } from './postgresRoleCatalog.ts';
 import { type AdminSession, type PostgresTimeouts, postgresConnections } from './postgresRoleConnection.ts';
 import { inventoryPage } from './postgresRoleInventory.ts';
@@ -107,9 +108,8 @@ export function createPostgresRoleIssuer(
     identityId?: string,
   ): Promise<{ names: RoleNames; validUntil: Date | undefined }[]> {
     const rows = await session.query<{ tag: string; validUntil: Date | null }>(
-      `SELECT shobj_description(oid, 'pg_authid') AS tag,
-              CASE WHEN isfinite(rolvaliduntil) THEN rolvaliduntil END AS "validUntil"
-         FROM pg_roles WHERE starts_with(shobj_description(oid, 'pg_authid'), $1) ORDER BY rolname`,
+      `SELECT d.description AS tag, CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END AS "validUntil"
+         FROM pg_roles r ${tagged} WHERE starts_with(d.description, $1) ORDER BY r.rolname`,
       [identityId === undefined ? tagPrefix(installationId) : credentialTagPrefix(installationId, identityId)],
     );
     return rows.flatMap(({ tag, validUntil }) => {

@@ -1,4 +1,5 @@
 import type { InventoryEntry } from './issuer.ts';
+import { tagged } from './postgresRoleCatalog.ts';
 import type { AdminSession } from './postgresRoleConnection.ts';
 
 /**
@@ -11,8 +12,8 @@ export async function inventoryPage(
 ): Promise<readonly InventoryEntry[]> {
   const rows = await session.query<{ handle: string; isOurs: boolean; validUntil: Date | null }>(
     `WITH role AS (
-       SELECT rolname, shobj_description(oid, 'pg_authid') AS tag,
-              CASE WHEN isfinite(rolvaliduntil) THEN rolvaliduntil END AS "validUntil" FROM pg_roles),
+       SELECT r.rolname, d.description AS tag,
+              CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END AS "validUntil" FROM pg_roles r LEFT ${tagged}),
      entry AS (
        SELECT substr(tag, length($1) + 1) AS handle, true AS "isOurs", "validUntil" FROM role WHERE starts_with(tag, $1)
        UNION ALL
