@@ -28,6 +28,7 @@ const unavailableCodes = new Set([
   'P1017',
   'P2024',
   'P2028',
+  'P2034',
   'ECONNREFUSED',
   'ECONNRESET',
   'ENOTFOUND',
@@ -47,8 +48,11 @@ const unavailableMessages = new Set([
   'timeout exceeded when trying to connect',
   'Query read timeout',
 ]);
-/** SQLSTATE: connection exceptions (08), shutting down or starting (57P), no connection left (53300), a lock or statement timed out (55P03, 57014). */
-const unavailableStates = /^(08|57P|53300|55P03|57014|25P0)/;
+/**
+ * SQLSTATE: connection exceptions (08), shutting down or starting (57P), no connection left (53300), a lock or statement timed
+ * out (55P03, 57014), two waited for each other and this one was let go (40P01).
+ */
+const unavailableStates = /^(08|57P|53300|55P03|57014|25P0|40P01)/;
 
 /** Whether the ledger could not be reached or did not answer in time: the outcome of a write is then unknown. */
 export function isLedgerUnavailable(error: unknown): boolean {
