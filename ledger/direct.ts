@@ -45,9 +45,13 @@ export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string
     async transaction(opening, work) {
       const client = await pool.connect();
       let [isOpen, broken]: [boolean, unknown] = [true, undefined];
+      // Work that stands still holds its connection only until PostgreSQL ends the transaction.
+      const lost = Promise.withResolvers<never>();
+      client.on('error', lost.reject);
       try {
         const begun = client.query(opening);
-        const [result] = await Promise.all([work(statementsIn(client, begun, () => isOpen)), begun]);
+        const worked = Promise.all([work(statementsIn(client, begun, () => isOpen)), begun]);
+        const [result] = await Promise.race([worked, lost.promise]);
         isOpen = false;
         // PostgreSQL answers COMMIT of a transaction in which a statement failed with a rollback, and no error.
         const { command } = await client.query('COMMIT');
@@ -60,6 +64,7 @@ export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string
         });
         throw error;
       } finally {
+        client.off('error', lost.reject);
         client.release(broken !== undefined);
       }
     },

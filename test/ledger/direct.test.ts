@@ -122,6 +122,17 @@ test('a transaction whose session PostgreSQL ends is undone and says that the le
   expect(await keysOf(direct)).toEqual([]);
 });
 
+test('a transaction whose work stands still is ended by PostgreSQL, and keeps its connection from nobody', async () => {
+  const direct = await directPool();
+  const standing = direct.transaction(`BEGIN; SET LOCAL transaction_timeout = '300ms'`, async (tx) => {
+    await insertRow(tx, 'idempotent_call', call('a'));
+    await new Promise(() => undefined);
+  });
+  const error: unknown = await standing.catch((reason: unknown) => reason);
+  expect(isLedgerUnavailable(error)).toBe(true);
+  expect(await keysOf(direct)).toEqual([]);
+});
+
 test('a server that falls silent is given up: whoever waits is told, and its connection is used by nobody again', async () => {
   const open: Socket[] = [];
   const direct = await directPool(async (url) => {
