@@ -35,6 +35,15 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
     store: parts.store(order.identity.store),
   });
 
+  /** @throws LedgerRestored, CredentialMissing */
+  async function orderFor(identityId: string, version: number): Promise<CredentialOrder> {
+    const [order] = await Promise.all([
+      readCredential(ledger, { identityId, version }),
+      requireActing(ledger, identityId),
+    ]);
+    return order;
+  }
+
   return {
     /**
      * Effect: the credential of this handle is staged in the store, exists at the issuer until the lease ends, and is proved.
@@ -42,8 +51,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: NoLongerWanted, HandleNotResumable, ProofRefused, StagedValueDestroyed end the mint; the rest is retried.
      */
     async create({ identityId, version, leaseEndsAt }) {
-      await requireActing(ledger, identityId);
-      const order = await readCredential(ledger, { identityId, version });
+      const order = await orderFor(identityId, version);
       if (order.state !== 'minting') throw noLongerWanted(order);
       const { issuer, store } = at(order);
       const { handle } = order;
@@ -65,8 +73,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: all retried; a newer epoch or a destroy meanwhile is the answer `superseded`.
      */
     async promote({ identityId, version, epoch }) {
-      await requireActing(ledger, identityId);
-      const order = await readCredential(ledger, { identityId, version });
+      const order = await orderFor(identityId, version);
       const isWanted = order.state === 'current' && order.identity.state === 'active' && order.identity.epoch === epoch;
       if (!isWanted || order.expiresAt === undefined) return { outcome: 'superseded' };
       const { issuer, store } = at(order);
@@ -104,8 +111,7 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
      * Errors: all retried, without end.
      */
     async destroy({ identityId, version }) {
-      await requireActing(ledger, identityId);
-      const order = await readCredential(ledger, { identityId, version });
+      const order = await orderFor(identityId, version);
       if (order.state !== 'destroying' && order.state !== 'destroyed') throw noLongerWanted(order);
       const { issuer, store } = at(order);
       // Asked before the issuer is: what is said of now must hold for the look that follows.

@@ -6,7 +6,7 @@ import { isFinalRequestState } from '../domain/states.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
-import { appendEvidence, type EvidenceDraft, requestChain } from './evidence.ts';
+import { appendEvidence, type EvidenceDraft, evidenceInsertion, requestChain } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
@@ -81,40 +81,41 @@ async function record(tx: Statements, ledger: Ledger, step: Step): Promise<numbe
     ...(identity === undefined ? {} : { identityId: identity.id }),
     now: gathered.now,
   };
-  const evidence = (ended: readonly string[], kept: readonly string[]) =>
-    appendEvidence(
-      tx,
-      ledger.evidence,
-      [
-        ...step.told,
-        ...evidenceDrafts(step, place),
-        ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
-        ...freezeDrafts(step, place, kept),
-      ],
-      [gathered.chainHead],
-    );
+  const evidence = (ended: readonly string[], kept: readonly string[]) => [
+    ...step.told,
+    ...evidenceDrafts(step, place),
+    ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
+    ...freezeDrafts(step, place, kept),
+  ];
   const endsOthers = result.changes.some(({ change }) => change === 'begin-revocation');
   const heldBefore = mayRelabel(step) ? frozenBy(step) : [];
-  // Evidence travels with the changes that it tells of, unless it tells of what they meet.
-  const isKnownBefore = !endsOthers && heldBefore.length === 0;
+  const { chain, ...head } = gathered.chainHead;
+  const known = endsOthers || heldBefore.length > 0 ? [] : evidence([], []);
+  // Evidence of the request alone is of one statement with its step, unless it tells of what the changes meet.
+  const isWithStep = known.length > 0 && known.every((draft) => draft.chain === chain);
+  const evidenceOfStep = isWithStep ? evidenceInsertion(ledger.evidence, known, new Map([[chain, head]])) : undefined;
   const [ended] = await Promise.all([
     Promise.all(result.changes.map((change) => applyChange(tx, place, change))),
-    recordStep(tx, step, sequence),
+    recordStep(tx, step, sequence, evidenceOfStep),
     // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
     event.kind === 'command' && result.verdict.accepted
       ? enqueue(tx, { kind: 'nudge', requestId: request.id })
       : undefined,
-    isKnownBefore ? evidence([], []) : undefined,
   ]);
-  if (isKnownBefore) return sequence;
+  if (evidenceOfStep !== undefined) return sequence;
   const kept =
     identity === undefined ? [] : await keepAsSubject(tx, { identityId: identity.id, heldBefore, at: gathered.now });
-  await evidence(ended.flat(), kept);
+  await appendEvidence(tx, ledger.evidence, evidence(ended.flat(), kept), [gathered.chainHead]);
   return sequence;
 }
 
-/** The request's row and, of an event that is recorded, the event's: in one statement, since every step pays for it. */
-async function recordStep(tx: Statements, { gathered, event, result }: Step, sequence: number): Promise<void> {
+/** The request's row, its evidence and, of an event that is recorded, the event's: in one statement, since every step pays for it. */
+async function recordStep(
+  tx: Statements,
+  { gathered, event, result }: Step,
+  sequence: number,
+  evidence: Prisma.Sql | undefined,
+): Promise<void> {
   const { now, facts } = gathered;
   const { request } = facts;
   const { state, done } = result.next;
@@ -125,10 +126,12 @@ async function recordStep(tx: Statements, { gathered, event, result }: Step, seq
       "owesDestroys" = ${isFinal && !done}, "wakeAt" = ${wakeAt(result.next, now)},
       "finishedAt" = coalesce("finishedAt", ${isFinal ? now : null})
     WHERE "id" = ${request.id}`;
-  if (!result.isRecorded) await tx.$executeRaw(moved);
+  const told = evidence === undefined ? [] : [Prisma.sql`"told" AS (${evidence})`];
+  if (!result.isRecorded)
+    await tx.$executeRaw(told.length === 0 ? moved : Prisma.sql`WITH ${Prisma.join(told)} ${moved}`);
   else
     await tx.$executeRaw`
-      WITH "moved" AS (${moved})
+      WITH ${Prisma.join([Prisma.sql`"moved" AS (${moved})`, ...told])}
       INSERT INTO "request_event" ("requestId", "id", "kind", "verdict", "sequence", "at")
       VALUES (${request.id}, ${event.id}, ${event.kind}, ${JSON.stringify(result.verdict)}::jsonb, ${sequence}::int, ${now})`;
 }

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type EvidenceDraft, entryBody } from '../domain/evidence/entry.ts';
 import { chainMac, chainStart } from '../domain/evidence/macChain.ts';
+import { Prisma } from '../prisma/generated/client.ts';
 import type { Statements } from './statements.ts';
 
 export type { EvidenceDraft } from '../domain/evidence/entry.ts';
@@ -43,16 +44,30 @@ export async function appendEvidence(
   const heads = new Map<string, Omit<ChainHead, 'chain'>>(locked.map((head) => [head.chain, head]));
   const chains = [...new Set(drafts.map(({ chain }) => chain))].filter((chain) => !heads.has(chain));
   for (const head of chains.length === 0 ? [] : await lockedHeads(tx, chains)) heads.set(head.chain, head);
+  await tx.$executeRaw(evidenceInsertion(keys, drafts, heads));
+}
+
+/**
+ * The statement that adds the drafts to their chains, in the given order; part of a larger one where it may be.
+ * @param heads of their chains, locked; a chain that is not among them has no entry yet
+ * @throws EvidenceDraftInvalid, NotPlainJson
+ */
+export function evidenceInsertion(
+  keys: EvidenceKeys,
+  drafts: readonly EvidenceDraft[],
+  heads: ReadonlyMap<string, Omit<ChainHead, 'chain'>>,
+): Prisma.Sql {
+  const ends = new Map(heads);
   const rows = drafts.map((draft) => {
-    const head = heads.get(draft.chain) ?? { position: -1, mac: chainStart };
+    const head = ends.get(draft.chain) ?? { position: -1, mac: chainStart };
     const position = head.position + 1;
     const body = entryBody(draft, { installation: keys.origin, position, personKey: keys.personKey });
     const mac = chainMac(keys.macKey, head.mac, body);
-    heads.set(draft.chain, { position, mac });
+    ends.set(draft.chain, { position, mac });
     return { draft, position, body, mac };
   });
   // Ordered by the drafts' own order, so that ids (and with them leaf indexes) follow it within the transaction.
-  await tx.$executeRaw`
+  return Prisma.sql`
     INSERT INTO "evidence_entry" ("chain", "position", "body", "mac", "requestId", "identityId", "at")
     SELECT "chain", "position", "body", decode("mac", 'hex'), "requestId", "identityId", "at"
     FROM unnest(

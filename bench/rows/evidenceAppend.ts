@@ -3,9 +3,10 @@ import type { FlowEvent } from '../../domain/flow/advance.ts';
 import { advance } from '../../domain/flow/advance.ts';
 import { identityIn } from '../../domain/flow/state.ts';
 import { issuingTransaction, type Ledger } from '../../ledger/client.ts';
-import { appendEvidence } from '../../ledger/evidence.ts';
+import { evidenceInsertion } from '../../ledger/evidence.ts';
 import { gatherFacts } from '../../ledger/gatherFacts.ts';
 import { openRequest } from '../../ledger/open.ts';
+import { Prisma } from '../../prisma/generated/client.ts';
 import { onboardingOrder } from '../../test/setup/orders.ts';
 import { rounded } from '../finding.ts';
 import { benchInstallation } from '../installation.ts';
@@ -69,19 +70,21 @@ async function recordEvent(ledger: Ledger, requestId: string, withEvidence: bool
     const { flow, state, facts, now, chainHead } = gathered;
     const { next, verdict } = advance({ flow, state, event, facts });
     const sequence = gathered.sequence + 1;
-    const written = tx.$executeRaw`
+    const record = (told: Prisma.Sql) => tx.$executeRaw`
       WITH "moved" AS (
         UPDATE "request" SET "state" = ${next.state}, "flowState" = ${JSON.stringify(state)}::jsonb, "sequence" = ${sequence}::int,
-          "updatedAt" = ${now} WHERE "id" = ${requestId})
+          "updatedAt" = ${now} WHERE "id" = ${requestId})${told}
       INSERT INTO "request_event" ("requestId", "id", "kind", "verdict", "sequence", "at")
       VALUES (${requestId}, ${event.id}, ${event.kind}, ${JSON.stringify(verdict)}::jsonb, ${sequence}::int, ${now})`;
-    if (!withEvidence) return void (await written);
+    if (!withEvidence) return void (await record(Prisma.empty));
     const place = { chain: `request/${requestId}`, actor: 'system:workflow', requestId, at: now };
     const identityId = identityIn(facts).id;
     const drafts = [
       { ...place, identityId, kind: 'credential.staged', data: { version: 1, fingerprint: 'a1b2c3d4' } },
       { ...place, identityId, kind: 'credential.current', data: { version: 1, epoch: 1 } },
     ];
-    await Promise.all([written, appendEvidence(tx, ledger.evidence, drafts, [chainHead])]);
+    const { chain, ...head } = chainHead;
+    const evidence = evidenceInsertion(ledger.evidence, drafts, new Map([[chain, head]]));
+    await record(Prisma.sql`, "told" AS (${evidence})`);
   });
 }

@@ -42,6 +42,7 @@ export async function startToxiproxy(say: (text: string) => void): Promise<Toxip
   async function ask(method: string, path: string, body?: object): Promise<void> {
     const response = await fetch(`${address}${path}`, {
       method,
+      signal: AbortSignal.timeout(30_000),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
@@ -55,23 +56,32 @@ export async function startToxiproxy(say: (text: string) => void): Promise<Toxip
       await ask('POST', '/proxies', proxy);
       const toxics = new Set<string>();
       const path = `/proxies/${name}`;
+      let last: Promise<unknown> = Promise.resolve();
+      // One at a time: Toxiproxy never answers again about a link that is mended and poisoned at the same moment.
+      const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+        const turn = last.then(work, work);
+        last = turn;
+        return turn;
+      };
       return {
         port: own,
-        cut: () => ask('POST', path, { enabled: false }),
-        async poison(type, attributes) {
-          for (const stream of ['upstream', 'downstream']) {
-            const toxic = `${type}-${stream}`;
-            if (toxics.has(toxic)) continue;
-            toxics.add(toxic);
-            await ask('POST', `${path}/toxics`, { name: toxic, type, stream, toxicity: 1, attributes });
-          }
-        },
-        async heal() {
-          for (const toxic of toxics) await ask('DELETE', `${path}/toxics/${toxic}`);
-          toxics.clear();
-          await ask('POST', path, { enabled: true });
-        },
-        remove: () => ask('DELETE', path),
+        cut: () => inTurn(() => ask('POST', path, { enabled: false })),
+        poison: (type, attributes) =>
+          inTurn(async () => {
+            for (const stream of ['upstream', 'downstream']) {
+              const toxic = `${type}-${stream}`;
+              if (toxics.has(toxic)) continue;
+              toxics.add(toxic);
+              await ask('POST', `${path}/toxics`, { name: toxic, type, stream, toxicity: 1, attributes });
+            }
+          }),
+        heal: () =>
+          inTurn(async () => {
+            for (const toxic of toxics) await ask('DELETE', `${path}/toxics/${toxic}`);
+            toxics.clear();
+            await ask('POST', path, { enabled: true });
+          }),
+        remove: () => inTurn(() => ask('DELETE', path)),
       };
     },
     stop: () => server.stop(),
