@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ownerNameOf } from '../../activities/issuers/postgresRoleNames.ts';
 import type { EffectOrder, EffectOutcome } from '../../contracts/plan.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
+import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
 import { type Hold, interruptions } from '../setup/interruptions.ts';
 import { untilLedgerClockPasses } from '../setup/ledgerClock.ts';
@@ -56,6 +57,12 @@ const isListed = async (identityId: string) => (await installation.issuer.list({
 const cancel = (requestId: string) =>
   hand.command(requestId, { do: 'cancel', by: 'owner@tenure.example', reason: 'not now' });
 
+/** A run of due work for the test beside this one may have claimed this one's row: then that run is still at it. */
+async function swept(check: () => Promise<void>): Promise<void> {
+  await installation.activities.runDueWork();
+  await eventually(check);
+}
+
 test.concurrent('a creation that lands after its destroy was confirmed is refused from its lease end on, and is swept', async () => {
   const { requestId, identityId, leaseEndsAt, zombie } = await abandoned();
   const secret = await installation.store.readStaged({ identityId, version: 1 });
@@ -72,9 +79,10 @@ test.concurrent('a creation that lands after its destroy was confirmed is refuse
   await untilLedgerClockPasses(installation, leaseEndsAt);
   const handle = `${identityId}-v1`;
   expect(await installation.issuer.prove({ handle, secret: secret ?? '' })).toBe('refused');
-  await installation.activities.runDueWork();
-  expect(await isListed(identityId)).toBe(false);
-  expect(await credential(identityId)).toMatchObject({ state: 'destroyed' });
+  await swept(async () => {
+    expect(await isListed(identityId)).toBe(false);
+    expect(await credential(identityId)).toMatchObject({ state: 'destroyed' });
+  });
 });
 
 test.concurrent('an identity is not revoked before the last look after the lease has found the late creation and destroyed it', async () => {
@@ -103,9 +111,10 @@ test.concurrent('a creation that lands between a destroy and the lease end is fo
   expect(await isListed(identityId)).toBe(true);
   await untilLedgerClockPasses(installation, leaseEndsAt);
   await hand.report(requestId, destroy, outcome);
-  await installation.activities.runDueWork();
-  expect(await isListed(identityId)).toBe(false);
-  expect(await credential(identityId)).toMatchObject({ state: 'destroyed' });
+  await swept(async () => {
+    expect(await isListed(identityId)).toBe(false);
+    expect(await credential(identityId)).toMatchObject({ state: 'destroyed' });
+  });
 });
 
 test.concurrent('the same under a revocation: the identity is revoked only when nothing of it is left', async () => {
@@ -164,8 +173,7 @@ for (const how of ['cancelled', 'revoked'] as const)
     else await hand.open(openOrder('revocation', { identityId }));
     await hand.report(requestId, destroy, outcome);
     expect(await credential(identityId)).toMatchObject({ state: 'destroyed' });
-    await installation.activities.runDueWork();
-    expect(await rolesOf(identityId)).toEqual([]);
+    await swept(async () => expect(await rolesOf(identityId)).toEqual([]));
   });
 
 test.concurrent('a creation that comes after its staged value was discarded never reaches the issuer', async () => {
