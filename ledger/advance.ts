@@ -89,11 +89,10 @@ async function record(tx: Statements, ledger: Ledger, step: Step): Promise<numbe
   ];
   const endsOthers = result.changes.some(({ change }) => change === 'begin-revocation');
   const heldBefore = mayRelabel(step) ? frozenBy(step) : [];
-  const { chain, ...head } = gathered.chainHead;
   const known = endsOthers || heldBefore.length > 0 ? [] : evidence([], []);
   // Evidence of the request alone is of one statement with its step, unless it tells of what the changes meet.
-  const isWithStep = known.length > 0 && known.every((draft) => draft.chain === chain);
-  const evidenceOfStep = isWithStep ? evidenceInsertion(ledger.evidence, known, new Map([[chain, head]])) : undefined;
+  const isWithStep = known.length > 0 && known.every(({ chain }) => chain === gathered.chainHead.chain);
+  const evidenceOfStep = isWithStep ? evidenceInsertion(ledger.evidence, known, [gathered.chainHead]) : undefined;
   const [ended] = await Promise.all([
     Promise.all(result.changes.map((change) => applyChange(tx, place, change))),
     recordStep(tx, step, sequence, evidenceOfStep),

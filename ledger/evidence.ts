@@ -41,10 +41,10 @@ export async function appendEvidence(
   locked: readonly ChainHead[] = [],
 ): Promise<void> {
   if (drafts.length === 0) return;
-  const heads = new Map<string, Omit<ChainHead, 'chain'>>(locked.map((head) => [head.chain, head]));
-  const chains = [...new Set(drafts.map(({ chain }) => chain))].filter((chain) => !heads.has(chain));
-  for (const head of chains.length === 0 ? [] : await lockedHeads(tx, chains)) heads.set(head.chain, head);
-  await tx.$executeRaw(evidenceInsertion(keys, drafts, heads));
+  const known = new Set(locked.map(({ chain }) => chain));
+  const chains = [...new Set(drafts.map(({ chain }) => chain))].filter((chain) => !known.has(chain));
+  const found = chains.length === 0 ? [] : await lockedHeads(tx, chains);
+  await tx.$executeRaw(evidenceInsertion(keys, drafts, [...locked, ...found]));
 }
 
 /**
@@ -55,9 +55,9 @@ export async function appendEvidence(
 export function evidenceInsertion(
   keys: EvidenceKeys,
   drafts: readonly EvidenceDraft[],
-  heads: ReadonlyMap<string, Omit<ChainHead, 'chain'>>,
+  heads: readonly ChainHead[],
 ): Prisma.Sql {
-  const ends = new Map(heads);
+  const ends = new Map<string, Omit<ChainHead, 'chain'>>(heads.map((head) => [head.chain, head]));
   const rows = drafts.map((draft) => {
     const head = ends.get(draft.chain) ?? { position: -1, mac: chainStart };
     const position = head.position + 1;

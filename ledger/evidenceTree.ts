@@ -23,7 +23,12 @@ export class EvidenceTreeBroken extends Error {
 export async function treeSize(tx: Statements): Promise<number> {
   // Not by Prisma, whose aggregate reads every entry instead of the end of the index.
   const [row] = await tx.$queryRaw<{ last: bigint | null }[]>`SELECT max("leafIndex") AS "last" FROM "evidence_entry"`;
-  return row?.last == null ? 0 : Number(row.last) + 1;
+  return sizeUpTo(row?.last ?? null);
+}
+
+/** @param last the highest leaf index; null where none is given */
+export function sizeUpTo(last: bigint | null): number {
+  return last === null ? 0 : Number(last) + 1;
 }
 
 /** The RFC 6962 hash of each range, from stored subtrees, in one query. @throws EvidenceTreeBroken */

@@ -6,7 +6,7 @@ import { leafHash, type TreeNode } from '../domain/evidence/merkleTree.ts';
 import type { DirectPool } from './direct.ts';
 import type { EvidenceKeys } from './evidence.ts';
 import { type CurrentLog, logOfRow, openOwnCheckpoint } from './evidenceLogs.ts';
-import { growingTreeAt, rootAt, storeNodes } from './evidenceTree.ts';
+import { growingTreeAt, rootAt, sizeUpTo, storeNodes } from './evidenceTree.ts';
 import { insertRow } from './rows.ts';
 import { readHead, replaceDurably, setHeadAside } from './sealerHead.ts';
 import type { Statements } from './statements.ts';
@@ -162,7 +162,7 @@ export async function checkSignedHistory({ direct, keys, headFile }: Sealing): P
 /** How far the log has come. */
 interface Standing {
   readonly log: CurrentLog;
-  /** How many entries have a leaf index: indexes are given without gaps, so the highest one tells. */
+  /** How many entries have a leaf index. */
   readonly size: number;
   /** The newest checkpoint of this log in the ledger. */
   readonly published: PublishedCheckpoint | undefined;
@@ -189,7 +189,7 @@ async function becomeSealer(tx: Statements, keys: EvidenceKeys): Promise<Standin
   const { last, generation, firstSize, size, note } = row;
   return {
     log: logOfRow(keys, generation === null || firstSize === null ? null : { generation, firstSize }),
-    size: last === null ? 0 : Number(last) + 1,
+    size: sizeUpTo(last),
     published: size === null || note === null ? undefined : { size: Number(size), note },
   };
 }

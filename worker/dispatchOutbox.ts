@@ -73,30 +73,18 @@ async function deliverPayload({ ledger, starts, logger }: Dispatch, payload: Out
 const pointless = ['revoking', 'not-active', 'registration-required'];
 
 /** @throws when it cannot be opened yet, such as beside a rotation that has committed: it is asked for again */
-async function reissue(
-  ledger: Pick<Ledger, 'prisma' | 'direct'>,
-  starts: WorkflowStarts,
-  reviewRequestId: string,
-): Promise<void> {
+async function reissue(ledger: Dispatch['ledger'], starts: WorkflowStarts, reviewRequestId: string): Promise<void> {
   const result = await starts.open(await reissueOrder(ledger, reviewRequestId));
   if (!result.opened && !pointless.includes(result.slug))
     throw new Error(`The rotation that review ${reviewRequestId} asked for is refused: ${result.detail}`);
 }
 
-async function nudge(
-  ledger: Pick<Ledger, 'prisma' | 'direct'>,
-  starts: WorkflowStarts,
-  requestId: string,
-): Promise<void> {
+async function nudge(ledger: Dispatch['ledger'], starts: WorkflowStarts, requestId: string): Promise<void> {
   await requireMayGoOn(ledger, requestId);
   await starts.nudge(await findTarget(ledger, requestId), requestId);
 }
 
-async function nudgeAll(
-  ledger: Pick<Ledger, 'prisma' | 'direct'>,
-  starts: WorkflowStarts,
-  freezeId: string,
-): Promise<void> {
+async function nudgeAll(ledger: Dispatch['ledger'], starts: WorkflowStarts, freezeId: string): Promise<void> {
   let afterRequestId = '';
   for (;;) {
     const requestIds = await requestsOfFreeze(ledger, { freezeId, afterRequestId, limit: batchSize });

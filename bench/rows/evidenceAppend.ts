@@ -83,8 +83,6 @@ async function recordEvent(ledger: Ledger, requestId: string, withEvidence: bool
       { ...place, identityId, kind: 'credential.staged', data: { version: 1, fingerprint: 'a1b2c3d4' } },
       { ...place, identityId, kind: 'credential.current', data: { version: 1, epoch: 1 } },
     ];
-    const { chain, ...head } = chainHead;
-    const evidence = evidenceInsertion(ledger.evidence, drafts, new Map([[chain, head]]));
-    await record(Prisma.sql`, "told" AS (${evidence})`);
+    await record(Prisma.sql`, "told" AS (${evidenceInsertion(ledger.evidence, drafts, [chainHead])})`);
   });
 }

@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { beforeEach, expect, test } from 'vitest';
+import type { Ledger } from '../../ledger/client.ts';
 import { observeIfRestored, recordRestore, restoreInForce } from '../../ledger/restore.ts';
 import { runSealer, sealOnce } from '../../ledger/sealer.ts';
 import { type EvidenceFixture, evidenceFixture } from './evidenceFixture.ts';
@@ -52,13 +53,7 @@ test('one open or accepted finding per difference, closed only with what was don
 });
 
 test('a restored ledger cannot resume before somebody confirmed with a reason, and its restore is never forgotten', async () => {
-  const ledger = {
-    prisma: fixture.ledger,
-    direct: fixture.direct,
-    evidence: fixture.keys,
-    decisionKeys: new Map(),
-    leaseMs: 1_000,
-  };
+  const ledger = ledgerOf(fixture);
   const signed = { size: 7, root: Buffer.alloc(32, 1) };
   await Promise.all([recordRestore(ledger, signed), recordRestore(ledger, signed)]);
   await recordRestore(ledger, signed);
@@ -79,13 +74,7 @@ test('a restored ledger cannot resume before somebody confirmed with a reason, a
 });
 
 test('a process without a usable head file cannot tell, and a ledger as it was signed is not held', async () => {
-  const ledger = {
-    prisma: fixture.ledger,
-    direct: fixture.direct,
-    evidence: fixture.keys,
-    decisionKeys: new Map(),
-    leaseMs: 1_000,
-  };
+  const ledger = ledgerOf(fixture);
   await fixture.append({});
   await sealOnce(fixture);
   expect(await observeIfRestored(ledger, fixture)).toBe('as signed');
@@ -101,13 +90,7 @@ test('a sealer that finds another history than it signed has the ledger held bef
   const keys = { ...other.keys, ...fixture.keys };
   for (let count = 0; count < 3; count += 1) await fixture.append({});
   await sealOnce(fixture);
-  const ledger = {
-    prisma: other.ledger,
-    direct: other.direct,
-    evidence: keys,
-    decisionKeys: new Map(),
-    leaseMs: 1_000,
-  };
+  const ledger = ledgerOf({ ...other, keys });
   const ending = new AbortController();
   await runSealer({
     ...{ direct: other.direct, keys, headFile: fixture.headFile, intervalMs: 10, signal: ending.signal },
@@ -119,3 +102,7 @@ test('a sealer that finds another history than it signed has the ledger held bef
   });
   expect(await restoreInForce(other.ledger)).toMatchObject({ signedSize: 3n });
 });
+
+function ledgerOf({ ledger: prisma, direct, keys }: Pick<EvidenceFixture, 'ledger' | 'direct' | 'keys'>): Ledger {
+  return { prisma, direct, evidence: keys, decisionKeys: new Map(), leaseMs: 1_000 };
+}

@@ -328,23 +328,11 @@ test('a checkpoint reaches the anchor, and an anchor that fails for a while gets
   const log = await evidenceFixture();
   await log.append({});
   const kept: string[] = [];
-  const errors: unknown[] = [];
   let failures = 2;
-  const stop = new AbortController();
-  const { anchor, reached } = awaited(log, 1, async (note) => {
+  const errors = await errorsUntil(log, 1, async (note) => {
     if (failures-- > 0) throw new Error('the anchor is away');
     kept.push(note);
   });
-  const running = runSealer({
-    ...log,
-    anchor,
-    intervalMs: 1,
-    signal: stop.signal,
-    onError: (error) => errors.push(error),
-  });
-  await reached;
-  stop.abort();
-  await running;
   expect(errors).toEqual([new Error('the anchor is away'), new Error('the anchor is away')]);
   expect(kept).toEqual([(await latestCheckpoint(log.ledger))?.note]);
 });
@@ -381,9 +369,14 @@ async function appendAs(
 }
 
 async function sealUntil(log: EvidenceFixture, size: number, anchorFile: string): Promise<void> {
+  expect(await errorsUntil(log, size, fileAnchor(anchorFile).publish)).toEqual([]);
+}
+
+/** Seals until the anchor has kept the checkpoint of `size`. @returns what failed meanwhile */
+async function errorsUntil(log: EvidenceFixture, size: number, keep: Anchor['publish']): Promise<unknown[]> {
   const stop = new AbortController();
   const errors: unknown[] = [];
-  const { anchor, reached } = awaited(log, size, fileAnchor(anchorFile).publish);
+  const { anchor, reached } = awaited(log, size, keep);
   const running = runSealer({
     ...log,
     anchor,
@@ -394,7 +387,7 @@ async function sealUntil(log: EvidenceFixture, size: number, anchorFile: string)
   await reached;
   stop.abort();
   await running;
-  expect(errors).toEqual([]);
+  return errors;
 }
 
 /** An anchor, and when it has kept the checkpoint of `size`, however long a busy machine takes for that. */
