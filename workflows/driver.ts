@@ -1,4 +1,5 @@
 import {
+  ActivityFailure,
   ApplicationFailure,
   allHandlersFinished,
   condition,
@@ -64,7 +65,17 @@ class Run {
 
   decide({ requestId, decision }: { requestId: string; decision: SignedDecision }): Promise<AdvanceResult> {
     const event: RequestEvent = { kind: 'decision', id: `decision:${decision.id}`, decision };
-    return this.#handle(() => judge({ requestId, event }));
+    return this.#handle(() => this.#judge(requestId, event));
+  }
+
+  /** A decision of unknown outcome may have counted, and whoever made it need not ask again: the run looks by itself. */
+  async #judge(requestId: string, event: RequestEvent): Promise<AdvanceResult> {
+    try {
+      return await judge({ requestId, event });
+    } catch (error) {
+      if (mayHaveCounted(error) && patched('looks-after-an-unknown-decision')) this.nudge(requestId);
+      throw error;
+    }
   }
 
   nudge(requestId: string): void {
@@ -139,6 +150,12 @@ class Run {
 }
 
 function nothing(): void {}
+
+/** All but what the ledger refused for good, such as a request that it does not have. */
+function mayHaveCounted(error: unknown): boolean {
+  const reason = error instanceof ActivityFailure ? error.cause : error;
+  return !(reason instanceof ApplicationFailure && reason.nonRetryable);
+}
 
 /** A handler throws ApplicationFailure only: anything else would fail the workflow task for ever. */
 function asOutcomeUnknown(error: unknown): ApplicationFailure {

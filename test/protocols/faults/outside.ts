@@ -40,8 +40,10 @@ export async function untilQuiet(installation: TestInstallation, patienceMs = 60
       'sweeps left',
     ).toBe(0);
     expect(await ledger.prisma.outboxMessage.count({ where: { deliveredAt: null } }), 'messages left').toBe(0);
-    const { count } = await client.workflow.count('ExecutionStatus = "Running"');
-    expect(count, 'workflows left running').toBe(0);
+    const running: string[] = [];
+    for await (const { workflowId } of client.workflow.list({ query: 'ExecutionStatus = "Running"' }))
+      running.push(workflowId);
+    expect(running, 'workflows left running').toEqual([]);
   }, patienceMs);
 }
 
