@@ -32,5 +32,9 @@ export const ProblemDocument = z
       .string()
       .optional()
       .meta({ description: 'The request that is running, for `request-running`.' }),
+    stepUpId: z
+      .string()
+      .optional()
+      .meta({ description: 'The step-up that was opened before its agent was frozen, for `frozen`.' }),
   })
   .meta({ id: 'Problem' });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration } from '../../domain/flow/schema.ts';
+import { idFromKey } from '../../domain/ids.ts';
 import { longestPlace, type Place, resources, workspaces } from '../../domain/places.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
 import { sequenceOf } from '../../ledger/queries/requests.ts';
@@ -88,7 +89,8 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
       ],
       async handle({ principal, body, key, headers }) {
         const identityId = agentOf(principal);
-        await requireNotFrozen(deps, identityId);
+        const stepUpId = idFromKey('request', { principal: principal.id, key });
+        await requireNotFrozen(deps, { identityId, stepUpId });
         const id = await open({ principal, identityId, body, key, dpop: headers['dpop'] });
         const reply = await stepUpReply(deps, await ownStepUp(identityId, id));
         return { body: reply, headers: { Location: `/v1/step-ups/${id}` } };
@@ -118,7 +120,7 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
         const identityId = agentOf(principal);
         const deadline = performance.now() + waitSeconds * 1000;
         let found = await ownStepUp(identityId, id);
-        await requireNotFrozen(deps, identityId);
+        await requireNotFrozen(deps, { identityId, stepUpId: id });
         for (;;) {
           const seconds = (deadline - performance.now()) / 1000;
           if (isFinalRequestState(found.state as RequestState) || seconds <= 0 || signal.aborted) break;

@@ -194,6 +194,29 @@ test('a freeze refuses the agent at once, holds what waits, and lets it go on af
   expect((await on.askFor(frozen)).body).toMatchObject({ outcome: 'granted' });
 });
 
+test('a frozen agent whose earlier call was not answered is told whether it was carried out, and nothing else', async () => {
+  const frozen = await on.newAgent();
+  const { ledger } = on.installation;
+  const key = randomUUID();
+  const { id } = (await on.askFor(frozen, ask(), { key })).body;
+  const freeze = { id: randomUUID(), identityIds: [frozen.identityId], integrations: [], reason: 'a look' };
+  await openFreeze(ledger, { ...freeze, by: 'responder@tenure.example' });
+  const told = [await on.askFor(frozen, ask(), { key }), await on.look(frozen, id)];
+  for (const { status, slug, detail, body } of told) {
+    expect([status, slug]).toEqual([409, 'frozen']);
+    expect(detail).toContain(`Step-up ${id} was opened before`);
+    expect(Object.keys(body).sort()).toEqual(['detail', 'instance', 'status', 'stepUpId', 'title', 'type']);
+    expect(body).toMatchObject({ stepUpId: id });
+  }
+  const never = await on.askFor(frozen);
+  expect(never.slug).toBe('frozen');
+  expect(never.body).not.toHaveProperty('stepUpId');
+  expect(await grants(frozen.identityId)).toBe(1);
+  await liftFreeze(ledger, { id: freeze.id, by: 'responder-2@tenure.example', reason: 'harmless' });
+  expect((await on.askFor(frozen, ask(), { key })).body).toMatchObject({ id, outcome: 'granted' });
+  expect(await grants(frozen.identityId)).toBe(1);
+});
+
 test('people and pipelines do not ask for step-ups', async () => {
   await expect(on.api.as('requester', '/v1/step-ups', ask())).rejects.toThrow('403');
 });
