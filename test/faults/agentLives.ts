@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentConfirmation } from '../../integrations/agent/agentTokens.ts';
 import { agentPrincipal } from './agentWallets.ts';
+import { newKey, opened } from './asking.ts';
 import type { Answer } from './caller.ts';
-import { opened, type Setting } from './lives.ts';
+import type { Setting } from './lives.ts';
 import type { Act } from './plan.ts';
 import type { RequestKept, Subject } from './story.ts';
 import { RequestView } from './views.ts';
@@ -30,13 +31,13 @@ export async function askForTool(setting: Setting, subject: Subject, act: Act): 
     workspace: 'main',
     justification: 'the harness wants it',
   };
-  const key = randomUUID();
+  const key = newKey(setting, subject, act);
   const answer = await asAgent(setting, subject, (principal) =>
     setting.calls.write(principal, '/v1/step-ups', order, key),
   );
   if (answer === undefined) return undefined;
-  const kept = opened(setting, subject, act, answer, ['frozen', 'revoking', 'not-active']);
-  if (kept !== undefined) keepGrant(setting, kept, answer);
+  const kept = opened(setting, key, answer, ['frozen', 'revoking', 'not-active']);
+  if (kept !== undefined && answer.status === 200) keepGrant(setting, kept, answer);
   return kept;
 }
 

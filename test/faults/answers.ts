@@ -4,7 +4,7 @@ import { reissuer } from './reissues.ts';
 import type { RequestKept, Story, Subject } from './story.ts';
 import { FreezeView, listAll, RequestView } from './views.ts';
 
-/** Each request ended as what was done to it explains. */
+/** Each request is known to who asked for it (`keepUnsure`), and ended as what was done to it explains. */
 export function checkRequests({ story, log, signer }: Scene, requests: readonly RequestView[]): void {
   for (const request of requests) {
     if (request.id === signer.requestId) continue;
@@ -46,7 +46,7 @@ export async function checkAnswers({ calls, story, log }: Scene, requests: reado
   for (const { id, what, decided } of story.requests.values()) {
     const request = byId.get(id);
     if (request === undefined) {
-      log.violation(`${what} ${id} was answered with 202 and does not exist`);
+      log.violation(`${what} ${id} was in an answer and does not exist`);
       continue;
     }
     for (const { stage, approver, verdict } of decided) {

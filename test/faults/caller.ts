@@ -19,6 +19,10 @@ export interface Write {
   readonly key: string;
   readonly body: object;
   readonly answer: Answer;
+  /** An attempt before the answer was left without one, or with 503: it may be carried out yet, whatever the answer says. */
+  readonly isUnsure: boolean;
+  /** When the attempt that was answered was made. */
+  readonly sentAtMs: number;
 }
 
 /** HTTP as real clients do it: what was not answered is asked again, a write under the same Idempotency-Key. */
@@ -127,11 +131,15 @@ export function caller(
     async write(principal, path, body, key = randomUUID()) {
       const headers = { 'content-type': 'application/json', 'idempotency-key': key };
       let sent: object = {};
+      let attempts = 0;
+      let sentAtMs = 0;
       const answer = await untilAnswered(`POST ${path}`, async () => {
+        attempts += 1;
         sent = typeof body === 'function' ? await body() : body;
+        sentAtMs = Date.now();
         return attempt(principal, path, { method: 'POST', headers, body: JSON.stringify(sent) });
       });
-      written.push({ principal, path, key, body: sent, answer });
+      written.push({ principal, path, key, body: sent, answer, isUnsure: attempts > 1, sentAtMs });
       return answer;
     },
   };

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { checkAgent, checkGrants } from './agentChecks.ts';
 import { checkAnswers, checkRequests } from './answers.ts';
+import { keepUnsure } from './asking.ts';
 import type { Caller } from './caller.ts';
 import { login, look } from './consumers.ts';
 import type { EventLog } from './eventLog.ts';
@@ -33,6 +34,7 @@ export interface Scene {
 /** Holds the quiet system to every promise, from outside. What breaks one is told to the log. */
 export async function checkAll(scene: Scene, heldCheckpoint: string | undefined): Promise<void> {
   const requests = await listAll(scene.calls, '/v1/requests', RequestView);
+  keepUnsure(scene, requests);
   const known = await credentialsByIdentity(scene);
   await checkInventory(scene, known);
   await checkGrants(scene);

@@ -1,8 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import { nextRegistration } from './agentWallets.ts';
+import { askFor } from './asking.ts';
 import type { Answer } from './caller.ts';
-import { attend, opened, type Setting } from './lives.ts';
+import { attend, type Setting } from './lives.ts';
 import type { Act, Freeze, Integration } from './plan.ts';
 import type { FreezeKept, Subject } from './story.ts';
 import { awaitedLater, together } from './together.ts';
@@ -32,8 +33,8 @@ export async function rotateAll(setting: Setting, { integration }: Pick<Freeze, 
     activeSubjects(setting, integration).map(async (subject) => {
       const path = `/v1/identities/${subject.identityId}/rotations`;
       const order = { justification: 'in spite of the freeze', ...(await nextRegistration(subject)) };
-      const answer = await setting.calls.write('requester', path, order);
-      const rotation = opened(setting, subject, defiance, answer, ['request-running', 'revoking', 'not-active']);
+      const refusals = ['request-running', 'revoking', 'not-active'];
+      const rotation = await askFor(setting, subject, defiance, { principal: 'requester', path, order, refusals });
       if (rotation !== undefined) await attend(setting, rotation);
     }),
   );
@@ -73,7 +74,6 @@ export async function openFreeze({ calls, story, log }: Setting, plan: FreezeKep
 
 /** Each subject that is active now; what comes later, or is being revoked, is let go by the lift. */
 async function reviewAll(setting: Setting, plan: Freeze, kept: FreezeKept): Promise<void> {
-  const { calls } = setting;
   const { id: freezeId, thawSentAtMs } = kept;
   await together(
     activeSubjects(setting, plan.integration).map(async (subject) => {
@@ -83,13 +83,9 @@ async function reviewAll(setting: Setting, plan: Freeze, kept: FreezeKept): Prom
       const reissue = plan.reissue && subject.wallet === undefined;
       const order = { freezeId, reissue, justification: 'after the incident' };
       if (!thawSentAtMs.has(identityId)) thawSentAtMs.set(identityId, Date.now());
-      const answer = await calls.write('responder', `/v1/identities/${identityId}/reviews`, order);
-      const review = opened(setting, subject, undefined, answer, [
-        'not-active',
-        'revoking',
-        'not-frozen',
-        'request-running',
-      ]);
+      const path = `/v1/identities/${identityId}/reviews`;
+      const refusals = ['not-active', 'revoking', 'not-frozen', 'request-running'];
+      const review = await askFor(setting, subject, undefined, { principal: 'responder', path, order, refusals });
       if (review !== undefined) await attend(setting, review);
     }),
   );

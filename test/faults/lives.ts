@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { isFinalRequestState } from '../../domain/states.ts';
 import { agentPolicy, askForTool, confirmByAgent, fetchGrant } from './agentLives.ts';
 import { nextRegistration } from './agentWallets.ts';
-import type { Answer, Caller } from './caller.ts';
+import { askFor } from './asking.ts';
+import type { Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
 import type { Instants } from './instants.ts';
 import type { Act, Command } from './plan.ts';
@@ -41,32 +42,30 @@ export async function live(setting: Setting, subject: Subject): Promise<void> {
 
 /** Asks for what the act says. @returns undefined when it was refused, as it may be */
 export async function open(setting: Setting, subject: Subject, act: Act): Promise<RequestKept | undefined> {
-  const { calls } = setting;
   const path = `/v1/identities/${subject.identityId}`;
   switch (act.what) {
     case 'onboard':
-      return opened(
-        setting,
-        subject,
-        act,
-        await calls.write('requester', '/v1/identities', await onboarding(subject)),
-        [],
-      );
+      return await askFor(setting, subject, act, {
+        ...{ principal: 'requester', path: '/v1/identities', order: await onboarding(subject) },
+        refusals: [],
+      });
     case 'ask':
       return await askForTool(setting, subject, act);
     case 'rotate': {
-      const by = act.by === 'pipeline' ? pipeline : 'requester';
+      const principal = act.by === 'pipeline' ? pipeline : 'requester';
       const order = { justification: 'released', ...(await nextRegistration(subject)) };
-      const answer = await calls.write(by, `${path}/rotations`, order);
       // A review may have asked for a new credential, and a revocation may have been faster.
-      return opened(setting, subject, act, answer, ['request-running', 'revoking', 'not-active']);
+      const refusals = ['request-running', 'revoking', 'not-active'];
+      return await askFor(setting, subject, act, { principal, path: `${path}/rotations`, order, refusals });
     }
     case 'revoke': {
       if (subject.identityId === undefined) return undefined;
       subject.revocation ??= { sentAtMs: Date.now(), answeredAtMs: undefined };
-      const answer = await calls.write('responder', `${path}/revocation`, { justification: 'compromised' });
-      if (answer.status === 202) subject.revocation.answeredAtMs ??= Date.now();
-      return opened(setting, subject, act, answer, ['not-active']);
+      const order = { justification: 'compromised' };
+      const sent = { principal: 'responder', path: `${path}/revocation`, order, refusals: ['not-active'] };
+      const revocation = await askFor(setting, subject, act, sent);
+      if (revocation !== undefined) subject.revocation.answeredAtMs ??= Date.now();
+      return revocation;
     }
   }
 }
@@ -89,35 +88,6 @@ async function onboarding(subject: Subject): Promise<object> {
     justification: 'the harness wants it',
     ...ofKind,
   };
-}
-
-const kinds = { onboard: 'onboarding', rotate: 'rotation', revoke: 'revocation', ask: 'step-up' } as const;
-
-/** A request, or a step-up, which does not repeat whose it is. */
-const Opened = z.object({ id: z.string(), identityId: z.string().optional() });
-
-/** Keeps what was answered. A refusal is an answer where it is one of `refusals`. */
-export function opened(
-  { story, log }: Setting,
-  subject: Subject,
-  act: Act | undefined,
-  answer: Answer,
-  refusals: readonly string[],
-): RequestKept | undefined {
-  const what = act === undefined ? 'review' : kinds[act.what];
-  if (answer.status !== 202 && !(what === 'step-up' && answer.status === 200)) {
-    log.count(`${what} refused: ${answer.slug}`);
-    if (!refusals.includes(answer.slug ?? ''))
-      log.violation(`${what} of "${subject.life.name}" was refused: ${answer.status} ${answer.slug}: ${answer.detail}`);
-    return undefined;
-  }
-  const { id, identityId = subject.identityId } = Opened.parse(answer.body);
-  subject.identityId = identityId;
-  log.count(`${what} opened`);
-  log.note(`${what} of ${subject.life.name} (${identityId}) is request ${id}`);
-  const kept = story.requests.get(id) ?? { id, subject, what, act, decided: [], isCancelSent: false };
-  story.requests.set(id, kept);
-  return kept;
 }
 
 /** Longer than a request may stand still while everything it needs is there; seeds wait as long for quiet. */

@@ -6,6 +6,8 @@ export interface Story {
   readonly subjects: readonly Subject[];
   readonly freezes: FreezeKept[];
   readonly massRevocations: MassRevocationKept[];
+  /** What was to be opened, by its Idempotency-Key: before it was sent. */
+  readonly asked: Map<string, Pick<RequestKept, 'subject' | 'what' | 'act'>>;
   /** By id. */
   readonly requests: Map<string, RequestKept>;
   /** Tokens that agents were given, each once. */
@@ -42,7 +44,7 @@ export interface Served {
     | { readonly kind: 'nothing' };
 }
 
-/** A request that was answered with 202, or that a review opened and approvers found. */
+/** A request whose caller knows of it, or that a review opened and approvers found. */
 export interface RequestKept {
   readonly id: string;
   readonly subject: Subject;
@@ -95,6 +97,7 @@ export function newStory(lives: readonly Life[]): Story {
     })),
     freezes: [],
     massRevocations: [],
+    asked: new Map(),
     requests: new Map(),
     grants: new Map(),
     secrets: new Set(),
