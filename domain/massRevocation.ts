@@ -55,7 +55,7 @@ export interface MassRevocationReport {
     readonly tried: number;
     readonly absent: number;
     readonly unverifiable: number;
-    /** Without a receipt: another request still owes the destroy. */
+    /** Without a receipt. None since it waits for every destroy; earlier reports may have some. */
     readonly missing: number;
   };
   readonly resolvedByHand: { readonly count: number; readonly first: readonly HandResolution[] };

@@ -187,7 +187,7 @@ async function beginRevocation(tx: Statements, place: Place, epoch: number): Pro
   const identityId = identityAt(place);
   const [, , , ended] = await Promise.all([
     tx.$executeRaw`
-      UPDATE "identity" SET "state" = CASE "state" WHEN 'requested' THEN 'rejected' ELSE 'revoking' END, "epoch" = ${epoch}
+      UPDATE "identity" SET "state" = CASE WHEN "state" IN ('requested', 'rejected') THEN 'rejected' ELSE 'revoking' END, "epoch" = ${epoch}
       WHERE "id" = ${identityId}`,
     tx.$executeRaw`
       UPDATE "credential" SET "state" = 'destroying', "destroyingAt" = ${now}

@@ -2,12 +2,10 @@ import { failuresUntilStuck } from '../domain/flow/steps.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import type { Transaction } from './client.ts';
 import { isFrozenSubject, isUsable } from './freezeSubjects.ts';
+import { isRevocable } from './revocable.ts';
 import type { Statements } from './statements.ts';
 
 /** Whom a mass revocation is about. Fragments speak of its subject `s` and the request `r` of that subject's revocation. */
-
-/** Something of it may be left to revoke. */
-const isRevocable = Prisma.sql`i."state" IN ('requested', 'active', 'revoking')`;
 
 /** Failed so often that somebody must look. It is tried on without end, and leaves its slot to others (`roomFor`). */
 export const isStuck = Prisma.sql`(coalesce(r."state" = 'stuck', false)

@@ -11,6 +11,7 @@ import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { openStepUp } from './openStepUp.ts';
 import { registrationFor } from './registration.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
+import { mayBeRevoked } from './revocable.ts';
 import { insertNewRow, insertRow } from './rows.ts';
 import type { Statements } from './statements.ts';
 
@@ -129,7 +130,9 @@ async function openOnIdentity(tx: Statements, ledger: Ledger, order: OpenOrder, 
     SELECT * FROM "identity" WHERE "id" = ${order.identityId} FOR UPDATE`;
   if (identity === undefined) return refuse('not-found', `There is no identity ${order.identityId}.`);
   const isRevocation = order.kind === 'revocation';
-  const mayRun = identity.state === 'active' || (isRevocation && identity.state === 'requested');
+  const mayRun =
+    identity.state === 'active' ||
+    (isRevocation && identity.state !== 'revoking' && (await mayBeRevoked(tx, identity.id)));
   const running = await runningRequest(tx, identity.id, order.kind);
   if (!mayRun && running?.kind !== 'revocation') {
     const slug = identity.state === 'revoking' ? 'revoking' : 'not-active';

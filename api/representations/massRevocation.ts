@@ -32,7 +32,9 @@ export const MassRevocationReport = z
       unverifiable: count.meta({
         description: 'Nobody could ask; a person vouched for it, or the issuer cannot tell.',
       }),
-      missing: count.meta({ description: 'Its destroy is still owed by another request.' }),
+      missing: count.meta({
+        description: 'Without a receipt: none since it waits for every destroy; earlier reports may have some.',
+      }),
     }),
     resolvedByHand: z.object({
       count,

@@ -124,7 +124,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
         ...facts,
         identity: {
           ...identityIn(facts),
-          state: identityIn(facts).state === 'requested' ? 'rejected' : 'revoking',
+          state: ['requested', 'rejected'].includes(identityIn(facts).state) ? 'rejected' : 'revoking',
           epoch: change.epoch,
         },
         credentials: facts.credentials.map((credential) => ({ ...credential, state: 'destroying' })),
