@@ -16,6 +16,7 @@ import { restoreInForce, resumeIfCompared } from '../ledger/restore.ts';
 import { sweepSingleUses } from '../ledger/singleUse.ts';
 import { recordSwept } from '../ledger/sweep.ts';
 import { departedOwners, escalateFreeze, freezeDepartedOwner, freezeMissedReview } from '../ledger/systemFreezes.ts';
+import { askForReviews } from './freezeReviews.ts';
 
 /** What the lifecycle needs of Temporal; the worker provides it. */
 export interface WorkflowStarts {
@@ -55,6 +56,7 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
     review: (row) => openDue(row, 'review'),
     'review-missed': (row) => missed(row),
     'freeze-escalation': (row) => escalate(row),
+    'freeze-reviews': (row) => askFor(row),
     sweep: (row) => sweep(row),
     reconcile: (row) => parts.reconcile(row.subjectId),
   };
@@ -92,6 +94,10 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
 
   async function escalate(row: DueRow): Promise<void> {
     if (!(await escalateFreeze(ledger, row.subjectId))) await removeDueRow(ledger, row);
+  }
+
+  async function askFor(row: DueRow): Promise<void> {
+    if (!(await askForReviews({ ledger, open: starts.open }, row.subjectId))) await removeDueRow(ledger, row);
   }
 
   /** What people who left still own stops until somebody owns it. Returns how many freezes that took. */

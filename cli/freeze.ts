@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { z } from 'zod';
 import { type ApiAccess, accessOptions, callApi, requireUrl } from './apiCalls.ts';
 import { CommandFailed, exitCodes } from './exitCodes.ts';
+import { registerFreezeReviews } from './freezeReviews.ts';
 import { coloured, printJson, printTable } from './output.ts';
 
 const count = z.int();
@@ -37,10 +38,14 @@ type Options = ApiAccess & { readonly json?: true };
 
 const lookEveryMs = 1_000;
 
-/** `tenure freeze revoke`, `revocation`, `pause-revocation` and `resume-revocation`; exit 1 when something can still be used, or is stuck. */
+/**
+ * `tenure freeze review` and `reviews`, in freezeReviews.ts; `revoke`, `revocation`, `pause-revocation` and
+ * `resume-revocation`: exit 1 when something can still be used, or is stuck.
+ */
 export function registerFreeze(program: Command): void {
   const [url, token] = accessOptions('a responder');
-  const freeze = program.command('freeze').description('revoke what a freeze holds, and follow it');
+  const freeze = program.command('freeze').description('review or revoke what a freeze holds, and follow it');
+  registerFreezeReviews(freeze);
 
   freeze
     .command('revoke')

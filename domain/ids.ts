@@ -14,6 +14,7 @@ export function idFromKey(
     | 'identity'
     | 'request'
     | 'freeze'
+    | 'freeze-reviews'
     | 'decision'
     | 'command'
     | 'reconciliation'

@@ -5,10 +5,18 @@ import { targetOf } from './requestTarget.ts';
 import type { Statements } from './statements.ts';
 
 export interface DueRow {
-  readonly kind: 'rotation' | 'expiry' | 'sweep' | 'review' | 'review-missed' | 'freeze-escalation' | 'reconcile';
+  readonly kind:
+    | 'rotation'
+    | 'expiry'
+    | 'sweep'
+    | 'review'
+    | 'review-missed'
+    | 'freeze-escalation'
+    | 'freeze-reviews'
+    | 'reconcile';
   /**
-   * An identity id; for a sweep, a credential's handle; for an escalation, a freeze's id; for `reconcile`, an issuer or store
-   * (ledger/reconciliations.ts).
+   * An identity id; for a sweep, a credential's handle; for an escalation, a freeze's id; for `freeze-reviews`, the id of the
+   * responder's order (ledger/freezeReviews.ts); for `reconcile`, an issuer or store (ledger/reconciliations.ts).
    */
   readonly subjectId: string;
   /** How often it was claimed, this time included. */

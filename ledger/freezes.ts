@@ -185,7 +185,7 @@ function exitCriteriaOpen(
     slug: 'exit-criteria-open',
     detail:
       `Freeze ${id} still holds ${unreviewed.count} active identities that no review has let go, such as ${first.join(', ')}. ` +
-      'Review each (POST /v1/identities/{id}/reviews with this freezeId), or lift with override: true and the reason.',
+      `Have them reviewed (POST /v1/freezes/${id}/reviews), or lift with override: true and the reason.`,
     unreviewed,
   };
 }

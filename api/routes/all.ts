@@ -6,6 +6,7 @@ import { decisionRoutes } from './decisions.ts';
 import { evidenceRoutes } from './evidence.ts';
 import { flowChangeRoutes } from './flowChanges.ts';
 import { flowRoutes } from './flows.ts';
+import { freezeReviewRoutes } from './freezeReviews.ts';
 import { freezeRoutes } from './freezes.ts';
 import { grantRoutes } from './grants.ts';
 import { healthRoutes } from './health.ts';
@@ -41,6 +42,7 @@ export function apiRoutes(deps: ApiDependencies): Route[] {
     flowRoutes,
     flowChangeRoutes,
     freezeRoutes,
+    freezeReviewRoutes,
     massRevocationRoutes,
     publicationRoutes,
     reconciliationRoutes,

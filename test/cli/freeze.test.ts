@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { askForReviews } from '../../activities/freezeReviews.ts';
 import { FreezeBody } from '../../api/representations/freeze.ts';
 import { commandWords } from '../../cli/completion.ts';
 import { CommandFailed } from '../../cli/exitCodes.ts';
@@ -114,4 +115,18 @@ test('a freeze without a mass revocation says how to begin one; completion knows
   const program = new Command('tenure');
   registerFreeze(program);
   expect(commandWords(program).map(({ path }) => path)).toContain('freeze revoke');
+});
+
+test('the reviews of what it holds are asked for, and who is missing is listed with what they wait for', async () => {
+  const asked = await tenure('review', freezeId, '--reason', 'the host was rebuilt', '--reissue');
+  expect(asked).toContain('0 let go, 0 under way, 2 to be asked, 0 ended without, 0 refused.');
+  const { id } = await api.ledger.prisma.freezeReviewOrder.findFirstOrThrow();
+  while (await askForReviews({ ledger: api.ledger, open: api.gateway.open }, id));
+  // No flow of this installation covers reviews.
+  const reviews = await tenure('reviews', freezeId);
+  expect(reviews).toContain('0 let go, 0 under way, 0 to be asked, 0 ended without, 2 refused.');
+  expect(reviews).toMatch(/one +owner@example\.com +refused +no-flow: /);
+  expect(reviews).toContain(`tenure freeze review ${freezeId}`);
+  const json = JSON.parse(await tenure('reviews', freezeId, '--json'));
+  expect(json).toMatchObject({ freezeId, reissue: true, counts: { refused: 2 } });
 });

@@ -100,6 +100,27 @@ test('one open review per identity, and what it proposes never changes', async (
   expect(await refusalOf(client, widened, [first])).toBe('request_immutable');
 });
 
+test('an order of reviews stays as it was, and who was asked has a request or a refusal', async () => {
+  await insertFreeze('f1');
+  const identityId = await insertIdentity(client);
+  await client.query(
+    `INSERT INTO "freeze_review_order" ("id", "freezeId", "orderedBy", "reason", "proposal", "createdAt")
+     VALUES ('o1', 'f1', 'ida', 'x', '{"reissue": false}', now())`,
+  );
+  const asked = (requestId: string | null, refusal: string | null) =>
+    refusalOf(client, `INSERT INTO "freeze_review" VALUES ('o1', $1, $2, $3)`, [identityId, requestId, refusal]);
+  expect(await asked(null, null)).toBe('freeze_review_answer');
+  expect(await asked('r1', 'request-running')).toBe('freeze_review_answer');
+  expect(await asked(null, 'no-flow')).toBeUndefined();
+  for (const change of [
+    `UPDATE "freeze_review_order" SET "reason" = 'y'`,
+    `UPDATE "freeze_review" SET "refusal" = 'y'`,
+    `DELETE FROM "freeze_review"`,
+    `DELETE FROM "freeze_review_order"`,
+  ])
+    expect(await refusalOf(client, change), change).toBe('never_changes');
+});
+
 test('when a person left is kept by PostgreSQL, once for each leaving, whatever else is written of them', async () => {
   const leftAt = async () => {
     const { rows } = await client.query<{ leftAt: Date | null }>(`SELECT "leftAt" FROM "person" WHERE "id" = 'ola'`);

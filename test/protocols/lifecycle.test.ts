@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { taskQueue } from '../../contracts/names.ts';
 import { claimDueRows, claimSleepingRequests } from '../../ledger/dueWork.ts';
+import { orderFreezeReviews } from '../../ledger/freezeReviews.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { eventually } from '../setup/eventually.ts';
@@ -8,6 +9,7 @@ import { type TestInstallation, testInstallation } from '../setup/installation.t
 import { interruptions } from '../setup/interruptions.ts';
 import { decide, onboardingOrder, opened, openOrder } from '../setup/orders.ts';
 import { repeated } from '../setup/repeated.ts';
+import { reviewFlow } from '../setup/reviews.ts';
 import { approvedFlows, plainFlows } from './flows.ts';
 
 const faults = interruptions();
@@ -16,7 +18,11 @@ let hand: ByHand;
 let stopWorker: () => Promise<void>;
 
 beforeAll(async () => {
-  installation = await testInstallation({ flows: [...plainFlows, ...approvedFlows], leaseMs: 4_000, ...faults });
+  installation = await testInstallation({
+    flows: [...plainFlows, ...approvedFlows, reviewFlow],
+    leaseMs: 4_000,
+    ...faults,
+  });
   hand = byHand(installation);
   stopWorker = await installation.startWorker();
 });
@@ -178,6 +184,27 @@ test('a rotation that fell due under a freeze waits in the open, and begins when
   await eventually(async () =>
     expect(await installation.store.read({ identityId })).toMatchObject({ version: 2, epoch: 2 }),
   );
+});
+
+test('reviews that a responder orders for a freeze are opened by the lifecycle, one for each subject, and then nothing of it is due', async () => {
+  const { ledger } = installation;
+  const identityIds = [await onboarded(), await onboarded()].sort();
+  const [freezeId, orderId] = [`freeze-${identityIds[0]}`, `order-${identityIds[0]}`];
+  await repeated(() => openFreeze(ledger, { id: freezeId, identityIds, reason: 'incident', by: at('responder') }));
+  const order = { id: orderId, freezeId, by: at('responder'), reason: 'rebuilt', proposal: { reissue: false } };
+  expect(await orderFreezeReviews(ledger, order)).toEqual({ ordered: true });
+  await eventually(async () => {
+    await installation.activities.runDueWork();
+    expect(await ledger.prisma.dueWork.count({ where: { subjectId: orderId } })).toBe(0);
+  });
+  const reviews = await ledger.prisma.request.findMany({
+    where: { identityId: { in: identityIds }, kind: 'review' },
+    orderBy: { identityId: 'asc' },
+  });
+  expect(reviews.map(({ identityId, state }) => [identityId, state])).toEqual(
+    identityIds.map((identityId) => [identityId, 'awaiting-approval']),
+  );
+  await liftFreeze(ledger, { id: freezeId, by: at('responder-2'), reason: 'looked into' });
 });
 
 test('rows that fail go to the back with growing distance, so that they cannot keep others from their turn', async () => {
