@@ -28,6 +28,9 @@ interface FreezeView {
   readonly liftOverride: boolean;
   readonly counts: Readonly<Record<'subjects' | 'unreviewed' | 'thawed' | 'held' | 'refused' | 'usable', number>>;
 }
+interface FreezeReviewsView {
+  readonly missing: readonly { readonly identityId: string; readonly standing: string; readonly requestId: string }[];
+}
 interface Preview {
   readonly matches: string;
   readonly matching: number;
@@ -67,7 +70,7 @@ const subjects: string[] = [];
 let bystander = '';
 
 test('a frozen integration issues nothing from then on, until each subject’s owner attests and security approves it again', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async () => {
   for (const name of ['orders', 'refunds', 'ledger']) subjects.push(await onboarded({ name }));
   const [first = '', second = '', third = ''] = subjects;
@@ -117,9 +120,20 @@ test('a frozen integration issues nothing from then on, until each subject’s o
     'second-responder',
   );
   expect(await problemOf(responder2.post(`/v1/freezes/${freezeId}/lift`, lift))).toBe('exit-criteria-open');
-  const lifted = await responder2.post<FreezeView>(`/v1/freezes/${freezeId}/lift`, { ...lift, override: true });
-  expect(lifted).toMatchObject({ liftedBy: 'responder-2@tenure.example', liftOverride: true });
+
+  // Whoever is left is asked with one command; the lifecycle opens their reviews within a minute.
+  await responder.post(`/v1/freezes/${freezeId}/reviews`, { reason: 'the build host is rebuilt, ticket 4711' });
+  const asked = await eventually(async () => {
+    const { missing } = await responder.get<FreezeReviewsView>(`/v1/freezes/${freezeId}/reviews`);
+    expect(missing).toMatchObject([{ identityId: third, standing: 'open' }]);
+    return missing[0]?.requestId ?? '';
+  }, 90_000);
+  await approve(await stage.as('owner'), asked);
+  await approve(await stage.as('security-1'), asked);
   await waitFor(requester, alsoHeld.id, ['awaiting-consumers']);
+  expect((await requester.get<RequestView>(`/v1/requests/${late.id}`)).state).toBe('held');
+  const lifted = await responder2.post<FreezeView>(`/v1/freezes/${freezeId}/lift`, lift);
+  expect(lifted).toMatchObject({ liftedBy: 'responder-2@tenure.example', liftOverride: false });
   await waitFor(requester, late.id, ['completed']);
 });
 
