@@ -16,10 +16,10 @@ export async function askForReviews(
   { ledger, open }: { ledger: Ledger; open: (order: OpenOrder) => Promise<OpenResult> },
   orderId: string,
 ): Promise<boolean> {
-  const next = await nextUnasked(ledger, orderId, atOnce);
-  if (next === undefined || next.identityIds.length === 0) return false;
-  for (const identityId of next.identityIds)
-    await recordAsked(ledger, { orderId, identityId, result: await open(reviewOf(next.order, identityId)) });
+  const { order, identityIds } = await nextUnasked(ledger, orderId, atOnce);
+  if (identityIds.length === 0) return false;
+  for (const identityId of identityIds)
+    await recordAsked(ledger, { orderId, identityId, result: await open(reviewOf(order, identityId)) });
   await setDue(ledger.prisma, 'freeze-reviews', orderId, new Date());
   return true;
 }

@@ -80,9 +80,12 @@ export async function orderFreezeReviews(ledger: Ledger, asked: ReviewsAsked): P
  * The next subjects of this order that were not asked yet, in id order; none when all were, when a later order has taken its
  * place, or when the freeze holds nobody any more.
  */
-export async function nextUnasked({ prisma }: Pick<Ledger, 'prisma'>, orderId: string, limit: number) {
-  const order = await prisma.freezeReviewOrder.findUnique({ where: { id: orderId } });
-  if (order === null) return undefined;
+export async function nextUnasked(
+  { prisma }: Pick<Ledger, 'prisma'>,
+  orderId: string,
+  limit: number,
+): Promise<{ readonly order: FreezeReviewOrder; readonly identityIds: readonly string[] }> {
+  const order = await prisma.freezeReviewOrder.findUniqueOrThrow({ where: { id: orderId } });
   const rows = await prisma.$queryRaw<{ id: string }[]>`
     SELECT i."id" FROM "freeze" f JOIN "identity" i ON ${isFrozenSubject}
     WHERE f."id" = ${order.freezeId} AND f."liftedAt" IS NULL AND i."state" = 'active'
