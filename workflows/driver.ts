@@ -44,6 +44,7 @@ class Run {
   readonly #driven = new Map<string, DrivenRequest>();
   /** Requests that wait for the next run: in histories from before requests were driven beside each other. */
   readonly #later = new Set<string>();
+  #isAsked = false;
   #hasNothingToDrive = false;
   #handlersRunning = 0;
   /** Settles, and never rejects, when the ledger has answered whoever asked last. */
@@ -79,6 +80,7 @@ class Run {
   }
 
   nudge(requestId: string): void {
+    this.#isAsked = true;
     const request = this.#drivenHere(requestId);
     if (request === undefined) this.#later.add(requestId);
     else request.nudge();
@@ -86,6 +88,7 @@ class Run {
 
   /** Ends when every request is final and owes nothing, when there was nothing to drive, or when history has grown long. */
   async untilDone(): Promise<void> {
+    if (await this.#isForNothing()) return;
     const requests = () => [...this.#driven.values()];
     for (;;) {
       await condition(() => this.#hasNothingToDrive || requests().some(({ wantsAttention }) => wantsAttention));
@@ -98,8 +101,20 @@ class Run {
     await condition(() => requests().every(({ isQuiet }) => isQuiet));
   }
 
+  /**
+   * Whoever starts a run asks it for something in the same call. Where that was lost on the way, with Temporal's memory of it,
+   * nobody would ever end the run; whoever asks again starts another.
+   */
+  async #isForNothing(): Promise<boolean> {
+    let looks = 0;
+    // At the second look, whatever came with the start has been handed to its handler.
+    await condition(() => this.#isAsked || looks++ > 0);
+    return !this.#isAsked && patched('ends-when-it-is-for-nothing');
+  }
+
   /** A handler that ends without a request leaves a run that was started for it with nothing to drive. */
   async #handle<T extends OpenResult | AdvanceResult>(ask: () => Promise<T>): Promise<T> {
+    this.#isAsked = true;
     this.#handlersRunning += 1;
     try {
       const result = await this.#inTurn(ask);

@@ -72,6 +72,11 @@ export const stories: Readonly<Record<string, (stage: Stage) => Promise<string>>
     await approve(stage, (await opened(stage.installation, order)).requestId);
     return runOf(order);
   },
+  'onboarding-for-nothing': async ({ installation }) => {
+    const workflowId = `onboarding/${randomUUID()}`;
+    await installation.client.workflow.start(workflowTypeOf('onboarding'), { workflowId, taskQueue, args: [] });
+    return workflowId;
+  },
   'onboarding-denied': async (stage) => {
     const order = onboardingOrder({ environment: 'production' });
     const { requestId } = await opened(stage.installation, order);
