@@ -6,6 +6,7 @@ import { isFinalRequestState } from '../../domain/states.ts';
 import { temporalNamespace } from '../../embedded/temporal.ts';
 import type { Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
+import { owedReissues } from './reissues.ts';
 import type { Servers } from './servers.ts';
 import type { Stage } from './stage.ts';
 import { credentialsOf, FreezeView, IdentityView, listAll, MassRevocationView, RequestView } from './views.ts';
@@ -59,6 +60,9 @@ async function whatMoves(issuer: Servers['issuer'], calls: Caller): Promise<stri
   const restless = requests
     .filter(({ state }) => !isFinalRequestState(state))
     .map(({ id, kind, state, retries }) => `${kind} ${id} is ${state}; retries: ${JSON.stringify(retries)}`);
+  restless.push(
+    ...owedReissues(requests, identities).map(({ id }) => `the rotation that review ${id} asked for is to come`),
+  );
   for (const { id } of await listAll(calls, '/v1/freezes', FreezeView)) {
     const ofFreeze = await listAll(calls, `/v1/freezes/${id}/revocations`, MassRevocationView);
     const open = ofFreeze.filter(({ state }) => state !== 'closed');

@@ -3,10 +3,37 @@ import { z } from 'zod';
 import { attend, type Setting } from './lives.ts';
 import type { RequestKept } from './story.ts';
 import { awaitedLater, together } from './together.ts';
-import { observer, RequestView } from './views.ts';
+import { type IdentityView, observer, RequestView } from './views.ts';
 
 /** Who opens the rotation that a review asked for. */
 export const reissuer = 'system:review';
+
+/**
+ * The completed reviews whose rotation is still to come: while another one runs that it cannot join, it is asked for again
+ * and again. Of an identity that nothing is issued to any more none comes.
+ */
+export function owedReissues(
+  requests: readonly RequestView[],
+  identities: readonly Pick<IdentityView, 'id' | 'state'>[],
+): readonly RequestView[] {
+  const active = new Set(identities.filter(({ state }) => state === 'active').map(({ id }) => id));
+  const isAnswered = (review: RequestView) =>
+    requests.some(
+      ({ kind, identityId, requester, requesters, justification }) =>
+        kind === 'rotation' &&
+        identityId === review.identityId &&
+        // One that it joined says no more than that.
+        (requester === reissuer ? justification.includes(review.id) : requesters.includes(reissuer)),
+    );
+  return requests.filter(
+    (request) =>
+      request.kind === 'review' &&
+      request.state === 'completed' &&
+      request.review.proposal?.reissue === true &&
+      active.has(request.identityId) &&
+      !isAnswered(request),
+  );
+}
 
 const betweenLooksMs = 500;
 const waitingRotations = '/v1/requests?kind=rotation&state=awaiting-approval&limit=200';

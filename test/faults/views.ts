@@ -16,6 +16,8 @@ export const RequestView = z.object({
   sequence: z.int(),
   stage: z.string().nullable(),
   requester: z.string(),
+  requesters: z.array(z.string()),
+  review: z.object({ proposal: z.object({ reissue: z.boolean() }).nullish() }),
   digest: z.string(),
   justification: z.string(),
   heldBy: z.array(z.object({ kind: z.string(), id: z.string() })),
