@@ -2,11 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ownGround, type TemporalKind } from './ground.ts';
 import { asMarkdown, asTable, conclusion, describeMachine, type MeasuredRow, placed, type Report } from './report.ts';
-import type { Row } from './row.ts';
+import type { Row, RowOptions } from './row.ts';
 import { rows, rowsNamed } from './rows.ts';
 
 /**
- * `npm run bench -- [row or group …] [--temporal development|postgres] [--json FILE] [--markdown FILE]`
+ * `npm run bench -- [row or group …] [--temporal development|postgres] [--subjects N] [--json FILE] [--markdown FILE]`
  *
  * Ends with 0 when everything was measured, whether budgets are met or not; with 1 when a row could not be; with 2 for a
  * command line that it does not understand.
@@ -34,7 +34,7 @@ async function bench(args: readonly string[]): Promise<number> {
   try {
     for (const row of asked.rows) {
       say(`${row.name} …`);
-      measured.push(await measure(row, () => row.run(ground, 'full')));
+      measured.push(await measure(row, () => row.run(ground, 'full', asked.options)));
     }
   } finally {
     await ground.stop();
@@ -67,6 +67,7 @@ async function measure({ name }: Row, run: () => ReturnType<Row['run']>): Promis
 }
 
 interface Asked {
+  readonly options: RowOptions;
   readonly rows: readonly Row[];
   readonly named: readonly string[];
   readonly temporal: TemporalKind;
@@ -82,11 +83,14 @@ function understood(args: readonly string[]): Asked | string {
       allowPositionals: true,
       options: {
         temporal: { type: 'string', default: 'development' },
+        subjects: { type: 'string' },
         json: { type: 'string' },
         markdown: { type: 'string' },
       },
     });
-    const { temporal, json, markdown } = values;
+    const { temporal, subjects, json, markdown } = values;
+    if (subjects !== undefined && !/^[1-9]\d*0$/.test(subjects))
+      return `--subjects is a multiple of ten, not ${subjects}.`;
     if (temporal !== 'development' && temporal !== 'postgres')
       return `--temporal is development or postgres, not ${temporal}.`;
     const asked = rowsNamed(named);
@@ -95,15 +99,17 @@ function understood(args: readonly string[]): Asked | string {
     // On another server only what depends on it is worth repeating.
     const isRepeated = temporal === 'postgres' && named.length === 0;
     const chosen = isRepeated ? asked.chosen.filter(({ dependsOnServer }) => dependsOnServer) : asked.chosen;
-    return { rows: chosen, named, temporal, json, markdown };
+    const options = subjects === undefined ? {} : { subjects: Number(subjects) };
+    return { rows: chosen, named, temporal, options, json, markdown };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
 /** Without the files that it was told to write. */
-function commandOf({ named, temporal }: Asked): string[] {
-  return [...named, ...(temporal === 'development' ? [] : ['--temporal', temporal])];
+function commandOf({ named, temporal, options: { subjects } }: Asked): string[] {
+  const many = subjects === undefined ? [] : ['--subjects', String(subjects)];
+  return [...named, ...(temporal === 'development' ? [] : ['--temporal', temporal]), ...many];
 }
 
 /** To standard error, so that standard output is the table alone. */

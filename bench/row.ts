@@ -10,7 +10,15 @@ export interface Row {
   readonly name: string;
   /** Rows about one matter, run together as `npm run bench -- <group>`. */
   readonly group?: 'flows' | 'step-up';
+  /** It takes long: it runs only when it is named. */
+  readonly isOnRequest?: boolean;
   /** Its figures are another matter on another Temporal server. */
   readonly dependsOnServer: boolean;
-  run(ground: Ground, size: Size): Promise<readonly Finding[]>;
+  run(ground: Ground, size: Size, options?: RowOptions): Promise<readonly Finding[]>;
+}
+
+/** What the command line may say of a row. */
+export interface RowOptions {
+  /** How many identities `mass-revocation-growth` takes: a multiple of ten. */
+  readonly subjects?: number;
 }

@@ -8,6 +8,7 @@ import { flowTests } from './rows/flowTests.ts';
 import { freezeEffect } from './rows/freezeEffect.ts';
 import { historyEvents } from './rows/historyEvents.ts';
 import { introspection } from './rows/introspection.ts';
+import { massRevocationGrowth } from './rows/massRevocationGrowth.ts';
 import { massRevocationRate } from './rows/massRevocationRate.ts';
 import { onboardingThroughput } from './rows/onboardingThroughput.ts';
 import { startLatency } from './rows/startLatency.ts';
@@ -30,14 +31,15 @@ export const rows: readonly Row[] = [
   flowAnalysis,
   workflowMemory,
   massRevocationRate,
+  massRevocationGrowth,
 ];
 
-/** The rows that somebody named, by themselves or by their group, in the order of `rows`; all of them when nobody did. */
+/** The rows that somebody named, by themselves or by their group, in the order of `rows`; when nobody did, all that take no request. */
 export function rowsNamed(
   names: readonly string[],
 ): { readonly chosen: readonly Row[] } | { readonly unknown: string } {
   const unknown = names.filter((name) => !rows.some((row) => row.name === name || row.group === name));
   if (unknown.length > 0) return { unknown: unknown.join(', ') };
   const isNamed = ({ name, group }: Row) => names.includes(name) || (group !== undefined && names.includes(group));
-  return { chosen: names.length === 0 ? rows : rows.filter(isNamed) };
+  return { chosen: rows.filter(names.length === 0 ? ({ isOnRequest = false }) => !isOnRequest : isNamed) };
 }

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { idFromKey } from '../domain/ids.ts';
-import { type IssuerLoad, type RevocationPace, roomFor } from '../domain/massRevocation.ts';
-import { type MassRevocation, Prisma } from '../prisma/generated/client.ts';
+import type { RevocationPace } from '../domain/massRevocation.ts';
+import type { MassRevocation } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { closeIfDone } from './massRevocationClose.ts';
-import { gatherSubjects, isStuck, settleFinished, standingOf } from './massRevocationSubjects.ts';
+import { openOnes, reserve } from './massRevocationRoom.ts';
+import { gatherSubjects, settleFinished, standingOf } from './massRevocationSubjects.ts';
 import { revokeNow } from './revoke.ts';
 import { updateRow } from './rows.ts';
 import type { Statements } from './statements.ts';
@@ -16,8 +17,6 @@ import type { Statements } from './statements.ts';
 
 /** Held by whoever plans, so that limits are counted once. */
 const planningLock = 7_305_808_869_231_004n;
-/** Late matches are frozen meanwhile, so that finding them may take a moment. */
-const gatherEvery = '5 seconds';
 const openedAtOnce = 4;
 const batchSize = 40;
 
@@ -60,30 +59,16 @@ export async function stepMassRevocations(
   return { open, begun };
 }
 
-interface Open {
-  readonly id: string;
-  readonly mayBegin: boolean;
-  /** Subjects were last looked for some time ago, or nothing is left to do. */
-  readonly isGatherDue: boolean;
-}
-
 /** Settles and reserves, then gathers and closes what is due: one worker at a time, in short transactions. */
 async function plan(ledger: Ledger, paceOf: (issuer: string) => RevocationPace): Promise<void> {
   const open = await planning(ledger, async (tx) => {
     await settleFinished(tx);
-    // What a restored ledger still knew waits until it may act. A pause or lift that this overlooks is met in `begin`.
-    const rows = await tx.$queryRaw<Open[]>`
-      SELECT m."id", f."liftedAt" IS NULL AND m."pausedAt" IS NULL AS "mayBegin",
-        m."gatheredAt" <= statement_timestamp() - ${gatherEvery}::interval OR NOT EXISTS (
-          SELECT FROM "mass_revocation_subject" s WHERE s."massRevocationId" = m."id" AND s."state" = 'waiting')
-        AND NOT EXISTS (
-          SELECT FROM "mass_revocation_subject" s WHERE s."massRevocationId" = m."id" AND s."state" = 'begun') AS "isGatherDue"
-      FROM "mass_revocation" m JOIN "freeze" f ON f."id" = m."freezeId"
-      WHERE m."closedAt" IS NULL AND NOT EXISTS (
-        SELECT FROM "ledger_restore" r WHERE r."resumedAt" IS NULL AND r."detectedAt" > m."createdAt")
-      ORDER BY m."createdAt", m."id"`;
-    const ids = rows.filter(({ mayBegin }) => mayBegin).map(({ id }) => id);
-    await reserve(tx, ids, paceOf);
+    const rows = await openOnes(tx);
+    await reserve(
+      tx,
+      rows.filter(({ mayBegin }) => mayBegin),
+      paceOf,
+    );
     return rows;
   });
   for (const { id } of open?.filter(({ isGatherDue }) => isGatherDue) ?? [])
@@ -105,38 +90,6 @@ async function planning<T>(ledger: Ledger, work: (tx: Transaction) => Promise<T>
     },
     { timeout: 15_000, maxWait: 2_000 },
   );
-}
-
-/** Effect: as many waiting subjects as each issuer's limits leave room for are begun, the most exposed first. */
-async function reserve(
-  tx: Transaction,
-  massRevocationIds: readonly string[],
-  paceOf: (issuer: string) => RevocationPace,
-): Promise<void> {
-  const ids = Prisma.sql`${[...massRevocationIds]}::text[]`;
-  const waiting = await tx.$queryRaw<{ issuer: string }[]>`
-    SELECT DISTINCT "issuer" FROM "mass_revocation_subject" WHERE "state" = 'waiting' AND "massRevocationId" = ANY(${ids})`;
-  for (const { issuer } of waiting) {
-    const room = roomFor(paceOf(issuer), await loadOf(tx, issuer));
-    if (room === 0) continue;
-    await tx.$executeRaw`
-      UPDATE "mass_revocation_subject" SET "state" = 'begun', "begunAt" = clock_timestamp(), "nextAttemptAt" = clock_timestamp()
-      WHERE ("massRevocationId", "identityId") IN (
-        SELECT "massRevocationId", "identityId" FROM "mass_revocation_subject"
-        WHERE "state" = 'waiting' AND "issuer" = ${issuer} AND "massRevocationId" = ANY(${ids})
-        ORDER BY "exposure", "identityId", "massRevocationId" LIMIT ${room})`;
-  }
-}
-
-async function loadOf(tx: Transaction, issuer: string): Promise<IssuerLoad> {
-  const [load] = await tx.$queryRaw<IssuerLoad[]>`
-    SELECT (count(*) FILTER (WHERE NOT ${isStuck}))::int AS "underWay", (count(*) FILTER (WHERE ${isStuck}))::int AS "stuck",
-      (SELECT count(*) FROM "mass_revocation_subject"
-        WHERE "issuer" = ${issuer} AND "begunAt" > statement_timestamp() - interval '1 second')::int AS "justBegun"
-    FROM "mass_revocation_subject" s LEFT JOIN "request" r ON r."id" = s."requestId"
-    WHERE s."state" = 'begun' AND s."issuer" = ${issuer}`;
-  if (load === undefined) throw new TypeError('PostgreSQL answered an aggregate with no row.');
-  return load;
 }
 
 interface Planned extends Pick<MassRevocation, 'freezeId' | 'reason' | 'startedBy'> {

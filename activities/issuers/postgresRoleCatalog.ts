@@ -23,33 +23,36 @@ export interface FoundRole {
 }
 
 /**
- * Looks a role up by its name and its tag.
+ * Looks a role up by its name, which has an index, and asks for its tag. Only where there is none of that name, for its tag
+ * among all comments of the server's roles, which have none: so the work does not grow with the roles that are there.
  * @throws ForeignCredential when the role exists without our tag: it is left alone
- * @throws IssuerRefused when our tag is on a role of another name: somebody renamed it, and a person must look
+ * @throws IssuerRefused when our tag is on a role of another name only: somebody renamed it, and a person must look
  */
 export async function findRole(
   session: AdminSession,
   { role, tag }: TaggedRole,
   { issuer, subject }: { issuer: string; subject: string },
 ): Promise<FoundRole | undefined> {
-  const rows = await session.query<{ oid: number; rolname: string; tag: string | null; validUntil: Date | null }>(
-    `SELECT r.oid, r.rolname, d.description AS tag,
-            CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END AS "validUntil"
-       FROM pg_roles r LEFT ${tagged}
-      WHERE r.oid = ANY(ARRAY(SELECT oid FROM pg_roles WHERE rolname = $1)
-        || ARRAY(SELECT objoid FROM pg_shdescription WHERE classoid = 'pg_authid'::regclass AND description = $2))`,
-    [role, tag],
+  const [found] = await session.query<{ oid: number; tag: string | null; validUntil: Date | null }>(
+    `SELECT r.oid, d.description AS tag, CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil END AS "validUntil"
+       FROM pg_roles r LEFT ${tagged} WHERE r.rolname = $1`,
+    [role],
   );
-  const found = rows.find((row) => row.rolname === role);
-  if (found !== undefined && found.tag !== tag) throw new ForeignCredential(issuer, subject);
-  const renamed = rows.find((row) => row.rolname !== role);
+  if (found !== undefined) {
+    if (found.tag !== tag) throw new ForeignCredential(issuer, subject);
+    return { oid: found.oid, validUntil: found.validUntil ?? undefined };
+  }
+  const [renamed] = await session.query<{ rolname: string }>(
+    `SELECT r.rolname FROM pg_roles r ${tagged} WHERE d.description = $1`,
+    [tag],
+  );
   if (renamed !== undefined)
     throw new IssuerRefused(
       issuer,
       subject,
       `role ${renamed.rolname} carries the tag of ${role}; rename it back or remove its comment`,
     );
-  return found === undefined ? undefined : { oid: found.oid, validUntil: found.validUntil ?? undefined };
+  return undefined;
 }
 
 /** `CREATE ROLE` with its tag. Part of the caller's transaction, so that no role is ever without its tag. */
