@@ -10,6 +10,7 @@ import type { Principal } from './auth/principal.ts';
 import { maxAgeSeconds, type Standing } from './eligibility.ts';
 import { visibleRequest, workflowOf } from './findVisible.ts';
 import { bindKey, earlierCall } from './keyedCall.ts';
+import { nudgeByOutbox } from './nudge.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem, refusalProblem, unavailable } from './problem.ts';
 import { text } from './representations/fields.ts';
@@ -71,7 +72,7 @@ export async function decide(
     }
     await requireMayGoOn(deps.ledger, requestId);
     await bindKey(deps, call);
-  }
+  } else await nudgeByOutbox(deps, requestId);
   const verdict = known ?? (await submit(deps, request, principal, { ...decision, id: decisionId }));
   if (!verdict.accepted) throw refusalOf(request, verdict);
   return visibleRequest(deps, principal, requestId);
@@ -115,8 +116,9 @@ async function submit(
     return (await deps.gateway.decide(workflowOf(request), signed)).verdict;
   } catch (cause) {
     const recorded = await recordedVerdict(deps, request.id, decision.id);
-    if (recorded !== undefined) return recorded;
-    throw unavailable(cause);
+    if (recorded === undefined) throw unavailable(cause);
+    await nudgeByOutbox(deps, request.id);
+    return recorded;
   }
 }
 

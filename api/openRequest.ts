@@ -3,6 +3,7 @@ import { idFromKey } from '../domain/ids.ts';
 import type { KeyedCall } from '../ledger/idempotency.ts';
 import type { Principal } from './auth/principal.ts';
 import { earlierCall } from './keyedCall.ts';
+import { nudgeByOutbox } from './nudge.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem, refusalProblem, unavailable } from './problem.ts';
 
@@ -64,7 +65,8 @@ async function attempt(
   } catch (cause) {
     if (cause instanceof Problem) throw cause;
     const opened = await earlierCall(deps, call);
-    if (opened.kind === 'same' && opened.requestId !== undefined) return opened.requestId;
-    throw unavailable(cause);
+    if (opened.kind !== 'same' || opened.requestId === undefined) throw unavailable(cause);
+    await nudgeByOutbox(deps, opened.requestId);
+    return opened.requestId;
   }
 }

@@ -4,11 +4,17 @@ import { z } from 'zod';
 import { IdentityBody } from '../../api/representations/identity.ts';
 import { RequestBody } from '../../api/representations/request.ts';
 import { digestOfReview } from '../../domain/decisions.ts';
-import { apiFixture, emailOf, onboarding, type PersonName } from './apiFixture.ts';
+import { type ApiFixture, apiFixture, emailOf, onboarding, type PersonName } from './apiFixture.ts';
 import { asked, decide, onboarded, RequestOnIdentity } from './onboarded.ts';
 
 const Timeline = z.object({ items: z.array(z.looseObject({ kind: z.string() })) });
 const Page = z.object({ items: z.array(RequestBody), nextCursor: z.string().nullable() });
+
+/** How often the outbox is to tell the workflow to look where the request stands. */
+const nudgesOf = (api: ApiFixture, requestId: string) =>
+  api.ledger.prisma.outboxMessage.count({
+    where: { kind: 'nudge', payload: { path: ['requestId'], equals: requestId } },
+  });
 
 test('a retried call finds its own request, also when it was answered long ago', async () => {
   const api = await apiFixture();
@@ -53,6 +59,8 @@ test('when the answer was lost the ledger is asked, and the caller gets the requ
   api.gateway.mode = 'lost';
   const answer = await api.as('requester', '/v1/identities', { body: onboarding });
   expect(answer.status).toBe(202);
+  // Its run may have been lost with the answer.
+  expect(await nudgesOf(api, answer.as(RequestBody).id)).toBe(1);
 });
 
 test('while Temporal is down the outcome is unknown, and the same key finds the truth afterwards', async () => {
@@ -136,9 +144,13 @@ test('a retried decision gets the first answer, also when that answer was lost',
   const { id, revision, digest } = await asked(api);
   const call = { body: { verdict: 'deny', revision, digest }, key: randomUUID() };
   api.gateway.mode = 'lost';
+  expect(await nudgesOf(api, id)).toBe(0);
   expect((await api.as('security-1', `/v1/requests/${id}/decisions`, call)).status).toBe(200);
+  // Its run may not have heard of it either, and an API that was killed cannot tell it.
+  expect(await nudgesOf(api, id)).toBe(1);
   api.gateway.mode = 'up';
   expect((await api.as('security-1', `/v1/requests/${id}/decisions`, call)).as(RequestBody).state).toBe('denied');
+  expect(await nudgesOf(api, id)).toBe(2);
   expect(
     (
       await api.as('security-1', `/v1/requests/${id}/decisions`, {
