@@ -31,7 +31,10 @@ function section(recorded: readonly FaultResult[]): string {
     ['commit', [...new Set(recorded.map(({ commit }) => commit))].join(', ')],
     ['begun', spanOf(recorded.map(({ beganAt }) => beganAt.slice(0, 16).replace('T', ' ')).sort())],
     ['requests opened', listed(counts, / opened$/)],
-    ['how requests ended', listed(counts, /^(onboarding|rotation|revocation|review|step-up) (completed|denied|cancelled)$/)],
+    [
+      'how requests ended',
+      listed(counts, /^(onboarding|rotation|revocation|review|step-up) (completed|denied|cancelled)$/),
+    ],
     ['decisions, commands', listed(counts, /^(decision: \w+|pause|resume|cancel|rollback|acknowledgement)$/)],
     ['incidents', listed(counts, /^(freeze \w+|lift|mass revocation( \w+)?)$/)],
     ['killed and stopped', listed(counts, /^fault: (kill|stop|zombie)/)],
