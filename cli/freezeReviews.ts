@@ -80,6 +80,7 @@ function print({ json }: Options, reviews: FreezeReviews): void {
         because ?? '',
       ]),
     );
+  if (waiting > 0) printLine(`The rest is asked within minutes. Look again: tenure freeze reviews ${freezeId}`);
   if (needsSomebody)
     printLine(`Mend what they say, then ask again: tenure freeze review ${freezeId} --reason <reason>`);
 }

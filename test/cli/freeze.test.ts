@@ -120,6 +120,7 @@ test('a freeze without a mass revocation says how to begin one; completion knows
 test('the reviews of what it holds are asked for, and who is missing is listed with what they wait for', async () => {
   const asked = await tenure('review', freezeId, '--reason', 'the host was rebuilt', '--reissue');
   expect(asked).toContain('0 let go, 0 under way, 2 to be asked, 0 ended without, 0 refused.');
+  expect(asked).toContain(`tenure freeze reviews ${freezeId}`);
   const { id } = await api.ledger.prisma.freezeReviewOrder.findFirstOrThrow();
   while (await askForReviews({ ledger: api.ledger, open: api.gateway.open }, id));
   // No flow of this installation covers reviews.
