@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { IssuanceActivities, LifecycleActivities } from '../contracts/activities.ts';
 import type { OpenOrder, OpenResult, RequestTarget } from '../contracts/open.ts';
-import { idFromKey } from '../domain/ids.ts';
+import { ownKey } from '../domain/ownKey.ts';
 import type { Ledger } from '../ledger/client.ts';
 import {
   activeIdentity,
@@ -55,8 +54,8 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
     expiry: (row) => openDue(row, 'revocation'),
     review: (row) => openDue(row, 'review'),
     'review-missed': (row) => missed(row),
-    'freeze-escalation': (row) => escalate(row),
-    'freeze-reviews': (row) => askFor(row),
+    'freeze-escalation': (row) => whileNeeded(row, escalateFreeze(ledger, row.subjectId)),
+    'freeze-reviews': (row) => whileNeeded(row, askForReviews({ ledger, open: starts.open }, row.subjectId)),
     sweep: (row) => sweep(row),
     reconcile: (row) => parts.reconcile(row.subjectId),
   };
@@ -67,15 +66,11 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
     if (identity === undefined) return removeDueRow(ledger, row);
     // A new key for each try: what was denied once is asked again, and one try is never carried out twice.
     const round = kind === 'review' ? `r${identity.reviews}` : `v${identity.highestVersion}`;
-    const key = `${row.kind}/${identity.id}/${round}/${row.attempts}`;
     const result = await starts.open({
+      ...ownKey(principal, `${row.kind}/${identity.id}/${round}/${row.attempts}`),
       kind,
-      requestId: idFromKey('request', { principal, key }),
       identityId: identity.id,
-      principal,
       principalKind: 'system',
-      idempotencyKey: key,
-      bodyDigest: createHash('sha256').update(key).digest('hex'),
       trigger: 'schedule',
       justification: dueBecause[kind],
     });
@@ -92,12 +87,9 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
     await freezeMissedReview(ledger, identity);
   }
 
-  async function escalate(row: DueRow): Promise<void> {
-    if (!(await escalateFreeze(ledger, row.subjectId))) await removeDueRow(ledger, row);
-  }
-
-  async function askFor(row: DueRow): Promise<void> {
-    if (!(await askForReviews({ ledger, open: starts.open }, row.subjectId))) await removeDueRow(ledger, row);
+  /** Work that dates its row anew, or says that there is nothing left of it. */
+  async function whileNeeded(row: DueRow, isNeeded: Promise<boolean>): Promise<void> {
+    if (!(await isNeeded)) await removeDueRow(ledger, row);
   }
 
   /** What people who left still own stops until somebody owns it. Returns how many freezes that took. */

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { OpenOrder, OpenResult } from '../domain/flow/open.ts';
 import type { ReviewProposal } from '../domain/flow/review.ts';
-import { idFromKey } from '../domain/ids.ts';
+import { ownKey } from '../domain/ownKey.ts';
 import type { FreezeReviewOrder } from '../prisma/generated/client.ts';
 import type { Ledger } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
@@ -101,16 +100,12 @@ export function reviewOf(
   { id, freezeId, orderedBy, reason, proposal }: FreezeReviewOrder,
   identityId: string,
 ): OpenOrder {
-  const key = `freeze-review/${id}/${identityId}`;
   return {
+    ...ownKey(principal, `freeze-review/${id}/${identityId}`),
     kind: 'review',
-    requestId: idFromKey('request', { principal, key }),
     identityId,
-    principal,
     principalKind: 'system',
     onBehalfOf: orderedBy,
-    idempotencyKey: key,
-    bodyDigest: createHash('sha256').update(key).digest('hex'),
     trigger: 'incident',
     justification: reason,
     proposal: { ...(proposal as unknown as ReviewsAsked['proposal']), freezeId },

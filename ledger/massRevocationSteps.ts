@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
-import { idFromKey } from '../domain/ids.ts';
 import type { RevocationPace } from '../domain/massRevocation.ts';
+import { ownKey } from '../domain/ownKey.ts';
 import type { MassRevocation } from '../prisma/generated/client.ts';
 import type { Ledger, Transaction } from './client.ts';
 import { closeIfDone } from './massRevocationClose.ts';
@@ -119,18 +118,14 @@ type Fate = 'paused' | 'revoked' | 'let-go';
  */
 async function begin(ledger: Ledger, subject: Planned): Promise<boolean> {
   const { massRevocationId, identityId, freezeId, startedBy: principal } = subject;
-  const key = `mass-revocation/${massRevocationId}/${identityId}`;
   let fate: Fate | undefined;
   const result = await revokeNow(
     ledger,
     {
+      ...ownKey(principal, `mass-revocation/${massRevocationId}/${identityId}`),
       kind: 'revocation',
-      requestId: idFromKey('request', { principal, key }),
       identityId,
-      principal,
       principalKind: 'person',
-      idempotencyKey: key,
-      bodyDigest: createHash('sha256').update(key).digest('hex'),
       trigger: 'incident',
       justification: `${subject.reason} (mass revocation ${massRevocationId} of freeze ${freezeId})`,
     },

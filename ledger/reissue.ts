@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { OpenOrder } from '../domain/flow/open.ts';
-import { idFromKey } from '../domain/ids.ts';
+import { ownKey } from '../domain/ownKey.ts';
 import { RequestMissing } from './advance.ts';
 import type { Ledger } from './client.ts';
 
@@ -15,16 +14,12 @@ export async function reissueOrder({ prisma }: Pick<Ledger, 'prisma'>, reviewReq
   const review = await prisma.request.findUnique({ where: { id: reviewRequestId } });
   if (review === null || review.identityId === null) throw new RequestMissing(reviewRequestId);
   const asker = review.requesterKind === 'person' ? review.requesterId : review.onBehalfOf;
-  const key = `reissue/${reviewRequestId}`;
   return {
+    ...ownKey(principal, `reissue/${reviewRequestId}`),
     kind: 'rotation',
-    requestId: idFromKey('request', { principal, key }),
     identityId: review.identityId,
-    principal,
     principalKind: 'system',
     ...(asker === null ? {} : { onBehalfOf: asker }),
-    idempotencyKey: key,
-    bodyDigest: createHash('sha256').update(key).digest('hex'),
     trigger: review.trigger as OpenOrder['trigger'],
     justification: `review ${reviewRequestId} asked for a new credential`,
   };

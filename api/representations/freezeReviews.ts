@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type FreezeReviews, reviewStandings } from '../../ledger/queries/freezeReviews.ts';
+import { type FreezeReviews, missingStandings } from '../../ledger/queries/freezeReviews.ts';
 import { Id, Instant } from './fields.ts';
 
 const count = (description: string) => z.int().meta({ description });
@@ -25,7 +25,7 @@ export const FreezeReviewsBody = z
           identityId: Id,
           identityName: z.string(),
           owner: z.string(),
-          standing: z.enum(reviewStandings).exclude(['thawed']),
+          standing: z.enum(missingStandings),
           requestId: Id.nullable(),
           because: z.string().nullable().meta({ description: 'Why it was refused or ended; null of the others.' }),
         }),
@@ -44,11 +44,7 @@ export function freezeReviewsBody({ order, counts, missing }: FreezeReviews): z.
     newOwner: proposal.newOwner ?? null,
     reissue: proposal.reissue,
     counts,
-    missing: missing.map(({ ownerId, ...subject }) => ({
-      ...subject,
-      owner: ownerId,
-      standing: z.enum(reviewStandings).exclude(['thawed']).parse(subject.standing),
-    })),
+    missing: missing.map(({ ownerId, ...subject }) => ({ ...subject, owner: ownerId })),
   };
 }
 

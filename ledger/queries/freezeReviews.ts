@@ -3,14 +3,16 @@ import type { Transaction } from '../client.ts';
 import { isFrozenSubject, isSubject } from '../freezeSubjects.ts';
 
 /** How one subject of an order stands. `ended` is a review that is over and has not let it go: denied, expired, cancelled. */
-export const reviewStandings = ['waiting', 'open', 'thawed', 'ended', 'refused'] as const;
-export type ReviewStanding = (typeof reviewStandings)[number];
+export type ReviewStanding = MissingStanding | 'thawed';
+/** Of those that were not let go: whoever needs a person first. */
+export const missingStandings = ['refused', 'ended', 'open', 'waiting'] as const;
+type MissingStanding = (typeof missingStandings)[number];
 
 export interface MissingReview {
   readonly identityId: string;
   readonly identityName: string;
   readonly ownerId: string;
-  readonly standing: ReviewStanding;
+  readonly standing: MissingStanding;
   readonly requestId: string | null;
   /** Why it was refused, or the reason with which it ended. */
   readonly because: string | null;
@@ -19,7 +21,7 @@ export interface MissingReview {
 export interface FreezeReviews {
   readonly order: FreezeReviewOrder;
   readonly counts: Readonly<Record<ReviewStanding, number>>;
-  /** Who has not been let go: those that need a person first, then those that wait. The first 50. */
+  /** Who has not been let go, in the order of `missingStandings`. The first 50. */
   readonly missing: readonly MissingReview[];
 }
 
@@ -50,7 +52,7 @@ export async function findFreezeReviews(ledger: Transaction, freezeId: string): 
       SELECT "standing", count(*) AS "count" FROM ${subjects} AS "subject" GROUP BY "standing"`,
     ledger.$queryRaw<MissingReview[]>`
       SELECT * FROM ${subjects} AS "subject" WHERE "standing" <> 'thawed'
-      ORDER BY array_position(ARRAY['refused', 'ended', 'open', 'waiting'], "standing"), "identityId" LIMIT ${shown}`,
+      ORDER BY array_position(${[...missingStandings]}::text[], "standing"), "identityId" LIMIT ${shown}`,
   ]);
   const count = (standing: ReviewStanding) => Number(counted.find((row) => row.standing === standing)?.count ?? 0);
   return {

@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { AdvanceResult, SignedDecision } from '../../contracts/events.ts';
 import type { NewSubject, OpenOrder, OpenResult } from '../../contracts/open.ts';
 import { digestOfReview, signDecision } from '../../domain/decisions.ts';
 import { idFromKey } from '../../domain/ids.ts';
+import { ownKey } from '../../domain/ownKey.ts';
 import { findRequest } from '../../ledger/queries/requests.ts';
 import { findTarget } from '../../ledger/requests.ts';
 import type { TestInstallation } from './installation.ts';
@@ -36,13 +37,10 @@ export function openOrder(kind: OpenOrder['kind'], change: Partial<OpenOrder> = 
   const principal = change.principal ?? 'requester@tenure.example';
   const key = change.idempotencyKey ?? randomUUID();
   return {
+    ...ownKey(principal, key),
     kind,
-    requestId: idFromKey('request', { principal, key }),
     identityId: idFromKey('identity', { principal, key }),
-    principal,
     principalKind: 'person',
-    idempotencyKey: key,
-    bodyDigest: createHash('sha256').update(key).digest('hex'),
     trigger: 'person',
     justification: 'the tests want it',
     ...change,

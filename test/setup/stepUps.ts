@@ -1,9 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AdvanceResult } from '../../contracts/events.ts';
 import type { OpenResult, StepUpOrder } from '../../contracts/open.ts';
 import { agentPrincipal } from '../../domain/agents.ts';
-import { idFromKey } from '../../domain/ids.ts';
+import { ownKey } from '../../domain/ownKey.ts';
 import type { StepUpAsk } from '../../domain/stepUp.ts';
 import { examplePolicy, insertAgent, newAgentKey } from './agents.ts';
 import type { TestInstallation } from './installation.ts';
@@ -53,15 +53,11 @@ export function stepUpOrder(
   change: Partial<StepUpOrder> = {},
 ): StepUpOrder {
   const principal = agentPrincipal(identityId);
-  const key = randomUUID();
   return {
+    ...ownKey(principal, randomUUID()),
     kind: 'step-up',
-    requestId: idFromKey('request', { principal, key }),
     identityId,
-    principal,
     principalKind: 'agent',
-    idempotencyKey: key,
-    bodyDigest: createHash('sha256').update(key).digest('hex'),
     trigger: 'person',
     justification: 'the tests want it',
     stepUp: {
