@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { type ApiAccess, accessOptions, callApi, requireUrl } from './apiCalls.ts';
 import { CommandFailed, exitCodes } from './exitCodes.ts';
 import { registerFreezeReviews } from './freezeReviews.ts';
-import { coloured, printJson, printTable } from './output.ts';
+import { coloured, printJson, printLine, printTable } from './output.ts';
 
 const count = z.int();
 const progress = { waiting: count, underWay: count, revoked: count, stuck: count, letGo: count };
@@ -68,7 +68,7 @@ export function registerFreeze(program: Command): void {
       const post = { body, key: randomUUID() };
       const started = await callApi(options, { path: pathOf(freezeId), post }, massRevocation);
       if (!options.json)
-        print(`Mass revocation ${started.id} of freeze ${freezeId} has begun; Ctrl-C does not end it.`);
+        printLine(`Mass revocation ${started.id} of freeze ${freezeId} has begun; Ctrl-C does not end it.`);
       await tell(options, started, options.follow);
     });
 
@@ -126,7 +126,7 @@ async function tell(options: Options, of: { freezeId: string; id: string }, isFo
   let now = await look();
   for (let shown = ''; isFollowed && isMoving(now); now = await look()) {
     const line = progressLine(now);
-    if (!options.json && line !== shown) print(line);
+    if (!options.json && line !== shown) printLine(line);
     shown = line;
     await wait(lookEveryMs);
   }
@@ -150,7 +150,7 @@ function progressLine({ total: { waiting, underWay, revoked, stuck } }: Detail):
 function printStanding(now: Detail): void {
   const { state, total, issuers, stuck, report, freezeId } = now;
   const colour = state === 'closed' && report?.residual.count === 0 ? 'green' : 'yellow';
-  print(`${coloured(colour, state)}: ${progressLine(now)}${total.letGo === 0 ? '' : `, ${total.letGo} let go`}.`);
+  printLine(`${coloured(colour, state)}: ${progressLine(now)}${total.letGo === 0 ? '' : `, ${total.letGo} let go`}.`);
   printTable(
     ['issuer', 'waiting', 'under way', 'revoked', 'stuck', 'let go'],
     issuers.map((each) => [
@@ -159,21 +159,23 @@ function printStanding(now: Detail): void {
     ]),
   );
   for (const { identityId, identityName, requestId, error } of stuck)
-    print(`${coloured('red', 'stuck')}: ${identityName} (${identityId}), request ${requestId ?? 'not open'}: ${error}`);
+    printLine(
+      `${coloured('red', 'stuck')}: ${identityName} (${identityId}), request ${requestId ?? 'not open'}: ${error}`,
+    );
   if (report !== null) printReport(report);
   else if (stuck.length > 0)
-    print('Mend the cause, or vouch for it: POST /v1/requests/<request>/resolution with version and reason.');
-  else print(`Follow it: tenure freeze revocation ${freezeId} --follow`);
+    printLine('Mend the cause, or vouch for it: POST /v1/requests/<request>/resolution with version and reason.');
+  else printLine(`Follow it: tenure freeze revocation ${freezeId} --follow`);
 }
 
 function printReport({ seconds, receipts, resolvedByHand, residual: left }: NonNullable<Detail['report']>): void {
   const { tried, absent, unverifiable, missing } = receipts;
-  print(`Receipts: ${tried} tried, ${absent} absent, ${unverifiable} unverifiable, ${missing} missing.`);
-  print(`${resolvedByHand.count} were resolved by hand. It took ${seconds} seconds.`);
+  printLine(`Receipts: ${tried} tried, ${absent} absent, ${unverifiable} unverifiable, ${missing} missing.`);
+  printLine(`${resolvedByHand.count} were resolved by hand. It took ${seconds} seconds.`);
   const { worst } = left;
-  if (worst === null) print('Nothing of it can be used any more.');
+  if (worst === null) printLine('Nothing of it can be used any more.');
   else
-    print(
+    printLine(
       `${left.count} can still be used; the longest: ${worst.what} of identity ${worst.identityId}, until ${worst.until ?? 'nobody knows when'}.`,
     );
 }
@@ -181,8 +183,4 @@ function printReport({ seconds, receipts, resolvedByHand, residual: left }: NonN
 function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
   return Number(text);
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
 }
