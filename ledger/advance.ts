@@ -4,6 +4,7 @@ import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events
 import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
 import { Prisma } from '../prisma/generated/client.ts';
+import { checkAmendment } from './amendment.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence, type EvidenceDraft, evidenceInsertion, requestChain } from './evidence.ts';
@@ -50,6 +51,9 @@ export async function advanceWithin(
     state: gathered.state,
     event: applied,
     facts: gathered.facts,
+    ...(applied.kind === 'command' && applied.command.do === 'amend'
+      ? { amendmentCheck: await checkAmendment(tx, gathered, applied.command.subject) }
+      : {}),
     ...(gathered.approver === undefined
       ? {}
       : { decisionContext: { approver: gathered.approver, isGenuine: signedByOneOf(ledger.decisionKeys) } }),

@@ -13,6 +13,12 @@ export interface ChosenFlow {
   readonly now: Date;
 }
 
+/** What of an order decides under which flow it runs. */
+export type AsksForFlow = Pick<
+  RequestOrder,
+  'kind' | 'principal' | 'principalKind' | 'onBehalfOf' | 'trigger' | 'justification'
+>;
+
 interface Surroundings {
   readonly now: Date;
   readonly people: readonly { readonly id: string; readonly active: boolean; readonly groups: readonly string[] }[];
@@ -28,7 +34,7 @@ interface Surroundings {
  */
 export async function chooseFlow(
   tx: Statements,
-  order: RequestOrder,
+  order: AsksForFlow,
   named: readonly (string | undefined)[],
   factsOf: (asked: AskedRequest, person: PersonOf, now: Date) => Facts | Refusal,
 ): Promise<ChosenFlow | Refusal> {
@@ -53,7 +59,7 @@ export async function chooseFlow(
 /** In one statement, since every opening pays for it. */
 async function surroundings(
   tx: Statements,
-  order: RequestOrder,
+  order: AsksForFlow,
   named: readonly (string | undefined)[],
 ): Promise<Surroundings> {
   const ids = [order.principal, order.onBehalfOf, ...named].filter((id) => id !== undefined);

@@ -1,6 +1,7 @@
 import type { NewSubject, OpenOrder, OpenResult, RequestOrder } from '../domain/flow/open.ts';
 import { parseName } from '../domain/names.ts';
 import type { Identity, Prisma } from '../prisma/generated/client.ts';
+import { ownerNotValid } from './amendment.ts';
 import { type ChosenFlow, chooseFlow } from './chooseFlow.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { guardFactsOf } from './gatherFacts.ts';
@@ -99,10 +100,7 @@ async function onboardingOf(tx: Statements, order: OpenOrder): Promise<Onboardin
     chooseFlow(tx, order, [subject.ownerId], (asked, person, now) =>
       person(subject.ownerId).active
         ? guardFactsOf({ ...identity, createdAt: now }, asked, person, now)
-        : refuse(
-            'owner-not-valid',
-            `${subject.ownerId} is not an active person of the directory. Name an owner who is.`,
-          ),
+        : ownerNotValid(subject.ownerId),
     ),
   ]);
   if (taken !== undefined) return nameTaken(subject, taken.id);

@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import type { Role } from '../../configuration/configurationSchema.ts';
-import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import type { Command } from '../../contracts/events.ts';
-import { scopesOfPolicy } from '../../domain/agents.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import type { ProblemSlug } from '../../domain/problems.ts';
 import { giveCommand } from '../../ledger/commands.ts';
@@ -13,12 +11,12 @@ import { requireStanding } from '../auth/standing.ts';
 import { visibleRequest } from '../findVisible.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
 import { nudgeSoon } from '../nudge.ts';
+import { requireOnboardable } from '../onboardingChecks.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem, refusalProblem } from '../problem.ts';
 import { consumers, email, Id, Instant, noQuery, Reason, scopes, text } from '../representations/fields.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { requireSignerAlone } from '../signerConsumers.ts';
 
 const Reasoned = z.strictObject({ reason: Reason }).meta({ id: 'Reasoned' });
 const example = { reason: 'Waiting for the incident review, ticket 4711' };
@@ -124,7 +122,8 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
     route({
       verb: 'amendments',
       summary: 'Change what is asked for',
-      description: 'Before anything is issued. Takes the next revision: earlier decisions count no more.',
+      description:
+        'Before anything is issued. Takes the next revision: earlier decisions count no more. Checked as an onboarding is; refused where another flow or version would govern it now.',
       kinds: ['person'],
       roles: [],
       concerned: 'requesters',
@@ -139,7 +138,16 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
         })
         .meta({ id: 'Amendment' }),
       bodyExample: { scopes: ['read'], reason: 'Write access is not needed after all' },
-      problems: ['not-amendable', 'unsupported-scope'],
+      problems: [
+        'not-amendable',
+        'flow-changed',
+        'no-flow',
+        'ambiguous-flow',
+        'owner-not-valid',
+        'unknown-issuer',
+        'unknown-store',
+        'unsupported-scope',
+      ],
       command: ({ reason, ...asked }, by, _principal, request) => ({
         do: 'amend',
         by,
@@ -206,29 +214,14 @@ interface Amendment {
   readonly owner?: string | undefined;
 }
 
+/** The identity as it would be afterwards is checked as an onboarding is. */
 function amendedSubject(
   { purpose, scopes: asked, consumers: readers, expiresAt, owner }: Amendment,
   { identity }: RequestSituation,
-  { configuration, now }: ApiDependencies,
+  deps: ApiDependencies,
 ) {
   if (identity === null)
     throw new Problem('not-amendable', 'A publication is bound to its content: ask for another one.');
-  const issuer = configuration.issuers[identity.issuer];
-  const offered = issuer === undefined ? [] : offeredScopes(issuer, configuration.tools);
-  const policy = agentPolicyOf(identity);
-  // Of an agent, what was asked for is its policy: an amendment can only leave some of it out.
-  const within = policy === undefined ? offered : scopesOfPolicy(policy);
-  const unsupported = asked?.find((scope) => !within.includes(scope));
-  if (unsupported !== undefined)
-    throw new Problem(
-      'unsupported-scope',
-      policy === undefined
-        ? `Issuer "${identity.issuer}" does not offer scope "${unsupported}".`
-        : `The agent's policy does not have scope "${unsupported}". Ask for another onboarding.`,
-    );
-  if (issuer !== undefined && readers !== undefined) requireSignerAlone(issuer.type, readers);
-  if (expiresAt !== undefined && Date.parse(expiresAt) <= now().getTime())
-    throw invalidRequest([{ field: 'body.expiresAt', message: 'must be in the future' }]);
   const subject = {
     ...(purpose === undefined ? {} : { purpose }),
     ...(asked === undefined ? {} : { scopes: asked }),
@@ -240,5 +233,9 @@ function amendedSubject(
     throw invalidRequest([
       { field: 'body', message: 'must name something to change: purpose, scopes, consumers, expiresAt or owner' },
     ]);
+  const { kind, issuer, store, scopes: present, consumers: presentReaders, expiresAt: presentExpiry } = identity;
+  const policy = agentPolicyOf(identity);
+  const before = { scopes: present, consumers: presentReaders, expiresAt: presentExpiry.toISOString() };
+  requireOnboardable(deps, { kind, issuer, store, policy, ...before, ...subject });
   return subject;
 }

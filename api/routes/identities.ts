@@ -1,19 +1,18 @@
 import { z } from 'zod';
-import { offeredScopes } from '../../configuration/offeredScopes.ts';
 import { scopesOfPolicy } from '../../domain/agents.ts';
 import { identityKinds } from '../../domain/flow/language.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
 import { listCredentials, listIdentities } from '../../ledger/queries/identities.ts';
-import { requireIssuerFits, requireKnownTools, requireUsable } from '../agentOrder.ts';
+import { requireKnownTools, requireUsable } from '../agentOrder.ts';
 import { pageBody, placeOf } from '../cursor.ts';
 import { visibleIdentity } from '../findVisible.ts';
 import { keyedCall } from '../keyedCall.ts';
+import { requireOnboardable } from '../onboardingChecks.ts';
 import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
-import { invalidRequest, Problem } from '../problem.ts';
 import { Agent } from '../representations/agent.ts';
 import {
   consumers,
@@ -39,7 +38,6 @@ import {
 } from '../representations/identity.ts';
 import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
-import { requireSignerAlone } from '../signerConsumers.ts';
 
 const tag = 'Identities';
 
@@ -91,8 +89,6 @@ const Onboarding = z
       fault('scopes', isAgent ? 'must be left out: they are those of the policy' : 'is required');
   })
   .meta({ id: 'Onboarding' });
-
-const tenYearsMs = 10 * 366 * 24 * 60 * 60 * 1000;
 
 const OneIdentity = z.strictObject({ identityId: Id });
 
@@ -163,12 +159,11 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
           ...(agent === undefined ? {} : { registration: agent.registration }),
         });
         const requestId = await openRequest(deps, call, async () => {
-          requireSensibleExpiry(body.expiresAt, deps.now());
           if (agent !== undefined) {
             requireKnownTools(agent.policy, deps.configuration);
             requireUsable(agent.registration, deps.configuration, 'body.agent.registration');
           }
-          requireConfigured(deps, { ...body, scopes: born });
+          requireOnboardable(deps, { ...body, scopes: born, policy: agent?.policy });
           return await deps.gateway.open(order);
         });
         return await openedReply(deps, principal, requestId);
@@ -255,49 +250,4 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
       },
     }),
   ];
-}
-
-function requireSensibleExpiry(expiresAt: string, now: Date): void {
-  const untilMs = Date.parse(expiresAt) - now.getTime();
-  if (untilMs <= 0) throw invalidRequest([{ field: 'body.expiresAt', message: 'must be in the future' }]);
-  if (untilMs > tenYearsMs) throw invalidRequest([{ field: 'body.expiresAt', message: 'must be within ten years' }]);
-}
-
-/** What tenure.yaml cannot carry out is refused now and not after the approvals. */
-function requireConfigured(
-  { configuration }: ApiDependencies,
-  asked: { kind: string; issuer: string; store: string; scopes: readonly string[]; consumers: readonly string[] },
-): void {
-  const issuer = Object.hasOwn(configuration.issuers, asked.issuer) ? configuration.issuers[asked.issuer] : undefined;
-  if (issuer === undefined)
-    throw new Problem(
-      'unknown-issuer',
-      `There is no issuer "${asked.issuer}". tenure.yaml has: ${listed(Object.keys(configuration.issuers))}.`,
-    );
-  requireIssuerFits(asked.kind, asked.issuer, configuration);
-  if (!Object.hasOwn(configuration.stores, asked.store))
-    throw new Problem(
-      'unknown-store',
-      `There is no store "${asked.store}". tenure.yaml has: ${listed(Object.keys(configuration.stores))}.`,
-    );
-  const offered = offeredScopes(issuer, configuration.tools);
-  const unsupported = asked.scopes.find((scope) => !offered.includes(scope));
-  if (unsupported !== undefined)
-    throw new Problem(
-      'unsupported-scope',
-      `Issuer "${asked.issuer}" does not offer scope "${unsupported}". It offers: ${listed(offered)}.`,
-    );
-  const undeclared = asked.consumers.findIndex(
-    (consumer) =>
-      consumer.startsWith('pipeline:') && !Object.hasOwn(configuration.pipelines, consumer.slice('pipeline:'.length)),
-  );
-  if (undeclared >= 0)
-    throw invalidRequest([
-      { field: `body.consumers.${undeclared}`, message: 'names a pipeline that tenure.yaml does not declare' },
-    ]);
-  requireSignerAlone(issuer.type, asked.consumers);
-}
-
-function listed(names: readonly string[]): string {
-  return names.length === 0 ? 'none' : names.join(', ');
 }

@@ -6,7 +6,7 @@ import { exceptionFor, waive } from './exceptions.ts';
 import { cancelByFreeze } from './frozen.ts';
 import { settleGrant } from './grant.ts';
 import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } from './issuance.ts';
-import { type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
+import { type AmendmentCheck, type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
 import type { Flow, FlowException, Stage } from './language.ts';
 import type { EffectOrder, Plan } from './plan.ts';
 import { settlePublication } from './publication.ts';
@@ -49,6 +49,8 @@ export interface AdvanceInput {
   readonly facts: LedgerFacts;
   /** Needed for decisions only. */
   readonly decisionContext?: DecisionContext;
+  /** Needed for amendments only. */
+  readonly amendmentCheck?: AmendmentCheck;
 }
 
 export interface Advance {
@@ -69,11 +71,11 @@ export interface Advance {
  * in a transaction, in a test, in a simulation. Denies by default: what no rule allows, does not happen.
  * @throws TransitionRefused only for a defect of its own
  */
-export function advance({ flow, state, event, facts, decisionContext }: AdvanceInput): Advance {
+export function advance({ flow, state, event, facts, decisionContext, amendmentCheck }: AdvanceInput): Advance {
   const draft = new Draft(flow, state, facts);
   assessRisk(draft);
   const isEarly = event.kind === 'timer' && Date.parse(dueAtOf(event.id)) > draft.nowMs;
-  const verdict = take(draft, event, decisionContext);
+  const verdict = take(draft, event, { decisionContext, amendmentCheck });
   // An amendment may name an owner whom these facts do not know: the nudge that every command leaves judges it anew.
   const isAmended = event.kind === 'command' && event.command.do === 'amend' && verdict.accepted;
   if (!isFinalRequestState(draft.requestState) && !isAmended) settle(draft);
@@ -88,13 +90,20 @@ export function advance({ flow, state, event, facts, decisionContext }: AdvanceI
   };
 }
 
-function take(draft: Draft, event: FlowEvent, context: DecisionContext | undefined): Verdict {
+function take(
+  draft: Draft,
+  event: FlowEvent,
+  {
+    decisionContext,
+    amendmentCheck,
+  }: { decisionContext: DecisionContext | undefined; amendmentCheck: AmendmentCheck | undefined },
+): Verdict {
   switch (event.kind) {
     case 'decision':
-      if (context === undefined) throw new TypeError('A decision needs the approver and the keys to judge it.');
-      return judgeDecision(draft, event.decision, context);
+      if (decisionContext === undefined) throw new TypeError('A decision needs the approver and the keys to judge it.');
+      return judgeDecision(draft, event.decision, decisionContext);
     case 'command':
-      return judgeCommand(draft, event.command);
+      return judgeCommand(draft, event.command, amendmentCheck);
     case 'effect':
       if (draft.flow.on === 'revocation') takeRevocationOutcome(draft, event.id, event.outcome);
       else takeIssuanceOutcome(draft, event.id, event.outcome);

@@ -159,8 +159,16 @@ function stageTaking(
   return 'stepUp' in stage && (verdict === 'confirm' || verdict === 'withdraw') ? stage : undefined;
 }
 
-/** Commands were authorised by the API; whether they fit the request's state is judged here, under the lock. */
-export function judgeCommand(draft: Draft, command: Command): Verdict {
+/** Whether an opening with the amended content would be accepted, and would run under the request's own flow. */
+export interface AmendmentCheck {
+  readonly obstacle: { readonly slug: string; readonly detail: string } | undefined;
+}
+
+/**
+ * Commands were authorised by the API; whether they fit the request's state is judged here, under the lock.
+ * @param amendmentCheck of an amendment; without it none is taken
+ */
+export function judgeCommand(draft: Draft, command: Command, amendmentCheck?: AmendmentCheck): Verdict {
   const { request } = draft.facts;
   // What a closed request still owes can be hurried and vouched for; nothing else of it changes.
   if (isFinalRequestState(draft.requestState) && command.do !== 'resolve' && command.do !== 'retry') {
@@ -219,6 +227,12 @@ export function judgeCommand(draft: Draft, command: Command): Verdict {
         return refused('not-amendable', 'The effect has begun. Cancel the request, or change the identity afterwards.');
       }
       if (request.kind !== 'onboarding') return refused('not-amendable', 'Only an onboarding can be amended.');
+      if (amendmentCheck === undefined)
+        throw new TypeError('An amendment is checked as an opening is before it is taken.');
+      if (amendmentCheck.obstacle !== undefined) {
+        const { slug, detail } = amendmentCheck.obstacle;
+        return { accepted: false, slug, detail };
+      }
       draft.change({ change: 'amend', by: command.by, subject: command.subject, reason: command.reason });
       draft.enter(0);
       return accepted;

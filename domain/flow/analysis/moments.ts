@@ -3,7 +3,7 @@
  * cannot.
  */
 
-/** The request is opened and its flow selected: amendments do not select again. */
+/** The request is opened and its flow selected; an amendment under which another would be selected is refused. */
 export const opening = 'opening';
 /** Everything is asked again right before the effect, and once more when it commits. */
 export const beginning = 'beginning';

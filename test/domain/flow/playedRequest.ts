@@ -221,7 +221,9 @@ export class PlayedRequest {
     const context =
       applied.kind === 'decision'
         ? { decisionContext: { approver: this.personOf(applied.decision.approverId), isGenuine } }
-        : {};
+        : applied.kind === 'command' && applied.command.do === 'amend'
+          ? { amendmentCheck: { obstacle: undefined } }
+          : {};
     const run = () => advance({ flow: deepFrozen(this.flow), state, event: applied, facts, ...context });
     const result = run();
     expect(run()).toEqual(result);
