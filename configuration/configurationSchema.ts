@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { apiKeyPrefixPattern } from '../domain/apiKey.ts';
+import { groupReferenceForm, groupReferencePattern, isGroupName, isGroupReference } from '../domain/groupReference.ts';
 import { defaultPace } from '../domain/massRevocation.ts';
 import { recoveryKeyOf } from './recoveryKeys.ts';
 
@@ -104,16 +105,30 @@ const deployment = z.strictObject({
   }),
 });
 
+/** As `claimPath.ts` finds it. */
+const claimName = z.string().min(1).max(200);
+const byPath = 'A path finds it inside others: `realm_access.roles`; a claim with that very name goes first.';
+
+const groupName = z.string().refine(isGroupName, 'not a name by which a role or a flow could name a group');
+
 const oidcProvider = z.strictObject({
   name: word,
   issuer: serverUrl,
   audience: z.string().min(1),
   for: z.enum(['people', 'pipelines', 'agents']),
-  groupsClaim: z
-    .string()
-    .min(1)
+  groupsClaim: claimName
     .default('groups')
-    .meta({ description: 'The claim that lists the groups of a person.' }),
+    .meta({ description: `The claim that lists the groups of a person, or names the one. ${byPath}` }),
+  groupNames: z.record(z.string().min(1).max(200), groupName).default({}).meta({
+    description:
+      'What Tenure calls groups that the provider calls otherwise: `{/security: security}`. Groups that are not listed keep their names.',
+  }),
+  addressClaim: claimName.default('email').meta({
+    description: `The claim that holds the e-mail address of a person: \`preferred_username\`, \`upn\`. ${byPath} \`email_verified\` speaks of \`email\` only.`,
+  }),
+  nameClaim: claimName.optional().meta({
+    description: `The claim that holds the name of a person; \`name\` unless said. ${byPath} One that is malformed counts as none.`,
+  }),
   subjectAudience: z.string().min(1).optional().meta({
     description:
       'With `for: people`: the audience of tokens that a person gives to an agent, to show for whom it acts. It differs from every `audience`, so that such a token signs nobody in. Left out: no token of this provider shows it.',
@@ -123,15 +138,15 @@ const oidcProvider = z.strictObject({
 const person = z.strictObject({
   id: email,
   name: z.string().min(1).max(200),
-  groups: z.array(word).max(200).default([]),
+  groups: z.array(groupName).max(200).default([]),
   active: z.boolean().default(true),
 });
 
 const roleMember = z
-  .union([z.string().regex(/^group:[a-z0-9][a-z0-9-]{0,62}$/), email], {
-    error: 'write group:<name> or an e-mail address',
+  .union([z.string().refine(isGroupReference).meta({ pattern: groupReferencePattern }), email], {
+    error: `${groupReferenceForm}, or an e-mail address`,
   })
-  .meta({ description: '`group:<name>` or an e-mail address.' });
+  .meta({ description: '`group:<name>`, `group:"<Any Name>"`, or an e-mail address.' });
 const roleMembers = z.array(roleMember).max(1000);
 
 export const roleNames = ['requester', 'responder', 'flow-author', 'flow-publisher', 'auditor', 'admin'] as const;

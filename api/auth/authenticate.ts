@@ -1,12 +1,12 @@
 import type { Request, RequestHandler } from 'express';
 import { decodeJwt, type JWTPayload } from 'jose';
-import { z } from 'zod';
 import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { Problem } from '../problem.ts';
 import { type AcceptedToken, acceptedTokens } from './acceptedTokens.ts';
 import { agentSignIn, isAgentIssuer } from './agents.ts';
 import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
+import { addressSetting, type PersonClaims, readPersonClaims } from './personClaims.ts';
 import { pipelinePrincipal } from './pipelines.ts';
 import { type Principal, setPrincipal } from './principal.ts';
 import { rolesOf } from './roles.ts';
@@ -60,7 +60,7 @@ export function authenticate({
   async function principalOfToken({ provider, claims }: AcceptedToken): Promise<Principal> {
     if (provider.for === 'pipelines') return pipelinePrincipal(claims, provider.name, configuration.pipelines);
     if (provider.for === 'agents') return agents.byWorkloadToken(claims, provider.name);
-    return personPrincipal(claims, provider, configuration, directory);
+    return personPrincipal({ provider, claims }, now(), configuration, directory);
   }
 
   return async (req, res, next) => {
@@ -108,36 +108,31 @@ export function audiencesOf({ aud = [] }: JWTPayload): string[] {
   return [aud].flat();
 }
 
-const personClaims = z.object({
-  email: z.email().max(200).toLowerCase(),
-  email_verified: z.literal(true).optional(),
-  name: z.string().trim().min(1).max(200).optional(),
-});
-const groupNames = z.array(z.string().min(1).max(200)).max(1000);
-
-/** Whom verified claims name. @throws Problem `unauthenticated` when they name no person */
-export function personNamed(claims: JWTPayload, provider: OidcProvider): z.output<typeof personClaims> {
-  const person = personClaims.safeParse(claims);
-  if (person.success) return person.data;
+/** Whom verified claims name. @throws Problem `unauthenticated` when they name no person by an address that may count */
+export function personNamed(
+  claims: JWTPayload,
+  provider: OidcProvider,
+  now: Date,
+): PersonClaims & { readonly address: string } {
+  const person = readPersonClaims(claims, provider, now);
+  const { address, addressVerified } = person;
+  if (address !== undefined && addressVerified !== false) return { ...person, address };
+  const fault =
+    address === undefined ? `claim "${provider.addressClaim}" is missing` : 'claim "email_verified" says false';
   throw unauthenticated(
-    `The token names no person: its claim "email" is missing, malformed or not verified. Make provider "${provider.name}" send it.`,
+    `The token names no person: its ${fault}. Make provider "${provider.name}" send a verified address, or name the claim that holds it as ${addressSetting} of oidc "${provider.name}" in tenure.yaml.`,
   );
 }
 
 /** The person behind verified claims, as the directory knows them. @throws Problem `unauthenticated`, `person-inactive` */
 async function personPrincipal(
-  claims: JWTPayload,
-  provider: OidcProvider,
+  { claims, provider }: AcceptedToken,
+  now: Date,
   configuration: Configuration,
   directory: Directory,
 ): Promise<Principal> {
-  const { email: id, name = id } = personNamed(claims, provider);
-  const groups = groupNames.safeParse(claims[provider.groupsClaim] ?? []);
-  if (!groups.success)
-    throw unauthenticated(
-      `The token's claim "${provider.groupsClaim}" is not a list of group names. Correct it at provider "${provider.name}".`,
-    );
-  const known = await directory.recordSignIn({ id, name, groups: groups.data });
+  const { address: id, name = id, groups, authenticatedAt } = personNamed(claims, provider, now);
+  const known = await directory.recordSignIn({ id, name, groups: groups.kind === 'listed' ? groups.names : [] });
   if (!known.active)
     throw new Problem(
       'person-inactive',
@@ -148,15 +143,6 @@ async function personPrincipal(
     kind: 'person',
     groups: known.groups,
     roles: rolesOf({ id, groups: known.groups }, configuration.roles),
-    ...signIn(claims['auth_time']),
+    ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
   };
-}
-
-/** Seconds since the Unix epoch, up to the year 9999. */
-const authTime = z.int().min(1).max(253_402_300_799);
-
-/** One that is malformed is none: it matters for proofs only, and those are then refused. */
-function signIn(claim: unknown): Pick<Principal, 'authenticatedAt'> {
-  const seconds = authTime.safeParse(claim);
-  return seconds.success ? { authenticatedAt: new Date(seconds.data * 1000).toISOString() } : {};
 }

@@ -1,4 +1,5 @@
 import { type Configuration, type Role, roleNames } from '../../configuration/configurationSchema.ts';
+import { referenceTo } from '../../domain/groupReference.ts';
 
 /**
  * The roles of an active person. A role belongs to whom tenure.yaml lists, by e-mail address or by group; a role that is
@@ -8,7 +9,7 @@ export function rolesOf(
   person: { id: string; groups: readonly string[] },
   roles: Configuration['roles'],
 ): readonly Role[] {
-  const names = new Set([person.id, ...person.groups.map((group) => `group:${group}`)]);
+  const names = new Set([person.id, ...person.groups.map(referenceTo)]);
   return roleNames.filter((role) => {
     const members = roles[role];
     return members === undefined ? role === 'requester' : members.some((member) => names.has(member));

@@ -38,7 +38,7 @@ export function subjectTokens({
       );
     try {
       const { claims, provider } = await verified(token);
-      return personNamed(claims, provider).email;
+      return personNamed(claims, provider, now()).address;
     } catch (error) {
       // The agent itself is signed in: it is the person's token that is not good.
       if (!(error instanceof Problem) || error.slug !== 'unauthenticated') throw error;

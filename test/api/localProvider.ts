@@ -23,7 +23,10 @@ export async function localProvider(): Promise<LocalProvider> {
   return {
     issuer,
     token: (claims, { alg = 'ES256', signedByAnother = false } = {}) =>
-      new SignJWT({ iss: issuer, aud: 'tenure', exp: Math.floor(Date.now() / 1000) + 600, ...claims })
+      new SignJWT({
+        ...{ iss: issuer, aud: 'tenure', sub: typeof claims['email'] === 'string' ? claims['email'] : 'somebody' },
+        ...{ iat: Math.floor(Date.now() / 1000), exp: Math.floor(Date.now() / 1000) + 600, ...claims },
+      })
         .setProtectedHeader({ alg, kid: 'one' })
         .sign(
           alg === 'HS256'

@@ -20,9 +20,10 @@ test('each way a token can be wrong has its own answer, and none of them is let 
     [await provider.token(person, { signedByAnother: true }), 'signature is not of provider "company"'],
     [await provider.token(person, { alg: 'HS256' }), 'an algorithm that is not accepted'],
     [await provider.token({}), 'names no person'],
-    [await provider.token({ email: 'no address' }), 'names no person'],
+    [await provider.token({ email: 'no address' }), 'claim "email" is not an e-mail address'],
     [await provider.token({ ...person, email_verified: false }), 'names no person'],
-    [await provider.token({ ...person, groups: 'security' }), 'is not a list of group names'],
+    [await provider.token({ ...person, groups: { security: true } }), 'claim "groups" is not a list of group names'],
+    [await provider.token({ ...person, groups: [7] }), 'claim "groups" is not a list of group names'],
   ];
   for (const [token, detail] of wrong) {
     const answer = await api.send(token, '/v1/requests');
@@ -35,7 +36,8 @@ test('each way a token can be wrong has its own answer, and none of them is let 
 test('a token that was verified is not verified again for a while, and never past its end', async () => {
   let now = 1_000;
   const accepted = acceptedTokens(() => new Date(now));
-  const settings = { name: 'company', audience: 'tenure', for: 'people', groupsClaim: 'groups' } as const;
+  const claims = { groupsClaim: 'groups', groupNames: {}, addressClaim: 'email' };
+  const settings = { name: 'company', audience: 'tenure', for: 'people', ...claims } as const;
   const provider = { ...settings, issuer: 'https://sign-in.example.com' };
   accepted.keep('a short one', { provider, claims: { exp: 21 } });
   accepted.keep('a long one', { provider, claims: { exp: 3_600 } });
