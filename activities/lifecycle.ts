@@ -10,6 +10,7 @@ import {
   recordLifecycleSuccess,
   removeDueRow,
 } from '../ledger/dueWork.ts';
+import { tellSuppressed } from '../ledger/refusals.ts';
 import { remindOwnerOfKey } from '../ledger/registrationReminder.ts';
 import { restoreInForce, resumeIfCompared } from '../ledger/restore.ts';
 import { sweepSingleUses } from '../ledger/singleUse.ts';
@@ -134,8 +135,11 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       }
       const departed = restore === undefined ? await freezeWhatWasLeft() : 0;
       const isMoreUsed = await sweepSingleUses(ledger.prisma);
+      const isMoreSuppressed = restore === undefined && (await tellSuppressed(ledger));
       await recordLifecycleSuccess(ledger);
-      return { handled: rows.length + sleeping.length + departed + (isMoreUsed ? 1 : 0) };
+      return {
+        handled: rows.length + sleeping.length + departed + (isMoreUsed ? 1 : 0) + (isMoreSuppressed ? 1 : 0),
+      };
     },
   };
 }

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { SignedDecision, Verdict } from '../contracts/events.ts';
-import { signDecision } from '../domain/decisions.ts';
+import { digestOfReview, signDecision } from '../domain/decisions.ts';
 import { idFromKey } from '../domain/ids.ts';
+import { requestChain } from '../ledger/evidence.ts';
 import type { KeyedCall } from '../ledger/idempotency.ts';
 import { findVerdict, type RequestSituation } from '../ledger/queries/requests.ts';
-import { recordRefusedDecision } from '../ledger/refusedDecision.ts';
+import { recordRefusal, refusedKind } from '../ledger/refusals.ts';
 import { requireMayGoOn } from '../ledger/restore.ts';
 import type { Principal } from './auth/principal.ts';
 import { maxAgeSeconds, type Standing } from './eligibility.ts';
@@ -63,11 +64,18 @@ export async function decide(
   const known = earlier.kind === 'same' ? await recordedVerdict(deps, requestId, decisionId) : undefined;
   const decision = given(request);
   if (known === undefined) {
-    const standing = revisionSeen(request, decision, await standingOf(request));
+    const standing = contentSeen(request, decision, await standingOf(request));
     if (!standing.may) {
-      const { identityId } = request;
-      const who = { requestId, identityId, approverId: principal.id, decisionId, verdict: decision.verdict };
-      await recordRefusedDecision(deps.ledger, { ...who, reason: standing.slug, at: deps.now() });
+      await recordRefusal(deps.ledger, {
+        chain: requestChain(requestId),
+        kind: refusedKind(decision.verdict),
+        actor: principal.id,
+        requestId,
+        // Null of a publication.
+        ...(request.identityId === null ? {} : { identityId: request.identityId }),
+        reason: standing.slug,
+        data: { event: `decision:${decisionId}` },
+      });
       throw refusalOf(request, standing);
     }
     await requireMayGoOn(deps.ledger, requestId);
@@ -78,8 +86,18 @@ export async function decide(
   return visibleRequest(deps, principal, requestId);
 }
 
-function revisionSeen(request: RequestSituation, { revision }: GivenDecision, standing: Standing): Standing {
-  if (!standing.may || revision === request.revision) return standing;
+/** Asked before it is signed, so that nobody floods a workflow with decisions about what is not there. */
+function contentSeen(
+  request: RequestSituation,
+  { verdict, revision, digest }: GivenDecision,
+  standing: Standing,
+): Standing {
+  if (!standing.may) return standing;
+  if (revision === request.revision) {
+    if (verdict === 'withdraw' || digest === digestOfReview(request.review)) return standing;
+    const detail = 'The digest is not of what this request shows now. Read it again, then decide.';
+    return { may: false, slug: 'digest-mismatch', detail };
+  }
   const detail = `You saw revision ${revision}; request ${request.id} is now at ${request.revision}. Read it again, then decide.`;
   return { may: false, slug: 'revision-changed', detail };
 }

@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   Client,
   type ClientInterceptors,
   Connection,
   WithStartWorkflowOperation,
   WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
 } from '@temporalio/client';
-import type { DataConverter } from '@temporalio/common';
+import { ApplicationFailure, type DataConverter } from '@temporalio/common';
 import type { TemporalConnection } from '../configuration/temporalConnection.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
 import {
@@ -22,6 +24,8 @@ import type { RequestGateway } from './ports.ts';
 
 /** After this the outcome is unknown and the caller is told so; the update may still commit, and the nudge then drives it. */
 const deadlineMs = 5_000;
+/** An update that is answered at all is answered sooner, unless Temporal lost it. */
+const patienceMs = 2_000;
 const readinessDeadlineMs = 2_000;
 
 /** gRPC waits up to two minutes between attempts to reconnect; safety and sign-off should not wait for that after an outage. */
@@ -57,7 +61,7 @@ export interface TemporalGateway extends RequestGateway {
 /**
  * The API's only way to Temporal. Nothing is connected before the first call, so the API starts and takes safety commands
  * while Temporal is down. Each attempt has an update id of its own: Temporal keeps even failures under an update id, and
- * deduplication is the ledger's.
+ * deduplication is the ledger's. An update that Temporal loses is sent once more.
  */
 export function temporalGateway({
   namespace,
@@ -88,16 +92,15 @@ export function temporalGateway({
   }
 
   function update<R>(target: RequestTarget, name: string, args: [unknown]): Promise<R> {
-    const startWorkflowOperation = new WithStartWorkflowOperation<RequestWorkflow>(
-      workflowTypeOf(target.kind),
-      driver(target),
-    );
-    return within(deadlineMs, () =>
-      client.workflow.executeUpdateWithStart<RequestWorkflow, R, [unknown]>(name, {
-        args,
-        updateId: randomUUID(),
-        startWorkflowOperation,
-      }),
+    const deadline = Date.now() + deadlineMs;
+    return repeatedOnce(() =>
+      client.withDeadline(deadline, () =>
+        client.workflow.executeUpdateWithStart<RequestWorkflow, R, [unknown]>(name, {
+          args,
+          updateId: randomUUID(),
+          startWorkflowOperation: new WithStartWorkflowOperation(workflowTypeOf(target.kind), driver(target)),
+        }),
+      ),
     );
   }
 
@@ -145,6 +148,31 @@ export function temporalGateway({
     },
     close: () => connection.close(),
   };
+}
+
+/**
+ * What Temporal has lost is sent once more: when it failed, or has long been silent. Every update here is idempotent by what
+ * it carries, so whichever attempt answers first is right.
+ * @throws what the last attempt throws; what the workflow itself refused is not sent again
+ */
+async function repeatedOnce<R>(attempt: () => Promise<R>): Promise<R> {
+  const first = attempt();
+  const patience = new AbortController();
+  const silent = delay(patienceMs, true, { signal: patience.signal }).catch(() => true);
+  const isLost = await Promise.race([first.then(() => false, isWorthRepeating), silent]);
+  patience.abort();
+  if (!isLost) return first;
+  try {
+    return await Promise.any([first, attempt()]);
+  } catch (error) {
+    throw error instanceof AggregateError ? error.errors.at(-1) : error;
+  }
+}
+
+/** A run that ends while an update is on its way answers for the workflow, which has not seen it. */
+function isWorthRepeating(error: unknown): boolean {
+  if (!(error instanceof WorkflowUpdateFailedError)) return true;
+  return error.cause instanceof ApplicationFailure && error.cause.type === 'AcceptedUpdateCompletedWorkflow';
 }
 
 /** All request workflows take no arguments: what they drive comes by update or signal, so a lost one can be started again by anyone. */

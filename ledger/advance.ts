@@ -11,7 +11,7 @@ import { appendEvidence, type EvidenceDraft, evidenceInsertion, requestChain } f
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
-import { refusedKind } from './refusedDecision.ts';
+import { refusalDrafts, refusedKind } from './refusals.ts';
 import { LedgerRestored, mayChangeWhileObserving } from './restore.ts';
 import type { Statements } from './statements.ts';
 
@@ -85,8 +85,10 @@ async function record(tx: Statements, ledger: Ledger, step: Step): Promise<numbe
     ...(identity === undefined ? {} : { identityId: identity.id }),
     now: gathered.now,
   };
+  const refused = await refusedDrafts(tx, step, place);
   const evidence = (ended: readonly string[], kept: readonly string[]) => [
     ...step.told,
+    ...refused,
     ...evidenceDrafts(step, place),
     ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
     ...freezeDrafts(step, place, kept),
@@ -156,11 +158,20 @@ function evidenceDrafts({ gathered, event, result }: Step, { now, ...about }: Pl
   const actor = actorOf(event, gathered);
   const place = { chain: requestChain(about.requestId), actor, ...about, at: now };
   const entries = [...result.changes.map(evidenceOf), ...result.audit.map(({ kind, data }) => ({ kind, data }))];
-  if (!result.verdict.accepted) {
-    const kind = event.kind === 'decision' ? refusedKind(event.decision.verdict) : 'request.command-refused';
-    entries.unshift({ kind, data: { event: event.id, reason: result.verdict.slug } });
-  }
   return entries.map(({ kind, data }) => ({ ...place, kind, data }));
+}
+
+/** What was refused is told once a minute: whoever repeats it with other keys writes no more than that into the log. */
+async function refusedDrafts(
+  tx: Statements,
+  { gathered, event, result }: Step,
+  { now, ...about }: Place,
+): Promise<readonly EvidenceDraft[]> {
+  if (result.verdict.accepted) return [];
+  const kind = event.kind === 'decision' ? refusedKind(event.decision.verdict) : 'request.command-refused';
+  const { slug: reason } = result.verdict;
+  const refusal = { chain: requestChain(about.requestId), kind, actor: actorOf(event, gathered), ...about, reason };
+  return refusalDrafts(tx, { ...refusal, data: { event: event.id } }, now);
 }
 
 function frozenBy({ gathered }: Step): readonly string[] {

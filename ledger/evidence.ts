@@ -82,7 +82,8 @@ export function evidenceInsertion(
     ORDER BY "place"`;
 }
 
-function lockedHeads(tx: Statements, chains: readonly string[]): Promise<ChainHead[]> {
+/** Locks these chains until the transaction ends. @returns their heads; a chain without any entry has none */
+export function lockedHeads(tx: Statements, chains: readonly string[]): Promise<ChainHead[]> {
   return tx.$queryRaw<ChainHead[]>`
     SELECT "chain", "position", "mac" FROM "evidence_chain_heads"(${chains}::text[])`;
 }

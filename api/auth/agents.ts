@@ -9,8 +9,8 @@ import {
   type KnownRegistration,
   recordAgentKeyUse,
 } from '../../ledger/agentAuthentication.ts';
-import { recordAgentRefusal } from '../../ledger/agentRefusals.ts';
 import type { Ledger } from '../../ledger/client.ts';
+import { recordRefusal } from '../../ledger/refusals.ts';
 import { useOnce } from '../../ledger/singleUse.ts';
 import { Problem } from '../problem.ts';
 import {
@@ -45,7 +45,7 @@ export function agentSignIn({
   now,
 }: {
   configuration: Pick<Configuration, 'publicUrl'>;
-  ledger: Pick<Ledger, 'prisma' | 'evidence'>;
+  ledger: Pick<Ledger, 'prisma' | 'direct' | 'evidence'>;
   now: () => Date;
 }): AgentSignIn {
   const { prisma } = ledger;
@@ -60,7 +60,8 @@ export function agentSignIn({
   async function refuse(agent: KnownAgent, reason: AgentRefusal, cause?: unknown): Promise<never> {
     const { identityId } = agent;
     const kind = 'agent.authentication-refused';
-    await recordAgentRefusal(ledger, { kind, identityId, actor: 'system:sign-in', reason });
+    const chain = `identity/${identityId}`;
+    await recordRefusal(ledger, { chain, kind, identityId, actor: 'system:sign-in', reason });
     throw unauthenticated(refusals[reason], cause);
   }
 

@@ -33,7 +33,7 @@ export function authenticate({
 }: {
   configuration: Configuration;
   directory: Directory;
-  ledger: Pick<Ledger, 'prisma' | 'evidence'>;
+  ledger: Pick<Ledger, 'prisma' | 'direct' | 'evidence'>;
   now: () => Date;
 }): RequestHandler {
   const verifiers = configuration.oidc.map((provider) => tokenVerifier(provider, now));
