@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { SignedDecision, Verdict } from '../contracts/events.ts';
-import { digestOfReview, signDecision } from '../domain/decisions.ts';
+import { digestOfCaseFile } from '../domain/caseFile.ts';
+import { signDecision } from '../domain/decisionSignature.ts';
 import { idFromKey } from '../domain/ids.ts';
 import { requestChain } from '../ledger/evidence.ts';
 import type { KeyedCall } from '../ledger/idempotency.ts';
@@ -94,7 +95,7 @@ function contentSeen(
 ): Standing {
   if (!standing.may) return standing;
   if (revision === request.revision) {
-    if (verdict === 'withdraw' || digest === digestOfReview(request.review)) return standing;
+    if (verdict === 'withdraw' || digest === digestOfCaseFile(request.caseFile.published)) return standing;
     const detail = 'The digest is not of what this request shows now. Read it again, then decide.';
     return { may: false, slug: 'digest-mismatch', detail };
   }
@@ -128,7 +129,7 @@ async function submit(
       decidedAt: deps.now().toISOString(),
       keyId,
     },
-    privateKey,
+    { personKey: deps.ledger.evidence.personKey, privateKey },
   );
   try {
     return (await deps.gateway.decide(workflowOf(request), signed)).verdict;

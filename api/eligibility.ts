@@ -74,7 +74,7 @@ function closedTo({ id, state: written }: RequestSituation): Standing | undefine
 const personOf = ({ id, groups }: Principal) => ({ id, active: true, groups });
 
 function unlessDone(
-  { decisions, revision }: RequestSituation,
+  { decisions, revision, voidBecause }: RequestSituation,
   { id }: Principal,
   stage: string,
   eligibility: Eligibility,
@@ -85,7 +85,8 @@ function unlessDone(
       decision.approverId === id &&
       decision.stage === stage &&
       decision.revision === revision &&
-      decision.withdrawnAt === null,
+      decision.withdrawnAt === null &&
+      voidBecause(decision) === undefined,
   );
   if (!hasDecided) return { may: true };
   return refusal(

@@ -1,8 +1,7 @@
-import { createHash, type KeyObject, sign, verify } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { AgentPolicy, AgentRegistration } from './agents.ts';
 import { authorsOf } from './flow/authors.ts';
-import type { SignedDecision } from './flow/events.ts';
 import type { SubjectFacts, Trigger } from './flow/facts.ts';
 import type { ApprovalStage, RequestKind } from './flow/language.ts';
 import type { PublicationProposal } from './flow/publication.ts';
@@ -44,52 +43,14 @@ export interface ReviewOfPublication extends ReviewedRequest {
   readonly publication: PublicationProposal;
 }
 
-/** SHA-256 (hex) of the RFC 8785 form of the review. */
+/** SHA-256 (hex) of the RFC 8785 form of the review: what decisions of the first version name. Later ones: `digestOfCaseFile`. */
 export function digestOfReview(review: Review): string {
   return createHash('sha256').update(canonicalText(review)).digest('hex');
 }
 
-/** Everything that is signed. */
-export type UnsignedDecision = Omit<SignedDecision, 'signature'>;
-
-/** Ed25519 over the RFC 8785 form of every field but the signature, so that access to Temporal gives no power to approve. */
-export function signDecision<D extends UnsignedDecision>(
-  decision: D,
-  privateKey: KeyObject,
-): D & { signature: string } {
-  return { ...decision, signature: sign(null, decisionBytes(decision), privateKey).toString('base64url') };
-}
-
-/** False for any other key, field or byte; never throws on a malformed signature. */
-export function isSignedBy(decision: UnsignedDecision & { signature: string }, publicKey: KeyObject): boolean {
-  return verify(null, decisionBytes(decision), publicKey, Buffer.from(decision.signature, 'base64url'));
-}
-
-/**
- * What the ledger takes for genuine: a decision with a valid signature by the key that it names, when that is one of these.
- * @param keys public keys by key id
- */
-export function signedByOneOf(keys: ReadonlyMap<string, KeyObject>): (decision: SignedDecision) => boolean {
-  return (decision) => {
-    const publicKey = keys.get(decision.keyId);
-    return publicKey !== undefined && isSignedBy(decision, publicKey);
-  };
-}
-
-function decisionBytes(decision: UnsignedDecision): Buffer {
-  const { id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId } = decision;
-  const { authenticatedAt } = decision;
-  const signed = {
-    ...{ id, requestId, stage, revision, approverId, verdict, digest, comment, decidedAt, keyId },
-    // Left out where there is none, so that every signature of before there were proofs stays good.
-    ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
-  };
-  return Buffer.from(canonicalText(signed), 'utf8');
-}
-
 function canonicalText(value: object): string {
   const text = canonicalize(value);
-  if (text === undefined) throw new TypeError('A review or decision must be plain JSON; this one is not.');
+  if (text === undefined) throw new TypeError('A review must be plain JSON; this one is not.');
   return text;
 }
 

@@ -1,12 +1,16 @@
-import { signedByOneOf } from '../domain/decisions.ts';
+import type { KeyObject } from 'node:crypto';
+import { caseFileOf } from '../domain/caseFile.ts';
+import { signedByOneOf } from '../domain/decisionSignature.ts';
 import { type Advance, advance, type FlowEvent } from '../domain/flow/advance.ts';
 import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events.ts';
+import type { DecisionContext } from '../domain/flow/judge.ts';
 import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import { checkAmendment } from './amendment.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
+import { decisionKeysOf } from './decisionStanding.ts';
 import { appendEvidence, type EvidenceDraft, evidenceInsertion, requestChain } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
@@ -54,13 +58,20 @@ export async function advanceWithin(
     ...(applied.kind === 'command' && applied.command.do === 'amend'
       ? { amendmentCheck: await checkAmendment(tx, gathered, applied.command.subject) }
       : {}),
-    ...(gathered.approver === undefined
-      ? {}
-      : { decisionContext: { approver: gathered.approver, isGenuine: signedByOneOf(ledger.decisionKeys) } }),
+    ...(gathered.approver === undefined ? {} : { decisionContext: contextOf(ledger, gathered.approver) }),
   });
   const sequence = await record(tx, ledger, { gathered, event: applied, result, told });
   const plan: Plan = { requestId, sequence, ...result.next };
   return { verdict: isKnown ? (gathered.knownVerdict as Verdict) : result.verdict, plan };
+}
+
+function contextOf(ledger: Ledger, approver: DecisionContext['approver']): DecisionContext {
+  const { personKey } = ledger.evidence;
+  return {
+    approver,
+    isGenuine: signedByOneOf(decisionKeysOf(ledger)),
+    caseFileOf: (review) => caseFileOf(personKey, review),
+  };
 }
 
 interface Step {
@@ -89,7 +100,7 @@ async function record(tx: Statements, ledger: Ledger, step: Step): Promise<numbe
   const evidence = (ended: readonly string[], kept: readonly string[]) => [
     ...step.told,
     ...refused,
-    ...evidenceDrafts(step, place),
+    ...evidenceDrafts(step, place, ledger.evidence.personKey),
     ...ended.map((requestId) => endDraft(step, { ...place, requestId })),
     ...freezeDrafts(step, place, kept),
   ];
@@ -154,10 +165,17 @@ function endDraft({ gathered, event }: Step, { now, ...about }: Place): Evidence
   };
 }
 
-function evidenceDrafts({ gathered, event, result }: Step, { now, ...about }: Place): readonly EvidenceDraft[] {
+function evidenceDrafts(
+  { gathered, event, result }: Step,
+  { now, ...about }: Place,
+  personKey: KeyObject,
+): readonly EvidenceDraft[] {
   const actor = actorOf(event, gathered);
   const place = { chain: requestChain(about.requestId), actor, ...about, at: now };
-  const entries = [...result.changes.map(evidenceOf), ...result.audit.map(({ kind, data }) => ({ kind, data }))];
+  const entries = [
+    ...result.changes.map((change) => evidenceOf(change, personKey)),
+    ...result.audit.map(({ kind, data }) => ({ kind, data })),
+  ];
   return entries.map(({ kind, data }) => ({ ...place, kind, data }));
 }
 

@@ -1,4 +1,5 @@
-import { randomUUID } from 'node:crypto';
+import { type KeyObject, randomUUID } from 'node:crypto';
+import { publishedDecision } from '../domain/decisionSignature.ts';
 import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Change } from '../domain/flow/changes.ts';
 import { completeReview, scheduleReview } from './completeReview.ts';
@@ -42,8 +43,10 @@ type IdentityChange = Exclude<
   OwnChange,
   {
     change:
+      | 'record-case-file'
       | 'record-decision'
       | 'withdraw-decision'
+      | 'void-decision'
       | 'pause'
       | 'resume'
       | 'notify'
@@ -59,17 +62,23 @@ function changeOfRequest(tx: Statements, place: Place, change: OwnChange): Promi
   const { requestId, now } = place;
   switch (change.change) {
     case 'record-decision': {
-      const { decision } = change;
-      const { decidedAt, authenticatedAt } = decision;
+      const { decision, risk } = change;
+      const { version = 1, decidedAt, authenticatedAt } = decision;
+      const { id, stage, revision, approverId, verdict, digest, comment, keyId, signature } = decision;
       // The signed instants, so that the stored row can be verified again.
       return insertRow(tx, 'decision', {
-        ...decision,
+        ...{ id, requestId, version, stage, revision, approverId, verdict, digest, comment, keyId, signature },
+        ...(risk === undefined || version === 1 ? {} : { risk: { ...risk, contributions: [...risk.contributions] } }),
         decidedAt: new Date(decidedAt),
         ...(authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) }),
       });
     }
     case 'withdraw-decision':
+    case 'void-decision':
       return updateRow(tx, 'decision', { id: change.decisionId }, { withdrawnAt: now });
+    case 'record-case-file':
+      // It leaves its evidence and no row.
+      return Promise.resolve();
     case 'pause': {
       const { by: principal, reason } = change;
       return insertRow(tx, 'pause', { id: randomUUID(), requestId, principal, reason, createdAt: now });
@@ -250,8 +259,10 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   'reject-identity': 'identity.rejected',
   'begin-revocation': 'identity.revoking',
   'finish-revocation': 'identity.revoked',
+  'record-case-file': 'request.case-file',
   'record-decision': 'decision.recorded',
   'withdraw-decision': 'decision.withdrawn',
+  'void-decision': 'decision.voided',
   pause: 'request.paused',
   resume: 'request.resumed',
   amend: 'request.amended',
@@ -264,15 +275,21 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
 };
 
 /** What a change leaves as evidence: its kind and its own fields (promise 9). Proofs have kinds of their own. */
-export function evidenceOf(change: Change): { kind: string; data: JsonObject } {
+export function evidenceOf(change: Change, personKey: KeyObject): { kind: string; data: JsonObject } {
   const { change: name, ...data } = change;
   if (change.change === 'record-decision') {
     const { decision } = change;
-    return { kind: decision.verdict === 'confirm' ? 'proof.recorded' : evidenceKinds[name], data: { ...decision } };
+    const kind = decision.verdict === 'confirm' ? 'proof.recorded' : evidenceKinds[name];
+    return { kind, data: { ...publishedDecision(decision, personKey), signature: decision.signature } };
   }
   if (change.change === 'withdraw-decision') {
-    const { what, decisionId, by } = change;
-    return { kind: `${what}.withdrawn`, data: { decisionId, by } };
+    const { what, decisionId, withdrawal } = change;
+    const signed = { ...publishedDecision(withdrawal, personKey), signature: withdrawal.signature };
+    return { kind: `${what}.withdrawn`, data: { decisionId, by: withdrawal.approverId, withdrawal: signed } };
+  }
+  if (change.change === 'void-decision') {
+    const { what, decisionId, because } = change;
+    return { kind: `${what}.voided`, data: { decisionId, because } };
   }
   return { kind: evidenceKinds[name], data: JSON.parse(JSON.stringify(data)) as JsonObject };
 }

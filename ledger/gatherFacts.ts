@@ -8,12 +8,15 @@ import type {
   SharedFacts,
   StepUpRequestFacts,
 } from '../domain/flow/facts.ts';
+import { reviewOf } from '../domain/flow/judge.ts';
 import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flow/language.ts';
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
-import type { CredentialFacts, DecisionFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
-import type { CredentialState, IdentityState, RequestState } from '../domain/states.ts';
+import type { CredentialFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
+import { type CredentialState, type IdentityState, isFinalRequestState, type RequestState } from '../domain/states.ts';
 import type { Identity, Request } from '../prisma/generated/client.ts';
 import type { Ledger } from './client.ts';
+import { countedDecisions } from './countedDecisions.ts';
+import type { StoredDecision } from './decisionStanding.ts';
 import { type ChainHead, headOf, requestChain } from './evidence.ts';
 import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
@@ -21,8 +24,10 @@ import { type LockedCredential, type LockedRequest, lockRequest } from './locked
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
 import { shownOfAgent } from './registration.ts';
+import { isAltered, readRequestRecord, type StoredEntry } from './requestRecord.ts';
 import type { Statements } from './statements.ts';
 import { type Agent, type Asking, agentPolicyOf, askedFor, stepUpFactsOf } from './stepUpAsk.ts';
+import { type AsJson, decisionOf } from './storedRows.ts';
 
 export interface Gathered {
   readonly flow: Flow;
@@ -45,7 +50,10 @@ interface Surroundings {
   /** Whether any freeze is in force at all. */
   isAnyFrozen: boolean;
   requesters: { principal: string; onBehalfOf: string | null }[];
-  decisions: DecisionFacts[];
+  /** Of the present revision, not withdrawn; oldest first. */
+  decisions: FoundDecision[];
+  /** The first entry of the request's chain. */
+  firstEntry: StoredEntry | null;
   pauses: Hold[];
   acknowledgedBy: string[];
   people: { id: string; active: boolean; groups: string[] }[];
@@ -53,6 +61,12 @@ interface Surroundings {
   observedSince: Date | null;
   /** Null while the chain has no entry. */
   chainHead: { position: number; mac: string } | null;
+}
+
+interface FoundDecision {
+  readonly stored: AsJson<StoredDecision>;
+  /** As the directory knows that person now. */
+  readonly approver: { readonly active: boolean; readonly groups: readonly string[] };
 }
 
 /** What a request is about, locked. */
@@ -81,9 +95,16 @@ export async function gatherFacts(
   if (around === undefined) return undefined;
   const { request } = about;
   const identity = 'identity' in about ? about.identity : undefined;
-  const [freezes, endedHolds] = await Promise.all([
+  const state = request.flowState as unknown as FlowState;
+  // What has taken effect, or never will, is not counted again.
+  const isCounted =
+    around.decisions.length > 0 &&
+    state.effect.committedVersion === undefined &&
+    !isFinalRequestState(request.state as RequestState);
+  const [freezes, endedHolds, record] = await Promise.all([
     around.isAnyFrozen && identity !== undefined ? freezesHolding(tx, identity.id) : [],
     request.kind === 'rotation' ? holdsEnded(tx, request.id) : [],
+    isCounted ? readRequestRecord(tx, ledger.evidence, request.id) : undefined,
   ]);
   const { flow, author } = await flowVersion(tx, request.flowDigest);
   const person = (id: string): Approver =>
@@ -91,9 +112,59 @@ export async function gatherFacts(
       ? { id, active: identity.state === 'active', groups: [] }
       : (around.people.find((candidate) => candidate.id === id) ?? { id, active: false, groups: [] });
   const machines = around.requesters.map(({ onBehalfOf }) => onBehalfOf).filter((id) => id !== null);
+  const facts: LedgerFacts = {
+    request: {
+      id: request.id,
+      kind: request.kind as RequestKind,
+      state: request.state as RequestState,
+      ...(request.reason === null ? {} : { reason: request.reason }),
+      revision: request.revision,
+      flowDigest: request.flowDigest,
+      requesterId: request.requesterId,
+      onBehalfOf: request.onBehalfOf ?? '',
+      createdAt: request.createdAt.toISOString(),
+      ...proposed(request),
+      ...askedFor(request),
+      ...shownOfAgent(identity ?? null, request),
+      ...('publication' in about ? { publication: about.publication } : {}),
+      ...(isAltered(ledger.evidence, request, around.firstEntry) ? { isAltered: true } : {}),
+    },
+    ...('publication' in about
+      ? { publishedSet: about.publishedSet }
+      : {
+          identity: {
+            id: about.identity.id,
+            state: about.identity.state as IdentityState,
+            epoch: about.identity.epoch,
+            highestVersion: about.identity.highestVersion,
+            ...grantTtlOf(about.identity),
+          },
+        }),
+    credentials: ('credentials' in about ? about.credentials : []).map(credentialFactsOf),
+    guardFacts:
+      'publication' in about
+        ? publicationGuardFacts(about.publication, request, person, around.now)
+        : guardFactsOf(about.identity, request, person, around.now),
+    parties: {
+      requesters: around.requesters.map(({ principal }) => principal),
+      onBehalfOf: machines,
+      ...(identity === undefined ? {} : ownersOf(identity.ownerId, request)),
+      flowAuthor: author,
+    },
+    decisions: [],
+    holds: [...around.pauses, ...freezes],
+    endedHolds,
+    acknowledgedBy: around.acknowledgedBy,
+    leaseMs: ledger.leaseMs,
+  };
+  const given = around.decisions.map(({ stored, approver }) => ({
+    stored: decisionOf(stored),
+    approver: isAgentPrincipal(stored.approverId) ? person(stored.approverId) : { id: stored.approverId, ...approver },
+  }));
+  const present = () => reviewOf({ stage: undefined, state, facts });
   return {
     flow,
-    state: request.flowState as unknown as FlowState,
+    state,
     now: around.now,
     sequence: request.sequence,
     workflowId: request.workflowId,
@@ -102,51 +173,8 @@ export async function gatherFacts(
     chainHead: headOf(requestChain(request.id), around.chainHead),
     approver: asked.approverId === undefined ? undefined : person(asked.approverId),
     facts: {
-      request: {
-        id: request.id,
-        kind: request.kind as RequestKind,
-        state: request.state as RequestState,
-        ...(request.reason === null ? {} : { reason: request.reason }),
-        revision: request.revision,
-        flowDigest: request.flowDigest,
-        requesterId: request.requesterId,
-        onBehalfOf: request.onBehalfOf ?? '',
-        createdAt: request.createdAt.toISOString(),
-        ...proposed(request),
-        ...askedFor(request),
-        ...shownOfAgent(identity ?? null, request),
-        ...('publication' in about ? { publication: about.publication } : {}),
-      },
-      ...('publication' in about
-        ? { publishedSet: about.publishedSet }
-        : {
-            identity: {
-              id: about.identity.id,
-              state: about.identity.state as IdentityState,
-              epoch: about.identity.epoch,
-              highestVersion: about.identity.highestVersion,
-              ...grantTtlOf(about.identity),
-            },
-          }),
-      credentials: ('credentials' in about ? about.credentials : []).map(credentialFactsOf),
-      guardFacts:
-        'publication' in about
-          ? publicationGuardFacts(about.publication, request, person, around.now)
-          : guardFactsOf(about.identity, request, person, around.now),
-      parties: {
-        requesters: around.requesters.map(({ principal }) => principal),
-        onBehalfOf: machines,
-        ...(identity === undefined ? {} : ownersOf(identity.ownerId, request)),
-        flowAuthor: author,
-      },
-      decisions: around.decisions.map((decision) => ({
-        ...decision,
-        approver: isAgentPrincipal(decision.approver.id) ? person(decision.approver.id) : decision.approver,
-      })),
-      holds: [...around.pauses, ...freezes],
-      endedHolds,
-      acknowledgedBy: around.acknowledgedBy,
-      leaseMs: ledger.leaseMs,
+      ...facts,
+      ...countedDecisions(ledger, given, { present, record, requesters: around.requesters }),
     },
   };
 }
@@ -193,9 +221,8 @@ async function surroundings(
     SELECT clock_timestamp() AS "now",
       (SELECT coalesce(json_agg(json_build_object('principal', "principal", 'onBehalfOf', "onBehalfOf") ORDER BY "joinedAt"), '[]')
          FROM "requester" WHERE "requestId" = r."id") AS "requesters",
-      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('id', d."id", 'stage', d."stage", 'verdict', d."verdict",
-           'authenticatedAt', d."authenticatedAt", 'approver',
-           json_build_object('id', d."approverId", 'active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}'))))
+      (SELECT coalesce(json_agg(json_build_object('stored', to_jsonb(d) - 'withdrawnAt', 'approver',
+           json_build_object('active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}')))
            ORDER BY d."decidedAt", d."id"), '[]')
          FROM "decision" d LEFT JOIN "person" p ON p."id" = d."approverId"
          WHERE d."requestId" = r."id" AND d."revision" = r."revision" AND d."withdrawnAt" IS NULL) AS "decisions",
@@ -210,7 +237,9 @@ async function surroundings(
       (SELECT "verdict" FROM "request_event" WHERE "requestId" = r."id" AND "id" = ${asked.eventId}) AS "knownVerdict",
       (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince",
       (SELECT json_build_object('position', "position", 'mac', encode("mac", 'hex'))
-         FROM "evidence_chain_heads"(ARRAY['request/' || r."id"]::text[])) AS "chainHead"
+         FROM "evidence_chain_heads"(ARRAY['request/' || r."id"]::text[])) AS "chainHead",
+      (SELECT json_build_object('body', "body", 'mac', encode("mac", 'hex')) FROM "evidence_entry"
+         WHERE "chain" = 'request/' || r."id" AND "position" = 0) AS "firstEntry"
     FROM "request" r LEFT JOIN "identity" i ON i."id" = r."identityId" WHERE r."id" = ${asked.requestId}`;
   return row;
 }

@@ -1,5 +1,6 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { type Ledger, openPrisma } from './client.ts';
+import { recordDecisionKeys } from './decisionKeyEntries.ts';
 import { openDirect } from './direct.ts';
 import { ensureInstallation, type Installation } from './installation.ts';
 import { applyMigrations } from './migrate.ts';
@@ -24,8 +25,8 @@ export interface OpenedLedger extends Ledger {
 }
 
 /**
- * Brings the schema up to date, makes or finds the installation, and opens the pool. Idempotent; any number of processes
- * may do it at once.
+ * Brings the schema up to date, makes or finds the installation, opens the pool, and sees that evidence names the decision
+ * keys. Idempotent; any number of processes may do it at once.
  * @throws PostgresTooOld, or the driver's error when the database cannot be reached
  */
 export async function openLedger({
@@ -40,7 +41,7 @@ export async function openLedger({
   const prisma = openPrisma(pool);
   const direct = openDirect(pool);
   const installation = await ensureInstallation(prisma, { host, random: randomBytes(16) });
-  return {
+  const ledger = {
     prisma,
     direct,
     installation,
@@ -54,4 +55,6 @@ export async function openLedger({
     decisionKeys: keys.decisionVerifying,
     close: async () => void (await Promise.all([prisma.$disconnect(), direct.close()])),
   };
+  await recordDecisionKeys(ledger);
+  return ledger;
 }

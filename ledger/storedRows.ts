@@ -1,4 +1,4 @@
-import type { Identity, Request } from '../prisma/generated/client.ts';
+import type { Decision, Identity, Request } from '../prisma/generated/client.ts';
 
 /** A row as PostgreSQL writes it into JSON: instants are texts. */
 export type AsJson<Row> = {
@@ -21,6 +21,11 @@ export function requestOf(row: AsJson<Request>): Request {
     wakeAt: instantOrNull(row.wakeAt),
     finishedAt: instantOrNull(row.finishedAt),
   };
+}
+
+/** But for what became of it. */
+export function decisionOf(row: AsJson<Omit<Decision, 'withdrawnAt'>>): Omit<Decision, 'withdrawnAt'> {
+  return { ...row, decidedAt: new Date(row.decidedAt), authenticatedAt: instantOrNull(row.authenticatedAt) };
 }
 
 export function instantOrNull(text: string | null): Date | null {

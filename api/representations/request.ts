@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { digestOfReview, type Review } from '../../domain/decisions.ts';
+import { digestOfCaseFile } from '../../domain/caseFile.ts';
+import type { Review } from '../../domain/decisions.ts';
 import { triggers } from '../../domain/flow/facts.ts';
 import { identityKinds, requestKinds } from '../../domain/flow/language.ts';
+import { voidReasons } from '../../domain/flow/state.ts';
 import { requestStates } from '../../domain/states.ts';
 import type { RequestSituation } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -45,7 +47,7 @@ const StepUpAskBody = z
   })
   .meta({ id: 'StepUpAsk' });
 
-/** Exactly what an approver is shown, and what the digest is of. */
+/** Exactly what an approver is shown. */
 export const ReviewOfIdentityBody = z
   .object({
     ...reviewedRequest,
@@ -88,7 +90,7 @@ const ReviewOfPublicationBody = z
 
 const ReviewBody = z.union([ReviewOfIdentityBody, ReviewOfPublicationBody]).meta({
   id: 'Review',
-  description: 'Exactly what is decided on. Its RFC 8785 form has the SHA-256 `digest` that a decision names.',
+  description: 'Exactly what is decided on.',
 });
 
 export const RequestBody = z
@@ -158,10 +160,19 @@ export const RequestBody = z
         decidedAt: Instant,
         authenticatedAt: Instant.nullable().meta({ description: 'Of a proof: when its author had signed in.' }),
         withdrawnAt: Instant.nullable(),
+        noLongerCounts: z.enum(voidReasons).nullable().meta({
+          description:
+            'Why it counts no more although it was not withdrawn: the request shows something else now, or the row is not what was signed.',
+        }),
       }),
     ),
     review: ReviewBody,
-    digest: z.string().meta({ description: 'SHA-256 (hex) of `review`: what a decision must name.' }),
+    caseFile: z.record(z.string(), z.json()).meta({
+      description:
+        'The same as evidence keeps it: with `people` put in for the pseudonyms, it is `review`. Its RFC 8785 form has the SHA-256 `digest`.',
+    }),
+    people: z.record(z.string(), z.string()).meta({ description: 'Who the pseudonyms of `caseFile` are.' }),
+    digest: z.string().meta({ description: 'SHA-256 (hex) of `caseFile`: what a decision must name.' }),
     report: z.exactOptional(PublicationReportBody).meta({
       description: 'Of a publication that is read by its id: the whole report, whose digest is in `review`.',
     }),
@@ -237,33 +248,39 @@ export function requestBody(row: RequestSituation, principal: Principal, now = n
       message,
     })),
     graceEndsAt: row.graceEndsAt ?? null,
-    decisions: row.decisions.map(
-      ({
-        id,
-        stage,
-        revision,
-        approverId: approver,
-        verdict,
-        digest,
-        comment,
-        decidedAt,
-        authenticatedAt,
-        withdrawnAt,
-      }) => ({
-        id,
-        stage,
-        revision,
-        approver,
-        verdict,
-        digest,
-        comment,
-        decidedAt: decidedAt.toISOString(),
-        authenticatedAt: authenticatedAt?.toISOString() ?? null,
-        withdrawnAt: withdrawnAt?.toISOString() ?? null,
-      }),
-    ),
+    decisions: row.decisions
+      .map((decision) => ({ ...decision, noLongerCounts: noLongerCounts(row, decision) }))
+      .map(
+        ({
+          id,
+          stage,
+          revision,
+          approverId: approver,
+          verdict,
+          digest,
+          comment,
+          decidedAt,
+          authenticatedAt,
+          withdrawnAt,
+          noLongerCounts,
+        }) => ({
+          id,
+          stage,
+          revision,
+          approver,
+          verdict,
+          digest,
+          comment,
+          decidedAt: decidedAt.toISOString(),
+          authenticatedAt: authenticatedAt?.toISOString() ?? null,
+          withdrawnAt: withdrawnAt?.toISOString() ?? null,
+          noLongerCounts,
+        }),
+      ),
     review: reviewBody(row.review),
-    digest: digestOfReview(row.review),
+    caseFile: { ...row.caseFile.published } as RequestBody['caseFile'],
+    people: Object.fromEntries(row.caseFile.people),
+    digest: digestOfCaseFile(row.caseFile.published),
     forMe: {
       ...(eligibility.may
         ? { mayDecide: true, because: null, detail: null }
@@ -279,6 +296,14 @@ export function requestBody(row: RequestSituation, principal: Principal, now = n
     updatedAt: row.updatedAt.toISOString(),
     finishedAt: row.finishedAt?.toISOString() ?? null,
   };
+}
+
+function noLongerCounts(
+  { revision, voidBecause }: RequestSituation,
+  decision: RequestSituation['decisions'][number],
+): RequestBody['decisions'][number]['noLongerCounts'] {
+  if (decision.withdrawnAt !== null || decision.revision !== revision) return null;
+  return voidBecause(decision) ?? null;
 }
 
 function reviewBody(review: Review): RequestBody['review'] {
@@ -346,6 +371,8 @@ export const requestExample: RequestBody = {
       store: 'sealed',
     },
   },
+  caseFile: { caseFile: 1, requestId: 'qsch47vxnzj47kmpqx6qtfacpi', requesterId: 'p_6b1d…', justification: '…' },
+  people: { 'p_6b1d…': 'requester@example.com' },
   digest: '3f0a4e',
   forMe: {
     mayDecide: true,

@@ -65,8 +65,8 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
         const asked = { limit, ...(cursor === undefined ? {} : { after: placeOf(cursor) }) };
         const page =
           awaiting === undefined
-            ? await listRequests(ledger.prisma, filter, asked)
-            : await scanRequests(ledger.prisma, filter, asked, (request) => awaits(request, principal));
+            ? await listRequests(ledger, filter, asked)
+            : await scanRequests(ledger, filter, asked, (request) => awaits(request, principal));
         return { body: pageBody(page, (request) => requestBody(request, principal)) };
       },
     }),

@@ -28,21 +28,26 @@ function isPseudonym(text: string): boolean {
  * counts as an address: better a tag hashed than a person named.
  */
 export function withoutPersons(personKey: KeyObject, data: JsonObject): JsonObject {
+  return replacePersons(data, (person) => pseudonym(personKey, person));
+}
+
+/** The same by any name for a person. */
+export function replacePersons(data: JsonObject, nameOf: (person: string) => string): JsonObject {
   return Object.fromEntries(
     Object.entries(data).map(([member, value]) => [
-      textWithoutPersons(personKey, member),
-      valueWithoutPersons(personKey, value),
+      textWithoutPersons(member, nameOf),
+      valueWithoutPersons(value, nameOf),
     ]),
   );
 }
 
-function valueWithoutPersons(personKey: KeyObject, value: JsonValue): JsonValue {
-  if (typeof value === 'string') return textWithoutPersons(personKey, value);
+function valueWithoutPersons(value: JsonValue, nameOf: (person: string) => string): JsonValue {
+  if (typeof value === 'string') return textWithoutPersons(value, nameOf);
   if (typeof value !== 'object' || value === null) return value;
-  if (isArray(value)) return value.map((item) => valueWithoutPersons(personKey, item));
+  if (isArray(value)) return value.map((item) => valueWithoutPersons(item, nameOf));
   // What is no plain object is left for canonicalJson to refuse by name.
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null ? withoutPersons(personKey, value) : value;
+  return prototype === Object.prototype || prototype === null ? replacePersons(value, nameOf) : value;
 }
 
 /** `Array.isArray` does not narrow readonly arrays. */
@@ -50,13 +55,13 @@ function isArray(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
-function textWithoutPersons(personKey: KeyObject, text: string): string {
+function textWithoutPersons(text: string, nameOf: (person: string) => string): string {
   if (!text.includes('@')) return text;
   // A value that is an address and nothing else gets the pseudonym of the principal, unusual characters included.
-  if (!/\s/.test(text)) return pseudonym(personKey, text);
+  if (!/\s/.test(text)) return nameOf(text);
   return text.replace(/[^\s<>()[\]",;:]+/gu, (word) => {
     if (!word.includes('@')) return word;
     const end = /[.!?'`*_]*$/.exec(word)?.index ?? word.length;
-    return pseudonym(personKey, word.slice(0, end)) + word.slice(end);
+    return nameOf(word.slice(0, end)) + word.slice(end);
   });
 }

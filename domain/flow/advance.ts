@@ -131,9 +131,10 @@ function settle(draft: Draft): void {
   const isPaused = (): boolean => draft.facts.holds.some(({ kind }) => kind === 'pause');
   for (;;) {
     const { stage } = draft;
+    const isWaitingForPeople = !hasBegun(draft);
+    if (isWaitingForPeople && draft.facts.request.isAltered) return draft.finish('denied', 'request-altered');
     if (stage === undefined)
       return draft.finish('completed', draft.state.effect.rolledBack ? 'rolled-back' : undefined);
-    const isWaitingForPeople = !hasBegun(draft);
     if (isWaitingForPeople && draft.nowMs >= requestDeadlineMs(draft))
       return draft.finish('expired', 'request-timeout');
     if (isWaitingForPeople && !isAssessed(draft)) return;

@@ -1,4 +1,5 @@
 import type { Approver } from '../decisions.ts';
+import type { JsonObject } from '../evidence/canonicalJson.ts';
 import { credentialTransitions } from '../states.ts';
 import type { StepUpAsk } from '../stepUp.ts';
 import type { AmendedSubject, SignedDecision } from './events.ts';
@@ -6,7 +7,8 @@ import { identityFactsOf } from './facts.ts';
 import { endHolds } from './heldTime.ts';
 import type { Receipt } from './plan.ts';
 import type { PublicationItem } from './publication.ts';
-import { type CredentialFacts, identityIn, type LedgerFacts } from './state.ts';
+import type { Risk } from './risk.ts';
+import { type CredentialFacts, identityIn, type LedgerFacts, type VoidReason } from './state.ts';
 
 /**
  * What a transaction does to the ledger besides the request's own row. `advance` lists them; `ledger/applyChange.ts`
@@ -30,12 +32,27 @@ export type Change =
   /** The whole transaction of a revocation: state, epoch, credentials, and the identity's other open requests. */
   | { readonly change: 'begin-revocation'; readonly epoch: number }
   | { readonly change: 'finish-revocation' }
-  | { readonly change: 'record-decision'; readonly decision: SignedDecision; readonly approver: Approver }
+  /** What is decided on, where no decision that counts is on the same. */
+  | { readonly change: 'record-case-file'; readonly digest: string; readonly caseFile: JsonObject }
+  /** `risk`: as it was shown; absent without weights. */
+  | {
+      readonly change: 'record-decision';
+      readonly decision: SignedDecision;
+      readonly approver: Approver;
+      readonly risk?: Risk;
+    }
   | {
       readonly change: 'withdraw-decision';
       readonly what: 'decision' | 'proof';
       readonly decisionId: string;
-      readonly by: string;
+      readonly withdrawal: SignedDecision;
+    }
+  /** One that counts no more makes room for another of the same person. */
+  | {
+      readonly change: 'void-decision';
+      readonly what: 'decision' | 'proof';
+      readonly decisionId: string;
+      readonly because: VoidReason;
     }
   | { readonly change: 'pause'; readonly by: string; readonly reason: string }
   | { readonly change: 'resume'; readonly by: string; readonly all: boolean; readonly reason: string }
@@ -132,16 +149,24 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
     case 'finish-revocation':
       return { ...facts, identity: { ...identityIn(facts), state: 'revoked' } };
     case 'record-decision': {
-      const { id, stage, verdict, authenticatedAt } = change.decision;
+      const { version, id, stage, verdict, digest, authenticatedAt } = change.decision;
       if (verdict === 'withdraw') return facts;
       const signedIn = authenticatedAt === undefined ? {} : { authenticatedAt };
+      const shown = version === undefined ? {} : { digest };
       return {
         ...facts,
-        decisions: [...facts.decisions, { id, stage, verdict, approver: change.approver, ...signedIn }],
+        decisions: [...facts.decisions, { id, stage, verdict, approver: change.approver, ...signedIn, ...shown }],
       };
     }
     case 'withdraw-decision':
-      return { ...facts, decisions: facts.decisions.filter(({ id }) => id !== change.decisionId) };
+    case 'void-decision':
+      return {
+        ...facts,
+        decisions: facts.decisions.filter(({ id }) => id !== change.decisionId),
+        ...(facts.voidDecisions === undefined
+          ? {}
+          : { voidDecisions: facts.voidDecisions.filter(({ id }) => id !== change.decisionId) }),
+      };
     case 'resume':
       return endHolds(facts, (hold) => hold.kind === 'pause' && (change.all || hold.by === change.by));
     case 'pause':
@@ -170,6 +195,7 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
         ...(newOwner === undefined ? {} : { parties: { ...parties, ownerId: newOwner } }),
       };
     }
+    case 'record-case-file':
     case 'record-quarantine':
     case 'grant':
     case 'publish-flow':

@@ -9,6 +9,8 @@ export type RequestEvent =
   | { readonly kind: 'timer'; readonly id: string };
 
 export interface SignedDecision {
+  /** Of the signed bytes (domain/decisionSignature.ts). Absent: the first. */
+  readonly version?: 2;
   readonly id: string;
   readonly requestId: string;
   readonly stage: string;
@@ -16,7 +18,7 @@ export interface SignedDecision {
   readonly approverId: string;
   /** `confirm` is a proof: this person, and exactly this. */
   readonly verdict: 'approve' | 'deny' | 'confirm' | 'withdraw';
-  /** SHA-256 (hex) of the canonical form of exactly what was shown. */
+  /** SHA-256 (hex) of exactly what was shown: of its case file; in the first version, of the review itself. */
   readonly digest: string;
   readonly comment: string;
   /** RFC 3339, the API's clock; informative: the ledger's clock decides. */
@@ -24,7 +26,7 @@ export interface SignedDecision {
   /** RFC 3339: when this person last signed in, by their provider's clock. Of proofs only. */
   readonly authenticatedAt?: string;
   readonly keyId: string;
-  /** Ed25519 over the canonical form of all other fields, base64url. */
+  /** Ed25519, base64url. */
   readonly signature: string;
 }
 

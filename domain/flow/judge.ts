@@ -1,3 +1,4 @@
+import { type CaseFile, digestOfCaseFile } from '../caseFile.ts';
 import { type Approver, digestOfReview, mayDecide, type Review } from '../decisions.ts';
 import type { ProblemSlug } from '../problems.ts';
 import { isFresh, mayProve, staleSignIn } from '../proofs.ts';
@@ -9,7 +10,7 @@ import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuan
 import type { ApprovalStage, Stage, StepUpStage } from './language.ts';
 import { type Receipt, resolvedByHand } from './plan.ts';
 import { approvalTimeoutMs, proverAt, requestDeadlineMs } from './stages.ts';
-import type { FlowState, LedgerFacts } from './state.ts';
+import type { DecisionFacts, FlowState, LedgerFacts } from './state.ts';
 import { forgetFailures, retryNow } from './steps.ts';
 
 /** Judges decisions and commands: the verdict is recorded with the event, and what is accepted becomes changes. */
@@ -77,6 +78,8 @@ export interface DecisionContext {
   readonly approver: Approver;
   /** Whether it was made as it says. In production nothing but its signature tells that (`signedByOneOf`). */
   readonly isGenuine: (decision: SignedDecision) => boolean;
+  /** What is shown as it can be published (`caseFileOf`, under the installation's key). */
+  readonly caseFileOf: (review: Review) => CaseFile;
 }
 
 /**
@@ -116,7 +119,10 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
       `Stage ${stage.id} of request ${facts.request.id} waited until ${instant(deadlineMs)}; your decision came after that.`,
     );
   }
-  if (decision.digest !== digestOfReview(reviewOf(draft))) {
+  const review = reviewOf(draft);
+  const caseFile = context.caseFileOf(review).published;
+  const shown = decision.version === undefined ? digestOfReview(review) : digestOfCaseFile(caseFile);
+  if (decision.digest !== shown) {
     return refused('digest-mismatch', 'The digest is not of what this request shows now. Read it again, then decide.');
   }
   const eligibility =
@@ -132,11 +138,20 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
   const earlier = facts.decisions.find(
     (counted) => counted.stage === stage.id && counted.approver.id === context.approver.id,
   );
+  const voided = facts.voidDecisions?.find(
+    ({ stage: at, approverId }) => at === stage.id && approverId === context.approver.id,
+  );
+  const isNew = decision.version !== undefined && !facts.decisions.some(({ digest }) => digest === shown);
+  const tellWhatWasShown = (): void => {
+    if (isNew) draft.change({ change: 'record-case-file', digest: shown, caseFile });
+  };
   if (decision.verdict === 'withdraw') {
-    if (earlier === undefined)
+    const withdrawn = earlier ?? voided;
+    if (withdrawn === undefined)
       return refused('nothing-to-withdraw', `${context.approver.id} has not decided on stage ${stage.id}.`);
-    const what = earlier.verdict === 'confirm' ? 'proof' : 'decision';
-    draft.change({ change: 'withdraw-decision', what, decisionId: earlier.id, by: context.approver.id });
+    tellWhatWasShown();
+    const { id: decisionId } = withdrawn;
+    draft.change({ change: 'withdraw-decision', what: whatIs(withdrawn), decisionId, withdrawal: decision });
     return accepted;
   }
   if (earlier !== undefined) {
@@ -145,8 +160,21 @@ export function judgeDecision(draft: Draft, decision: SignedDecision, context: D
       `${context.approver.id} has decided on this revision of stage ${stage.id}. Withdraw first to change it.`,
     );
   }
-  draft.change({ change: 'record-decision', decision, approver: context.approver });
+  if (voided !== undefined) {
+    const { id: decisionId, because } = voided;
+    draft.change({ change: 'void-decision', what: whatIs(voided), decisionId, because });
+  }
+  tellWhatWasShown();
+  const { risk } = review;
+  draft.change({
+    ...{ change: 'record-decision', decision, approver: context.approver },
+    ...(risk === undefined ? {} : { risk }),
+  });
   return accepted;
+}
+
+function whatIs({ verdict }: Pick<DecisionFacts, 'verdict'>): 'decision' | 'proof' {
+  return verdict === 'confirm' ? 'proof' : 'decision';
 }
 
 /** The stage where the request stands, if it takes such a verdict and is the one that was meant. */

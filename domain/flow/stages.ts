@@ -130,6 +130,10 @@ function isMet(draft: Draft, stage: ApprovalStage): boolean {
  * sent back to the approval, proof or wait that counts no more.
  */
 export function recheck(draft: Draft): boolean {
+  if (draft.facts.request.isAltered) {
+    draft.finish('denied', 'request-altered');
+    return false;
+  }
   if (draft.facts.identity !== undefined && !mayStillIssue(draft, draft.facts.identity)) return false;
   if (!isAssessed(draft)) return false;
   for (const [index, stage] of draft.flow.stages.slice(0, draft.state.stage).entries()) {
@@ -138,13 +142,13 @@ export function recheck(draft: Draft): boolean {
     if (!isApplied || isStillWaived(draft, stage)) continue;
     if ('verify' in stage && !isVerified(draft, stage)) return false;
     if ('stepUp' in stage && !isProven(draft, stage)) {
-      draft.note('request.proof-lost', { stage: stage.id });
+      draft.note('request.proof-lost', { stage: stage.id, ...voidAt(draft, stage) });
       draft.enter(index);
       return false;
     }
     // Escalation may have let someone decide who otherwise could not: an earlier stage keeps what it counted.
     if ('approval' in stage && !isStillMet(draft, stage)) {
-      draft.note('request.quorum-lost', { stage: stage.id });
+      draft.note('request.quorum-lost', { stage: stage.id, ...voidAt(draft, stage) });
       draft.enter(index);
       return false;
     }
@@ -155,6 +159,12 @@ export function recheck(draft: Draft): boolean {
     }
   }
   return true;
+}
+
+/** Decisions of this stage that count no more, and why. */
+function voidAt({ facts }: Draft, { id }: Stage): { readonly void?: readonly string[] } {
+  const found = facts.voidDecisions?.filter(({ stage }) => stage === id) ?? [];
+  return found.length === 0 ? {} : { void: found.map((decision) => `${decision.id}: ${decision.because}`) };
 }
 
 function mayStillIssue(draft: Draft, { state }: LedgerIdentity): boolean {

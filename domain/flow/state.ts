@@ -97,6 +97,8 @@ export interface LedgerFacts {
     readonly stepUp?: StepUpAsk;
     /** Publications only. */
     readonly publication?: PublicationProposal;
+    /** Its evidence says that it was opened under another flow, or by somebody else: it was changed past Tenure. */
+    readonly isAltered?: true;
   };
   /** Absent of a publication: it is about no identity. */
   readonly identity?: LedgerIdentity;
@@ -107,8 +109,10 @@ export interface LedgerFacts {
   /** What guards read; `now` in it is the ledger's clock. */
   readonly guardFacts: Facts;
   readonly parties: Parties;
-  /** Of this request and revision, not withdrawn, oldest first. */
+  /** Of this request and revision, those that count, oldest first. */
   readonly decisions: readonly DecisionFacts[];
+  /** The others that were not withdrawn. Absent where there are none. */
+  readonly voidDecisions?: readonly VoidDecision[];
   readonly holds: readonly Hold[];
   /** Holds of this request that are over, since it was opened. They may overlap. */
   readonly endedHolds: readonly EndedHold[];
@@ -157,8 +161,35 @@ export interface DecisionFacts {
   readonly verdict: 'approve' | 'deny' | 'confirm';
   /** RFC 3339. Of proofs only. */
   readonly authenticatedAt?: string;
+  /** Of what was shown; of the first version's, absent. */
+  readonly digest?: string;
   /** As the directory knows the approver now. */
   readonly approver: Approver;
+}
+
+/** Why a decision that was given, and not withdrawn, counts no more. */
+export const voidReasons = [
+  /** The request shows something else now. */
+  'content-changed',
+  /** No signature of this installation over what the row says. */
+  'bad-signature',
+  /** The request's evidence does not tell of it. */
+  'not-in-evidence',
+  /** The request's evidence tells of its withdrawal. */
+  'withdrawn',
+  /** Somebody who asked, by the request's evidence, is not among the requesters any more. */
+  'requesters-altered',
+  /** The request's evidence is not what was appended. */
+  'evidence-altered',
+] as const;
+export type VoidReason = (typeof voidReasons)[number];
+
+export interface VoidDecision {
+  readonly id: string;
+  readonly stage: string;
+  readonly verdict: DecisionFacts['verdict'];
+  readonly approverId: string;
+  readonly because: VoidReason;
 }
 
 /** RFC 3339, both. */

@@ -1,4 +1,6 @@
-import { type Approver, digestOfReview } from '../decisions.ts';
+import { createSecretKey } from 'node:crypto';
+import { caseFileOf, digestOfCaseFile } from '../caseFile.ts';
+import type { Approver, Review } from '../decisions.ts';
 import type { FreezeMode } from '../freezeSelector.ts';
 import type { RequestState } from '../states.ts';
 import type { StepUpAsk } from '../stepUp.ts';
@@ -24,6 +26,10 @@ export interface TestWorldStart {
   /** Is shown every step as it was taken. */
   readonly watch?: (step: Advance) => void;
 }
+
+/** Nobody's pseudonym outside such a world. */
+const personKey = createSecretKey(Buffer.alloc(32));
+const shownAs = (review: Review) => caseFileOf(personKey, review);
 
 /**
  * One request in a world of its own: the ledger's part (facts, clock, holds) played in memory around the same `advance`
@@ -88,14 +94,16 @@ export class TestWorld {
     proof: Pick<SignedDecision, 'authenticatedAt'> = {},
   ): Verdict {
     const stage = this.flow.stages[this.state.stage];
+    const review = reviewOf({ stage, facts: this.facts, state: this.shown() });
     const decision: SignedDecision = {
+      version: 2,
       id: `decision-${this.trace.length}`,
       requestId: this.facts.request.id,
       stage: stage?.id ?? '',
       revision: this.facts.request.revision,
       approverId: approver.id,
       verdict,
-      digest: digestOfReview(reviewOf({ stage, facts: this.facts, state: this.shown() })),
+      digest: digestOfCaseFile(shownAs(review).published),
       comment: '',
       decidedAt: this.facts.guardFacts.now,
       keyId: 'test',
@@ -213,7 +221,7 @@ export class TestWorld {
   private take(what: string, event: FlowEvent, approver?: Approver): Verdict {
     const { flow, state, facts } = this;
     // No signature: this world made the decision itself, a moment ago.
-    const context = approver && { decisionContext: { approver, isGenuine: () => true } };
+    const context = approver && { decisionContext: { approver, isGenuine: () => true, caseFileOf: shownAs } };
     const result = advance({ flow, state, event, facts, ...context });
     const changed = result.changes.reduce(applyChange, facts);
     const { reason: _earlier, ...request } = changed.request;

@@ -1,13 +1,15 @@
+import { type CaseFile, caseFileOf } from '../../domain/caseFile.ts';
 import type { Parties, Review } from '../../domain/decisions.ts';
 import { instant } from '../../domain/flow/draft.ts';
 import { reviewOf } from '../../domain/flow/judge.ts';
 import type { Flow, RequestKind, Stage } from '../../domain/flow/language.ts';
 import { waitEndsMs } from '../../domain/flow/stages.ts';
-import type { FlowState, Waiver } from '../../domain/flow/state.ts';
+import type { FlowState, VoidReason, Waiver } from '../../domain/flow/state.ts';
 import type { Asker } from '../../domain/proofs.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
-import type { Freeze, Prisma } from '../../prisma/generated/client.ts';
-import type { Ledger, Transaction } from '../client.ts';
+import type { Decision, Freeze, Prisma } from '../../prisma/generated/client.ts';
+import type { Ledger } from '../client.ts';
+import { decisionKeysOf, voidByContent } from '../decisionStanding.ts';
 import { flowVersion } from '../flows.ts';
 import { freezesOn } from '../freezeSubjects.ts';
 import { requestFactsOf } from '../gatherFacts.ts';
@@ -35,8 +37,12 @@ export interface RequestSituation extends RequestRow {
   readonly parties: Parties;
   readonly asker: Asker;
   readonly freezes: readonly Freeze[];
-  /** What an approver is shown now, and signs the digest of. */
+  /** What an approver is shown now. */
   readonly review: Review;
+  /** The same as it is published: what an approver signs the digest of. */
+  readonly caseFile: CaseFile;
+  /** Why this decision of the present revision counts no more, as its row and the content tell; undefined when they tell nothing. */
+  voidBecause(decision: Decision): VoidReason | undefined;
 }
 
 const related = {
@@ -47,14 +53,18 @@ const related = {
   pauses: { where: { liftedAt: null }, orderBy: { createdAt: 'asc' } },
 } as const satisfies Prisma.RequestInclude;
 
+/** What reads a request: the rows, and the keys under which people and decisions are known. */
+type Reading = Pick<Ledger, 'evidence' | 'decisionKeys'> & { readonly tx: Statements };
+
 export async function findRequest(
-  { direct }: Pick<Ledger, 'direct'>,
+  ledger: Pick<Ledger, 'direct' | 'evidence' | 'decisionKeys'>,
   id: string,
 ): Promise<RequestSituation | undefined> {
-  const found = await requestRow(direct, id);
+  const reading = { ...ledger, tx: ledger.direct };
+  const found = await requestRow(ledger.direct, id);
   if (found === undefined) return undefined;
   const { row, isAnyFrozen } = found;
-  return isAnyFrozen ? (await situations(direct, [row]))[0] : situationOf(direct, row, []);
+  return isAnyFrozen ? (await situations(reading, [row]))[0] : situationOf(reading, row, []);
 }
 
 /** Grows with every event that was applied to the request; undefined when there is no such request. One read by key. */
@@ -75,12 +85,12 @@ export interface RequestFilter {
 
 /** Newest first. */
 export async function listRequests(
-  ledger: Transaction,
+  ledger: Pick<Ledger, 'prisma' | 'evidence' | 'decisionKeys'>,
   { requesterId, isOpen, ...filter }: RequestFilter,
   asked: PageAsked,
 ): Promise<Page<RequestSituation>> {
   const { where, ...order } = pageQuery(asked);
-  const rows = await ledger.request.findMany({
+  const rows = await ledger.prisma.request.findMany({
     ...order,
     where: {
       AND: [
@@ -93,7 +103,7 @@ export async function listRequests(
     include: related,
   });
   const { items, next } = pageOf(rows, asked.limit);
-  return { items: await situations(ledger, items), next };
+  return { items: await situations({ ...ledger, tx: ledger.prisma }, items), next };
 }
 
 /** Rows looked at for one page of a list that is filtered by more than the ledger's columns. */
@@ -105,7 +115,7 @@ const scanBatch = 100;
  * still have a next one.
  */
 export async function scanRequests(
-  ledger: Transaction,
+  ledger: Pick<Ledger, 'prisma' | 'evidence' | 'decisionKeys'>,
   filter: RequestFilter,
   { limit, after }: PageAsked,
   isWanted: (request: RequestSituation) => boolean,
@@ -127,14 +137,14 @@ export async function scanRequests(
   return { items, next: place };
 }
 
-async function situations(ledger: Statements, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
+async function situations(reading: Reading, rows: readonly RequestRow[]): Promise<RequestSituation[]> {
   const freezes = await freezesOn(
-    ledger,
+    reading.tx,
     rows.flatMap(({ kind, identityId }) => (isNeverFrozen(kind) || identityId === null ? [] : [identityId])),
   );
   const frozenBy = ({ kind, identityId }: RequestRow) =>
     isNeverFrozen(kind) || identityId === null ? [] : (freezes.get(identityId) ?? []);
-  return await Promise.all(rows.map((row) => situationOf(ledger, row, frozenBy(row))));
+  return await Promise.all(rows.map((row) => situationOf(reading, row, frozenBy(row))));
 }
 
 /** What a freeze never stops has nothing to do with it. */
@@ -142,8 +152,8 @@ function isNeverFrozen(kind: string): boolean {
   return kind === 'revocation' || kind === 'review';
 }
 
-async function situationOf(ledger: Statements, row: RequestRow, freezes: readonly Freeze[]): Promise<RequestSituation> {
-  const { flow, author } = await flowVersion(ledger, row.flowDigest);
+async function situationOf(reading: Reading, row: RequestRow, freezes: readonly Freeze[]): Promise<RequestSituation> {
+  const { flow, author } = await flowVersion(reading.tx, row.flowDigest);
   const state = row.flowState as unknown as FlowState;
   const stage = stageOf(flow, state);
   const parties: Parties = {
@@ -176,6 +186,11 @@ async function situationOf(ledger: Statements, row: RequestRow, freezes: readonl
       guardFacts: requestFactsOf({ ...row, publication }, person, row.updatedAt),
     },
   });
+  // What has taken effect, or never will, is not counted again: it shows what it was decided by.
+  const isOver =
+    isFinalRequestState(row.state as RequestState) ||
+    state.effect.committedVersion !== undefined ||
+    state.effect.revoked;
   return {
     ...row,
     flowName: flow.metadata.name,
@@ -193,6 +208,8 @@ async function situationOf(ledger: Statements, row: RequestRow, freezes: readonl
     },
     freezes,
     review,
+    caseFile: caseFileOf(reading.evidence.personKey, review),
+    voidBecause: (decision) => (isOver ? undefined : voidByContent(decisionKeysOf(reading), decision, review)),
   };
 }
 

@@ -10,7 +10,7 @@ export interface StepUpSituation extends RequestSituation {
 
 /** The step-up of this agent; undefined when there is none, or it is another's. */
 export async function findStepUp(
-  ledger: Pick<Ledger, 'direct'>,
+  ledger: Pick<Ledger, 'direct' | 'evidence' | 'decisionKeys'>,
   { id, identityId }: { id: string; identityId: string },
 ): Promise<StepUpSituation | undefined> {
   const request = await findRequest(ledger, id);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { RequestBody } from '../../api/representations/request.ts';
-import { isSignedBy } from '../../domain/decisions.ts';
+import { isSignedBy } from '../../domain/decisionSignature.ts';
 import { recordedRequests } from '../../ledger/queries/recordedRequests.ts';
 import { type ApiFixture, apiFixture, emailOf, type PersonName } from './apiFixture.ts';
 import { asked } from './onboarded.ts';
@@ -73,11 +73,12 @@ test('the owner proves it by a fresh sign-in: signed, in evidence with its insta
     { stage: 'confirm', approver: emailOf('owner'), verdict: 'confirm', authenticatedAt: expect.any(String) },
   ]);
   const stored = await api.ledger.prisma.decision.findFirstOrThrow({ where: { requestId: request.id } });
-  const { withdrawnAt: _none, decidedAt, authenticatedAt, ...rest } = stored;
-  const signed = { ...rest, verdict: 'confirm', decidedAt: decidedAt.toISOString() } as const;
+  const { withdrawnAt: _none, version, risk: _shown, decidedAt, authenticatedAt, ...rest } = stored;
+  expect(version).toBe(2);
+  const signed = { ...rest, version: 2, verdict: 'confirm', decidedAt: decidedAt.toISOString() } as const;
   const instant = authenticatedAt?.toISOString();
   const publicKey = api.ledger.decisionKeys.get(stored.keyId) ?? expect.fail(`no key ${stored.keyId}`);
-  const isGenuine = (fields: object) => isSignedBy({ ...signed, ...fields }, publicKey);
+  const isGenuine = (fields: object) => isSignedBy({ ...signed, ...fields }, publicKey, api.ledger.evidence.personKey);
   expect([isGenuine({ authenticatedAt: instant }), isGenuine({})]).toEqual([true, false]);
   expect((await evidence()).map(({ kind }) => kind)).toContain('proof.recorded');
   expect(await api.ledger.prisma.credential.count({ where: { identityId: request.identityId } })).toBe(0);

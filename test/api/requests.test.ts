@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { IdentityBody } from '../../api/representations/identity.ts';
 import { RequestBody } from '../../api/representations/request.ts';
-import { digestOfReview } from '../../domain/decisions.ts';
+import { digestOfCaseFile } from '../../domain/caseFile.ts';
 import { type ApiFixture, apiFixture, emailOf, onboarding, type PersonName } from './apiFixture.ts';
 import { asked, decide, onboarded, RequestOnIdentity } from './onboarded.ts';
 
@@ -84,10 +84,14 @@ test('a refusal of the ledger is told with its own word, and the running request
   expect(JSON.parse(second.text)).toMatchObject({ runningRequestId: running.id });
 });
 
-test('the digest that a request shows is that of the review it shows', async () => {
+test('the digest that a request shows is that of its case file, which is the review with people as pseudonyms', async () => {
   const api = await apiFixture();
   const request = await asked(api);
-  expect(digestOfReview(request.review)).toBe(request.digest);
+  const { caseFile: _version, ...shown } = request.caseFile;
+  expect(digestOfCaseFile(request.caseFile)).toBe(request.digest);
+  const withNames = JSON.stringify(shown).replace(/p_[0-9a-f]{32}/g, (found) => request.people[found] ?? found);
+  expect(JSON.parse(withNames)).toEqual(request.review);
+  expect(JSON.stringify(request.caseFile)).not.toContain('@');
 });
 
 test('an approval by an eligible person counts, and the request goes on', async () => {

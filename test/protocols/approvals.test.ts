@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Plan } from '../../contracts/plan.ts';
-import { signDecision } from '../../domain/decisions.ts';
+import { signDecision } from '../../domain/decisionSignature.ts';
 import { type ByHand, byHand } from '../setup/byHand.ts';
 import { eventually } from '../setup/eventually.ts';
 import { type TestInstallation, testInstallation } from '../setup/installation.ts';
@@ -171,7 +171,8 @@ test('a decision counts only with a signature of this installation over exactly 
   const signed = (change = {}) => signedDecision(installation, { ...asked, change });
   const genuine = await signed();
   const fresh = () => ({ ...genuine, id: randomUUID() });
-  const stranger = generateKeyPairSync('ed25519');
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const stranger = { privateKey, personKey: installation.ledger.evidence.personKey };
 
   // Changed after it was signed.
   expect(await sent(fresh())).toMatchObject({ slug: 'bad-signature' });
@@ -181,9 +182,9 @@ test('a decision counts only with a signature of this installation over exactly 
   });
   expect(await sent({ ...(await signed()), signature: '' })).toMatchObject({ slug: 'bad-signature' });
   // Signed by somebody else's key, under our key's name and under its own.
-  expect(await sent(signDecision(fresh(), stranger.privateKey))).toMatchObject({ slug: 'bad-signature' });
+  expect(await sent(signDecision(fresh(), stranger))).toMatchObject({ slug: 'bad-signature' });
   for (const keyId of ['unknown', 'constructor', '__proto__', ''])
-    expect(await sent(signDecision({ ...fresh(), keyId }, stranger.privateKey))).toMatchObject({
+    expect(await sent(signDecision({ ...fresh(), keyId }, stranger))).toMatchObject({
       slug: 'bad-signature',
     });
   // Rightly signed, for something else.

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { digestOfReview } from '../../domain/decisions.ts';
+import { caseFileOf, digestOfCaseFile } from '../../domain/caseFile.ts';
 import { freezesOn } from '../../ledger/freezeSubjects.ts';
 import { liftFreeze } from '../../ledger/freezes.ts';
 import { findFreeze } from '../../ledger/queries/freezes.ts';
@@ -105,6 +105,10 @@ test('a review narrows the scopes, never widens them, and keeps what was narrowe
   await by.approve(requestId, at('owner'));
   await prisma.identity.update({ where: { id: identityId }, data: { scopes: ['read'] } });
   await by.approve(requestId, at('security-1'));
+  // Who decided on what it was decides again.
+  expect(await hand.stateOf(requestId)).toMatchObject({ state: 'awaiting-approval' });
+  expect((await by.approve(requestId, at('owner'))).verdict).toEqual({ accepted: true });
+  expect(await hand.stateOf(requestId)).toMatchObject({ state: 'completed' });
   expect((await prisma.identity.findUniqueOrThrow({ where: { id: identityId } })).scopes).toEqual(['read']);
 });
 
@@ -144,7 +148,9 @@ test('a decision binds what the review would change: one on another proposal is 
   const review = (await findRequest(installation.ledger, first.requestId))?.review;
   if (review === undefined || !('subject' in review)) throw new Error('the review is gone');
   const { proposal: _, ...without } = review;
-  const forged = digestOfReview({ ...without, proposal: { reissue: false } });
+  const forged = digestOfCaseFile(
+    caseFileOf(installation.ledger.evidence.personKey, { ...without, proposal: { reissue: false } }).published,
+  );
   const refused = await hand.decide({ requestId: first.requestId, by: at('owner'), change: { digest: forged } });
   expect(refused.verdict).toMatchObject({ slug: 'digest-mismatch' });
   const changed = installation.ledger.prisma.request.update({

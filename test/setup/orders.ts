@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { AdvanceResult, SignedDecision } from '../../contracts/events.ts';
 import type { NewSubject, OpenOrder, OpenResult } from '../../contracts/open.ts';
-import { digestOfReview, signDecision } from '../../domain/decisions.ts';
+import { digestOfCaseFile } from '../../domain/caseFile.ts';
+import { signDecision } from '../../domain/decisionSignature.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { ownKey } from '../../domain/ownKey.ts';
 import { findRequest } from '../../ledger/queries/requests.ts';
@@ -78,7 +79,7 @@ export async function signedDecision(
 ): Promise<SignedDecision> {
   const request = await findRequest(ledger, requestId);
   if (request === undefined) throw new Error(`no request ${requestId}`);
-  const { review } = request;
+  const { review, caseFile } = request;
   const { keyId, privateKey } = keys.decisionSigning;
   return signDecision(
     {
@@ -88,13 +89,13 @@ export async function signedDecision(
       revision: review.revision,
       approverId: by,
       verdict,
-      digest: digestOfReview(review),
+      digest: digestOfCaseFile(caseFile.published),
       comment: '',
       decidedAt: new Date().toISOString(),
       keyId,
       ...change,
     },
-    privateKey,
+    { personKey: ledger.evidence.personKey, privateKey },
   );
 }
 

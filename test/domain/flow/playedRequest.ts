@@ -1,6 +1,8 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { expect } from 'vitest';
-import { type Approver, digestOfReview, signDecision, signedByOneOf } from '../../../domain/decisions.ts';
+import { caseFileOf, digestOfCaseFile } from '../../../domain/caseFile.ts';
+import { signDecision, signedByOneOf } from '../../../domain/decisionSignature.ts';
+import type { Approver, Review } from '../../../domain/decisions.ts';
 import { type Advance, advance, type FlowEvent } from '../../../domain/flow/advance.ts';
 import { applyChange } from '../../../domain/flow/changes.ts';
 import type { Command, SignedDecision, Verdict } from '../../../domain/flow/events.ts';
@@ -20,7 +22,11 @@ import {
 import { exampleFacts } from './exampleFacts.ts';
 
 const keys = generateKeyPairSync('ed25519');
-const isGenuine = signedByOneOf(new Map([['test', keys.publicKey]]));
+const personKey = createSecretKey(Buffer.alloc(32));
+const isGenuine = signedByOneOf({ personKey, verifying: new Map([['test', keys.publicKey]]) });
+const shownAs = (review: Review) => caseFileOf(personKey, review);
+/** What a decision on this names. */
+export const digestOf = (review: Review): string => digestOfCaseFile(shownAs(review).published);
 
 /** A flow of these stages, with short limits that are easy to count in. */
 export function flowOf(on: Exclude<RequestKind, 'invocation' | 'publication'>, stages: readonly Stage[]): Flow {
@@ -147,13 +153,13 @@ export class PlayedRequest {
       revision: this.facts.request.revision,
       approverId: by,
       verdict,
-      digest: digestOfReview(reviewOf({ stage, facts: this.facts, state: this.#state })),
+      digest: digestOf(reviewOf({ stage, facts: this.facts, state: this.#state })),
       comment: '',
       decidedAt: this.facts.guardFacts.now,
       keyId: 'test',
       ...change,
     };
-    const decision = signDecision(unsigned, keys.privateKey);
+    const decision = signDecision(unsigned, { personKey, privateKey: keys.privateKey });
     return this.take({ kind: 'decision', id: `decision:${decision.id}`, decision: { ...decision, ...change } });
   }
 
@@ -220,7 +226,7 @@ export class PlayedRequest {
     const state = deepFrozen(this.#state);
     const context =
       applied.kind === 'decision'
-        ? { decisionContext: { approver: this.personOf(applied.decision.approverId), isGenuine } }
+        ? { decisionContext: { approver: this.personOf(applied.decision.approverId), isGenuine, caseFileOf: shownAs } }
         : applied.kind === 'command' && applied.command.do === 'amend'
           ? { amendmentCheck: { obstacle: undefined } }
           : {};

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
-import { digestOfReview } from '../../../domain/decisions.ts';
 import { reviewOf } from '../../../domain/flow/judge.ts';
 import type { Flow, RiskWeight } from '../../../domain/flow/language.ts';
 import { riskOf } from '../../../domain/flow/risk.ts';
 import { exampleFacts } from './exampleFacts.ts';
-import { flowOf, issue, PlayedRequest, rotate, security } from './playedRequest.ts';
+import { digestOf, flowOf, issue, PlayedRequest, rotate, security } from './playedRequest.ts';
 
 const reads: RiskWeight = { when: '"ledger:read" in subject.scopes', add: 40, because: 'reads the ledger' };
 const many: RiskWeight = { when: 'size(subject.scopes) > 2', add: 30, because: 'many scopes' };
@@ -110,7 +109,7 @@ test('a decision on another risk than there is now is refused, and the next look
   withScopes(played, 'ledger:read', 'b', 'c');
   // The subject itself is shown too: what differs here is the risk alone.
   const stage = security;
-  const shown = digestOfReview(reviewOf({ stage, facts: played.facts, state: played.state }));
+  const shown = digestOf(reviewOf({ stage, facts: played.facts, state: played.state }));
   expect(played.decide('sam', 'approve', { digest: shown })).toMatchObject({ slug: 'digest-mismatch' });
   expect(played.decide('sam', 'approve')).toEqual({ accepted: true });
 });

@@ -83,7 +83,7 @@ test('a paused request takes the proof and does not move on; until it does, the 
   expect(played.confirm('ola')).toMatchObject({ slug: 'already-decided' });
   expect(played.decide('ola', 'withdraw')).toEqual({ accepted: true });
   expect(played.last.result.changes).toContainEqual(
-    expect.objectContaining({ change: 'withdraw-decision', what: 'proof', by: 'ola' }),
+    expect.objectContaining({ change: 'withdraw-decision', what: 'proof', decisionId: 'd1' }),
   );
   played.command({ do: 'resume', by: 'sam', all: false, reason: 'seen' });
   expect(played.plan.state).toBe('awaiting-proof');
