@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { DecisionCounts } from '../domain/evidence/decisionCheck.ts';
 import { accessOptions, requireUrl } from './apiCalls.ts';
 import { exportEvidence } from './evidenceExport.ts';
 import { type VerificationReport, verifyExport } from './evidenceVerify.ts';
@@ -30,7 +31,7 @@ export function registerEvidence(program: Command): void {
 
   evidence
     .command('verify')
-    .description('verify an export offline: signature, every entry, and that history was not rewritten')
+    .description('verify an export offline: signature, every entry, every decision, and that history was not rewritten')
     .argument('<dir>', 'the export')
     .option('--checkpoint <file>', 'a checkpoint of the same log that you kept: the export must continue it')
     .option('--vkey <file>', 'the note key as you were given it, instead of the one in the export')
@@ -48,6 +49,7 @@ export function registerEvidence(program: Command): void {
             `${coloured('green', 'Verified')}: ${report.size} entries of ${report.origin} are exactly what was signed.`,
           );
           print(`Root ${report.root} at size ${report.size}.`);
+          for (const line of decisionLines(report.decisions)) print(line);
           if (report.heldSize !== undefined)
             print(`They continue the checkpoint of size ${report.heldSize} that you hold.`);
         } else {
@@ -56,6 +58,22 @@ export function registerEvidence(program: Command): void {
         for (const hint of hints(options)) print(hint);
       });
     });
+}
+
+function decisionLines({ verified, notVerifiable, notVerifiableSince }: DecisionCounts): string[] {
+  return [
+    `${verified} decisions: each signed by a key of this log, on what the log shows.`,
+    ...(notVerifiable === 0
+      ? []
+      : [
+          `${notVerifiable} of the first version are not verifiable by third parties: their signatures name a person, evidence does not.`,
+        ]),
+    ...(notVerifiableSince === 0
+      ? []
+      : [
+          `${notVerifiableSince} of those came after the log named its decision keys: right only while a process of an earlier release was still running.`,
+        ]),
+  ];
 }
 
 /** What this run could not know. MACs need a key that never leaves the installation. */

@@ -1,5 +1,6 @@
 import { canonicalJson } from './canonicalJson.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { DecisionCheck, type DecisionCounts } from './decisionCheck.ts';
 import { type EvidenceEntry, evidenceEntrySchema } from './entry.ts';
 import { logOf } from './logOrigin.ts';
 import { GrowingTree, leafHash } from './merkleTree.ts';
@@ -10,6 +11,7 @@ export interface ExportProblem {
     | 'not-canonical'
     | 'other-installation'
     | 'chain-broken'
+    | 'decision-unverified'
     | 'entries-missing'
     | 'entries-extra'
     | 'root-differs'
@@ -28,6 +30,7 @@ export interface ExportReport {
   /** Base64. */
   readonly root: string;
   readonly heldSize?: number;
+  readonly decisions: DecisionCounts;
   /** At most `maximumLineProblems` about lines, then those about the whole. */
   readonly problems: readonly ExportProblem[];
 }
@@ -37,14 +40,15 @@ const maximumLineProblems = 10;
 
 /**
  * Checks an export line by line, in memory that grows with the number of chains and not with the log: the tree is rebuilt
- * and compared with the checkpoint (whose signature the caller has verified), and with an older one held elsewhere. A
- * root says only that something differs; that each line is a canonical entry and each chain unbroken says where, for
- * many faults. MACs are not checked: their key never leaves the installation.
+ * and compared with the checkpoint (whose signature the caller has verified), and with an older one held elsewhere, and
+ * every decision is verified. A root says only that something differs; that each line is a canonical entry and each chain
+ * unbroken says where, for many faults. MACs are not checked: their key never leaves the installation.
  */
 export class ExportCheck {
   readonly #checkpoint: Checkpoint;
   readonly #held: Checkpoint | undefined;
   readonly #tree = new GrowingTree();
+  readonly #decisions = new DecisionCheck();
   readonly #lastPositions = new Map<string, number>();
   readonly #lineProblems: ExportProblem[] = [];
   #rootAtSize: Buffer | undefined;
@@ -76,6 +80,7 @@ export class ExportCheck {
       lines: this.#tree.size,
       root: this.#checkpoint.root.toString('base64'),
       ...(this.#held === undefined ? {} : { heldSize: this.#held.size }),
+      decisions: this.#decisions.counts,
       problems,
     };
   }
@@ -96,11 +101,13 @@ export class ExportCheck {
     }
     const expected = (this.#lastPositions.get(entry.chain) ?? -1) + 1;
     this.#lastPositions.set(entry.chain, entry.position);
-    if (entry.position === expected) return undefined;
-    return {
-      code: 'chain-broken',
-      message: `Chain ${entry.chain} has position ${entry.position} where ${expected} must follow: an entry is missing, doubled or out of order.`,
-    };
+    if (entry.position !== expected)
+      return {
+        code: 'chain-broken',
+        message: `Chain ${entry.chain} has position ${entry.position} where ${expected} must follow: an entry is missing, doubled or out of order.`,
+      };
+    const unverified = this.#decisions.take(entry);
+    return unverified === undefined ? undefined : { code: 'decision-unverified', message: unverified };
   }
 
   #problemsOfSize(): ExportProblem[] {
