@@ -11,6 +11,7 @@ import {
   readCredential,
   storeOf,
 } from '../ledger/credentials.ts';
+import { requireEvidenceKept } from '../ledger/evidenceKept.ts';
 import { requireActing } from '../ledger/restore.ts';
 import type { Issuer } from './issuers/issuer.ts';
 import type { Store } from './stores/store.ts';
@@ -48,9 +49,11 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
     /**
      * Effect: the credential of this handle is staged in the store, exists at the issuer until the lease ends, and is proved.
      * Idempotency: the handle; a repeat takes up the secret that was staged first.
-     * Errors: NoLongerWanted, HandleNotResumable, ProofRefused, StagedValueDestroyed end the mint; the rest is retried.
+     * Errors: NoLongerWanted, HandleNotResumable, ProofRefused, StagedValueDestroyed end the mint; the rest is retried, also
+     * EvidenceNotKept: nothing new is issued while nothing can be sealed.
      */
     async create({ identityId, version, leaseEndsAt }) {
+      await requireEvidenceKept(ledger);
       const order = await orderFor(identityId, version);
       if (order.state !== 'minting') throw noLongerWanted(order);
       const { issuer, store } = at(order);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { DecisionCounts } from '../domain/evidence/decisionCheck.ts';
 import { accessOptions, requireUrl } from './apiCalls.ts';
+import { registerEvidenceCare } from './evidenceCare.ts';
 import { exportEvidence } from './evidenceExport.ts';
 import { type VerificationReport, verifyExport } from './evidenceVerify.ts';
 import { exitCodes } from './exitCodes.ts';
@@ -58,6 +59,8 @@ export function registerEvidence(program: Command): void {
         for (const hint of hints(options)) print(hint);
       });
     });
+
+  registerEvidenceCare(evidence);
 }
 
 function decisionLines({ verified, notVerifiable, notVerifiableSince }: DecisionCounts): string[] {

@@ -30,7 +30,7 @@ export async function examine(examined: Examined): Promise<Check[]> {
   return [
     ...checks,
     { check: 'running', result: 'ok', found: `process ${holder.pid}` },
-    await readiness(holder.apiUrl),
+    ...(await readiness(holder.apiUrl)),
   ];
 }
 
@@ -105,15 +105,30 @@ async function freePorts({ stateDir, environment }: Examined): Promise<Check[]> 
   }
 }
 
-async function readiness(apiUrl: string): Promise<Check> {
+async function readiness(apiUrl: string): Promise<Check[]> {
   const remedy = 'Look into .tenure/logs/api.log, or stop Tenure and start it again.';
+  let answer: Response;
+  let body: unknown;
   try {
-    const answer = await fetch(`${apiUrl}/readyz`, { signal: AbortSignal.timeout(5000) });
-    const found = `${apiUrl}/readyz answers ${answer.status}`;
-    return answer.ok ? { check: 'API', result: 'ok', found } : { check: 'API', result: 'wrong', found, remedy };
+    answer = await fetch(`${apiUrl}/readyz`, { signal: AbortSignal.timeout(5000) });
+    body = await answer.json();
   } catch {
-    return { check: 'API', result: 'wrong', found: `${apiUrl} does not answer`, remedy };
+    return [{ check: 'API', result: 'wrong', found: `${apiUrl} does not answer`, remedy }];
   }
+  const found = `${apiUrl}/readyz answers ${answer.status}`;
+  if (!answer.ok) return [{ check: 'API', result: 'wrong', found, remedy }];
+  return [{ check: 'API', result: 'ok', found }, ...evidence(body)];
+}
+
+/** What `/readyz` says of the evidence: a release from before says nothing. */
+function evidence(body: unknown): Check[] {
+  if (typeof body !== 'object' || body === null || !('evidence' in body)) return [];
+  const said = String(body.evidence);
+  if (said === 'sealed') return [{ check: 'evidence', result: 'ok', found: 'sealed, and as it was sealed' }];
+  const what = said === 'damaged' ? 'sealed evidence was changed in the database' : 'new evidence is not sealed';
+  const remedy =
+    'Run `tenure evidence audit`: it says what it is and what to do (docs/evidence.md, When sealing stops).';
+  return [{ check: 'evidence', result: 'wrong', found: what, remedy }];
 }
 
 function messageOf(error: unknown): string {

@@ -7,8 +7,15 @@ import { databaseClock } from './databaseClock.ts';
 import { appendEvidence } from './evidence.ts';
 import { beginLogAfterRestore } from './evidenceLogs.ts';
 import { beginRuns, type Part } from './reconciliations.ts';
+import { AnchorMissing, AnchorUnreadable } from './sealerAnchor.ts';
 import { SealerHeadUnreadable } from './sealerHead.ts';
-import { checkSignedHistory, EvidenceForked, SealerHeadMissing, type Sealing } from './sealerSteps.ts';
+import {
+  CheckpointTampered,
+  checkSignedHistory,
+  EvidenceForked,
+  SealerHeadMissing,
+  type Sealing,
+} from './sealerSteps.ts';
 
 export type { LedgerRestore };
 
@@ -69,7 +76,7 @@ export async function answerFork(ledger: Ledger, signed: Checkpoint): Promise<vo
 
 /**
  * Effect: asked before a process acts on the ledger; one that was put back from a backup is observe-only from then on.
- * @returns `unknown` where there is no usable head file: such a process cannot tell, and the sealer says what is wrong
+ * @returns `unknown` where there is no usable head file or anchor: such a process cannot tell, and the sealer says what is wrong
  * @throws whatever keeps the question from being answered: nothing may be carried out then
  */
 export async function observeIfRestored(
@@ -80,12 +87,21 @@ export async function observeIfRestored(
     await checkSignedHistory(sealing);
     return 'as signed';
   } catch (error) {
-    if (error instanceof SealerHeadMissing || error instanceof SealerHeadUnreadable) return 'unknown';
+    if (cannotTell.some((kind) => error instanceof kind)) return 'unknown';
     if (!(error instanceof EvidenceForked)) throw error;
     await recordRestore(ledger, error.signed);
     return 'restored';
   }
 }
+
+/** The sealer says these, and stops: whether the ledger was restored is not known here. */
+const cannotTell = [
+  SealerHeadMissing,
+  SealerHeadUnreadable,
+  AnchorMissing,
+  AnchorUnreadable,
+  CheckpointTampered,
+] as const;
 
 export type Confirmation =
   | { readonly confirmed: true; readonly restore: LedgerRestore }

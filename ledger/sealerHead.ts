@@ -1,4 +1,5 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Checkpoint } from '../domain/evidence/checkpoint.ts';
 import { NoteInvalid } from '../domain/evidence/signedNote.ts';
@@ -23,17 +24,37 @@ export class SealerHeadUnreadable extends Error {
  * @throws SealerHeadUnreadable
  */
 export async function readHead(headFile: string, keys: EvidenceKeys): Promise<Checkpoint | undefined> {
-  let note: string;
+  let note: string | undefined;
   try {
-    note = await readFile(headFile, 'utf8');
+    note = await readNoteFile(headFile);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw new SealerHeadUnreadable(headFile, keys.origin, { cause: error });
   }
+  if (note === undefined) return undefined;
   try {
     return openOwnCheckpoint(keys, note);
   } catch (error) {
     if (error instanceof NoteInvalid) throw new SealerHeadUnreadable(headFile, keys.origin, { cause: error });
+    throw error;
+  }
+}
+
+/**
+ * The text of a file that keeps a note; undefined when there is none. A symbolic link is refused: replacing it would write
+ * beside what it points to, and what was read would not be what is kept.
+ */
+export async function readNoteFile(path: string): Promise<string | undefined> {
+  try {
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ELOOP') throw new Error(`${path} is a symbolic link.`, { cause: error });
     throw error;
   }
 }

@@ -3,11 +3,14 @@ import { type Checkpoint, signCheckpoint } from '../domain/evidence/checkpoint.t
 import { logOf } from '../domain/evidence/logOrigin.ts';
 import { chainStart, macHolds } from '../domain/evidence/macChain.ts';
 import { leafHash, type TreeNode } from '../domain/evidence/merkleTree.ts';
+import { NoteInvalid } from '../domain/evidence/signedNote.ts';
 import type { DirectPool } from './direct.ts';
 import type { EvidenceKeys } from './evidence.ts';
+import { entryFound, type Found, isAccepted } from './evidenceDamage.ts';
 import { type CurrentLog, logOfRow, openOwnCheckpoint } from './evidenceLogs.ts';
 import { growingTreeAt, rootAt, sizeUpTo, storeNodes } from './evidenceTree.ts';
 import { insertRow } from './rows.ts';
+import { type Anchor, AnchorMissing, readAnchor } from './sealerAnchor.ts';
 import { readHead, replaceDurably, setHeadAside } from './sealerHead.ts';
 import type { Statements } from './statements.ts';
 
@@ -40,10 +43,27 @@ export class SealerHeadMissing extends Error {
 /** An entry is not what was appended. It gets no leaf index and neither does any after it; nothing was written. */
 export class EvidenceTampered extends Error {
   override readonly name = 'EvidenceTampered';
-  constructor(entry: { readonly id: bigint; readonly chain: string; readonly position: number }) {
+  /** What an operator may accept as it is. */
+  readonly found: Found;
+  constructor(entry: UnsealedEntry) {
     super(
       `Evidence entry ${entry.id} (chain ${entry.chain}, position ${entry.position}) does not fit its MAC chain: it, or ` +
-        'the one before it, was changed or removed in the database after it was written. Sealing stops here; find out who did it.',
+        'the one before it, was changed or removed in the database after it was written. Sealing stops here; find out who did it. ' +
+        `Put the database back that has it as it was; if there is none, \`tenure evidence accept ${entry.id} --reason …\` seals ` +
+        'it as it is, and says so in the evidence for ever.',
+    );
+    this.found = entryFound(entry);
+  }
+}
+
+/** The newest checkpoint in the ledger is not what was signed. Nothing was written. */
+export class CheckpointTampered extends Error {
+  override readonly name = 'CheckpointTampered';
+  constructor(size: number, options: ErrorOptions) {
+    super(
+      `The checkpoint of size ${size} in the ledger is not one that this installation signed: the table evidence_checkpoint was ` +
+        'changed, or another key signs here. Nothing is sealed. Restore that row from a backup; find out who did it.',
+      options,
     );
   }
 }
@@ -64,6 +84,8 @@ export interface Sealing {
   readonly keys: EvidenceKeys;
   /** Beside the signing key, never inside the database or its backup. */
   readonly headFile: string;
+  /** Read and compared before anything is numbered or signed, and written before what was signed is published. */
+  readonly anchor?: Anchor;
 }
 
 export interface PublishedCheckpoint {
@@ -80,7 +102,7 @@ const longestRoundMs = 20_000;
  * What is signed must survive the crash of a server that answers commits early. A process that stands still keeps its
  * connection and with it the lock: there the server ends the transaction.
  */
-const sealing = `BEGIN ISOLATION LEVEL READ COMMITTED;
+const round = `BEGIN ISOLATION LEVEL READ COMMITTED;
   SET LOCAL synchronous_commit = on; SET LOCAL transaction_timeout = ${longestRoundMs}`;
 
 /**
@@ -90,19 +112,18 @@ const sealing = `BEGIN ISOLATION LEVEL READ COMMITTED;
  * @returns how many entries were numbered; undefined when another sealer is at work
  * @throws EvidenceForked, EvidenceTampered, SealerHeadMissing, SealerHeadUnreadable
  */
-export async function numberEntries({ direct, keys, headFile }: Sealing): Promise<number | undefined> {
-  return direct.transaction(sealing, async (tx) => {
+export async function numberEntries(sealing: Sealing): Promise<number | undefined> {
+  const { direct, keys } = sealing;
+  return direct.transaction(round, async (tx) => {
     const [standing, entries] = await Promise.all([becomeSealer(tx, keys), unsealedEntries(tx)]);
     if (standing === undefined) return undefined;
-    await requireSignedHistory(tx, standing, { keys, headFile });
+    await requireSignedHistory(tx, standing, sealing);
     const { size } = standing;
     if (entries.length === 0) return 0;
     const tree = await growingTreeAt(tx, size);
     const nodes: TreeNode[] = [];
     for (const entry of entries) {
-      const previous = entry.position === 0 ? chainStart : entry.previousMac;
-      if (previous === null || !macHolds(keys.macKey, previous, entry.body, entry.mac))
-        throw new EvidenceTampered(entry);
+      await requireWhole(tx, keys, entry);
       nodes.push(...tree.append(leafHash(entry.body)));
     }
     await Promise.all([
@@ -123,17 +144,23 @@ export async function numberEntries({ direct, keys, headFile }: Sealing): Promis
  * @returns the newest checkpoint; undefined when there is nothing to sign or another sealer is at work
  * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable
  */
-export async function publishHead({ direct, keys, headFile }: Sealing): Promise<PublishedCheckpoint | undefined> {
-  return direct.transaction(sealing, async (tx) => {
+export async function publishHead(sealing: Sealing): Promise<PublishedCheckpoint | undefined> {
+  const { direct, keys, headFile, anchor } = sealing;
+  return direct.transaction(round, async (tx) => {
     const standing = await becomeSealer(tx, keys);
     if (standing === undefined) return undefined;
-    await requireSignedHistory(tx, standing, { keys, headFile });
+    const anchored = await requireSignedHistory(tx, standing, sealing);
     const { size, log, published } = standing;
+    const isBehind = (to: number) => anchored?.origin !== log.origin || anchored.size < to;
     // A new log begins with the entry that tells of it: until that has its index there is nothing to sign.
-    if (size <= log.firstSize || published?.size === size) return published;
+    if (size <= log.firstSize || published?.size === size) {
+      if (published !== undefined && isBehind(published.size)) await anchor?.publish(published.note);
+      return published;
+    }
     const root = await rootAt(tx, size);
     const note = signCheckpoint({ origin: log.origin, size, root }, keys.signingKey);
     await replaceDurably(headFile, note);
+    if (isBehind(size)) await anchor?.publish(note);
     await insertRow(tx, 'evidence_checkpoint', { size, rootHash: Uint8Array.from(root), note });
     return { size, note };
   });
@@ -144,19 +171,31 @@ export async function publishHead({ direct, keys, headFile }: Sealing): Promise<
  * Waits for a sealer that is at work, at most for as long as the server lets one be.
  * @throws EvidenceForked, SealerHeadMissing, SealerHeadUnreadable; SealerBusy when others are at work all the while
  */
-export async function checkSignedHistory({ direct, keys, headFile }: Sealing): Promise<void> {
+export async function checkSignedHistory(sealing: Sealing): Promise<void> {
+  const { direct, keys } = sealing;
   const givesUpAt = performance.now() + 2 * longestRoundMs;
   for (;;) {
-    const isChecked = await direct.transaction(sealing, async (tx) => {
+    const isChecked = await direct.transaction(round, async (tx) => {
       const standing = await becomeSealer(tx, keys);
       if (standing === undefined) return false;
-      await requireSignedHistory(tx, standing, { keys, headFile });
+      await requireSignedHistory(tx, standing, sealing);
       return true;
     });
     if (isChecked) return;
     if (performance.now() > givesUpAt) throw new SealerBusy();
     await wait(100);
   }
+}
+
+/** Whether the entries that wait to be sealed, those of one batch, are what was appended. @throws EvidenceTampered */
+export async function requireUnsealedWhole({ direct, keys }: Pick<Sealing, 'direct' | 'keys'>): Promise<void> {
+  for (const entry of await unsealedEntries(direct)) await requireWhole(direct, keys, entry);
+}
+
+async function requireWhole(tx: Statements, keys: EvidenceKeys, entry: UnsealedEntry): Promise<void> {
+  const previous = entry.position === 0 ? chainStart : entry.previousMac;
+  if (previous !== null && macHolds(keys.macKey, previous, entry.body, entry.mac)) return;
+  if (!(await isAccepted(tx, keys, entryFound(entry)))) throw new EvidenceTampered(entry);
 }
 
 /** How far the log has come. */
@@ -202,19 +241,67 @@ interface StandingRow {
   readonly note: string | null;
 }
 
-/** The tree must begin with all that was signed of this log: the head on disk and the newest checkpoint in the ledger. */
+/**
+ * The tree must begin with all that was signed of this log: the head on disk, the newest checkpoint in the ledger and what the
+ * anchor keeps.
+ * @returns what the anchor keeps; undefined without an anchor, and where nothing was ever signed
+ */
 async function requireSignedHistory(
   tx: Statements,
   { log, size, published }: Standing,
-  sealing: Pick<Sealing, 'keys' | 'headFile'>,
-): Promise<void> {
+  sealing: Pick<Sealing, 'keys' | 'headFile' | 'anchor'>,
+): Promise<Checkpoint | undefined> {
   const { keys, headFile } = sealing;
+  // The anchor first: a head that was put back with the database must not be set aside as that of a lost log.
+  const anchored = await requireAnchorContinued(tx, { log, size, published }, sealing);
   const head = await headOf(log, sealing);
   if (head !== undefined) await requireTreeBeginsWith(tx, head, size);
-  if (published === undefined) return;
+  if (published === undefined) return anchored;
   if (head === undefined) throw new SealerHeadMissing(headFile, published.size);
-  const newest = openOwnCheckpoint(keys, published.note);
+  const newest = openPublished(keys, published);
   if (newest.size !== head.size || !newest.root.equals(head.root)) await requireTreeBeginsWith(tx, newest, size);
+  return anchored;
+}
+
+/** @throws CheckpointTampered */
+function openPublished(keys: EvidenceKeys, { size, note }: PublishedCheckpoint): Checkpoint {
+  try {
+    const checkpoint = openOwnCheckpoint(keys, note);
+    if (checkpoint.size === size) return checkpoint;
+    throw new NoteInvalid(`The checkpoint is of size ${checkpoint.size}.`);
+  } catch (cause) {
+    if (cause instanceof NoteInvalid) throw new CheckpointTampered(size, { cause });
+    throw cause;
+  }
+}
+
+/** @throws AnchorMissing, AnchorUnreadable, EvidenceForked */
+async function requireAnchorContinued(
+  tx: Statements,
+  { log, size, published }: Standing,
+  { keys, anchor }: Pick<Sealing, 'keys' | 'anchor'>,
+): Promise<Checkpoint | undefined> {
+  if (anchor === undefined) return undefined;
+  const anchored = await readAnchor(anchor, keys);
+  if (anchored === undefined) {
+    // Before the first checkpoint of all there is nothing to keep; a head alone is one that is about to be kept.
+    if (published === undefined && log.firstSize === 0n) return undefined;
+    throw new AnchorMissing(anchor.name, published?.size ?? Number(log.firstSize));
+  }
+  if (anchored.origin === log.origin) {
+    await requireTreeBeginsWith(tx, anchored, size);
+    return anchored;
+  }
+  const { generation } = logOf(anchored.origin);
+  if (generation > log.generation) throw new EvidenceForked(anchored, `the ledger knows no log after ${log.origin}`);
+  // Of a log before this one: this one must have begun by giving up all that the anchor keeps, not less.
+  const [given] = await tx.$queryRaw<{ size: bigint; root: string }[]>`
+    SELECT r."signedSize" AS "size", r."signedRoot" AS "root" FROM "evidence_log" l JOIN "ledger_restore" r ON r."id" = l."restoreId"
+    WHERE l."generation" > ${generation} ORDER BY l."generation" LIMIT 1`;
+  const isAnothers = given?.size === BigInt(anchored.size) && given.root !== anchored.root.toString('hex');
+  if (given === undefined || given.size < anchored.size || isAnothers)
+    throw new EvidenceForked(anchored, `the log ${log.origin} was begun without knowing of it`);
+  return anchored;
 }
 
 /** The head on disk, if it is of this log. That of a log before it is lost by an administrator's word, and set aside. */

@@ -93,3 +93,19 @@ export function workerMetrics(registry: Registry, occupation: () => WorkerOccupa
     },
   });
 }
+
+/** By what this worker saw itself, so that no row in the database can take it back. */
+export function evidenceMetrics(
+  registry: Registry,
+  watches: readonly { readonly part: string; isFailing(): boolean }[],
+): void {
+  const failing = new Gauge({
+    name: 'tenure_evidence_failing',
+    help: '1 while evidence is not sealed (sealing), or while sealed evidence was found changed (verification).',
+    labelNames: ['part'],
+    registers: [registry],
+    collect() {
+      for (const watch of watches) failing.set({ part: watch.part }, watch.isFailing() ? 1 : 0);
+    },
+  });
+}

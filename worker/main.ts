@@ -20,14 +20,15 @@ import { formatFlowError } from '../domain/flow/explain.ts';
 import { parseFlow } from '../domain/flow/parse.ts';
 import { type PolicyDocument, readPolicyDocument } from '../domain/flow/publishing/document.ts';
 import { defaultPace } from '../domain/massRevocation.ts';
+import { runVerifier } from '../ledger/evidenceVerifier.ts';
+import { evidenceWatch } from '../ledger/evidenceWatch.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { ensureReconciliations, partsOf } from '../ledger/reconciliations.ts';
 import { answerFork, observeIfRestored } from '../ledger/restore.ts';
 import { runSealer } from '../ledger/sealer.ts';
-import { fileAnchor } from '../ledger/sealerAnchor.ts';
 import { startMetrics } from '../observability/metrics.ts';
-import { countedEffects, workerMetrics } from '../observability/processMetrics.ts';
+import { countedEffects, evidenceMetrics, workerMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
 import { createWorker } from './createWorker.ts';
 import { settleCurrent } from './deploymentRouting.ts';
@@ -35,6 +36,7 @@ import { deploymentVersion } from './deploymentVersion.ts';
 import { dispatchOutbox } from './dispatchOutbox.ts';
 import { driveMassRevocations } from './driveMassRevocations.ts';
 import { ensureLifecycleSchedule } from './lifecycleSchedule.ts';
+import { sealingOf } from './sealing.ts';
 
 /** The worker process: wiring only. It carries out workflows and effects, delivers the outbox, and seals evidence. */
 
@@ -84,11 +86,7 @@ const issuance = countedEffects(
 );
 const onError = (error: unknown, what: string) =>
   logger.error({ err: error, what }, 'due work failed; it is tried again');
-const sealing = {
-  direct: ledger.direct,
-  keys: ledger.evidence,
-  headFile: join(configuration.keys.directory, 'evidence-head'),
-};
+const sealing = sealingOf(ledger, configuration);
 // Before anything of it is carried out: a ledger that was put back from a backup only observes.
 const history = await observeIfRestored(ledger, sealing);
 if (history !== 'as signed')
@@ -123,13 +121,26 @@ const client = new Client({ connection, namespace, dataConverter: converter });
 await ensureLifecycleSchedule(client);
 
 const ending = new AbortController();
-const { anchorFile } = configuration.evidence;
+const notTold = (error: unknown) => logger.error({ err: error }, 'the ledger could not be told how its evidence is');
+const watches = {
+  sealing: evidenceWatch(ledger, 'sealing', notTold),
+  verification: evidenceWatch(ledger, 'verification', notTold),
+};
+evidenceMetrics(metrics.registry, Object.values(watches));
 const background = [
+  runVerifier({
+    direct: ledger.direct,
+    keys: ledger.evidence,
+    intervalMs: 5_000,
+    signal: ending.signal,
+    watch: watches.verification,
+    onError: (error) => logger.error({ err: error }, 'sealed evidence is not verified'),
+  }),
   runSealer({
     ...sealing,
-    ...(anchorFile === undefined ? {} : { anchor: fileAnchor(anchorFile) }),
     intervalMs: 250,
     signal: ending.signal,
+    watch: watches.sealing,
     onForked: ({ signed }) => answerFork(ledger, signed),
     onError: (error) => logger.error({ err: error }, 'evidence is not sealed; it is tried again'),
   }),

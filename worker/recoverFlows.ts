@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CommandFailed, type ExitName, exitCodes } from '../cli/exitCodes.ts';
 import { readText } from '../cli/flowFiles.ts';
@@ -17,6 +16,7 @@ import { prepareRecovery, recoverFlows } from '../ledger/flowRecovery.ts';
 import { type OpenedLedger, openLedger } from '../ledger/openLedger.ts';
 import { PublicationDamaged } from '../ledger/publications.ts';
 import { LedgerRestored, observeIfRestored } from '../ledger/restore.ts';
+import { sealingOf } from './sealing.ts';
 
 /**
  * The process behind `tenure flows recover prepare` and `apply`: wiring only. It needs what the worker has (TENURE_CONFIG, the
@@ -49,11 +49,11 @@ async function prepare(
 
 async function apply(ledger: OpenedLedger, configuration: Configuration, { path, json }: Asked): Promise<void> {
   const recovery = readRecovery(await readText(path));
-  const headFile = join(configuration.keys.directory, 'evidence-head');
-  const history = await observeIfRestored(ledger, { direct: ledger.direct, keys: ledger.evidence, headFile });
+  const sealing = sealingOf(ledger, configuration);
+  const history = await observeIfRestored(ledger, sealing);
   if (history === 'unknown')
     console.error(
-      `There is no ${headFile} that tells a restored ledger: whether this one was restored is not known here.`,
+      `There is no ${sealing.headFile}, or no anchor, that tells a restored ledger: whether this one was restored is not known here.`,
     );
   const recovered = await recoverFlows(ledger, recovery, recoveryKeys(configuration));
   if (recovered.is === 'not-sound') process.exitCode = exitCodes.checkFailed.code;

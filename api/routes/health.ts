@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ledgerReadiness } from '../../ledger/queries/readiness.ts';
+import { evidenceState, ledgerReadiness } from '../../ledger/queries/readiness.ts';
 import { restoreInForce } from '../../ledger/restore.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
@@ -10,7 +10,7 @@ const Readiness = z
   .object({
     status: z.enum(['ready', 'degraded']).meta({
       description:
-        '`degraded`: Temporal cannot be reached, or the ledger is observe-only; safety commands and reads work, opening and deciding do not.',
+        '`degraded`: Temporal cannot be reached, the ledger is observe-only, or evidence is not kept whole (`evidence`); safety commands and reads work.',
     }),
     database: z.literal('reachable'),
     migrations: z.literal('applied'),
@@ -18,6 +18,10 @@ const Readiness = z
     ledger: z.enum(['acting', 'observe-only']).meta({
       description:
         '`observe-only`: it was restored from a backup; an administrator resumes it (docs/reconciliation.md).',
+    }),
+    evidence: z.enum(['sealed', 'stopped', 'damaged']).meta({
+      description:
+        "`stopped`: new evidence has not been sealed for up to a minute; `damaged`: sealed evidence was changed in the database. No worker issues anything five minutes later. The worker's log and `tenure evidence audit` say what it is (docs/evidence.md, When sealing stops).",
     }),
   })
   .meta({ id: 'Readiness' });
@@ -64,6 +68,7 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
           migrations: 'applied',
           temporal: 'reachable',
           ledger: 'acting',
+          evidence: 'sealed',
         },
       },
       problems: ['not-ready'],
@@ -83,14 +88,18 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
             'The database lacks migrations of this release. Start the worker, or run the migrations.',
             { extensions: { temporal } },
           );
-        const isActing = (await restoreInForce(ledger.prisma)) === undefined;
+        const [restore, evidence] = await Promise.all([restoreInForce(ledger.prisma), evidenceState(ledger.prisma)]);
+        const isActing = restore === undefined;
+        // Degraded, not refused: who can change one row must not thereby take freeze and revoke away.
+        const isReady = isTemporalReachable && isActing && evidence === 'sealed';
         return {
           body: {
-            status: isTemporalReachable && isActing ? ('ready' as const) : ('degraded' as const),
+            status: isReady ? ('ready' as const) : ('degraded' as const),
             database: 'reachable' as const,
             migrations: 'applied' as const,
             temporal,
             ledger: isActing ? ('acting' as const) : ('observe-only' as const),
+            evidence,
           },
         };
       },

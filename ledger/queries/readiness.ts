@@ -75,3 +75,25 @@ export function isLedgerUnavailable(error: unknown): boolean {
   }
   return false;
 }
+
+/**
+ * Whether evidence is kept whole: `stopped` when new evidence has not been sealed for a minute or sealing says that it cannot,
+ * `damaged` when what was sealed was found changed. By what the workers say, by that they still say it, and by what waits.
+ */
+export type EvidenceState = 'sealed' | 'stopped' | 'damaged';
+
+/** A round that fails once is tried again; one that has failed for so long, or for a reason that wants a person, is said. */
+export async function evidenceState(ledger: Pick<Transaction, '$queryRaw'>): Promise<EvidenceState> {
+  const [row] = await ledger.$queryRaw<{ damaged: boolean; stopped: boolean }[]>`
+    SELECT
+      EXISTS (SELECT 1 FROM "evidence_watch" WHERE "part" = 'verification' AND "error" IS NOT NULL) AS "damaged",
+      EXISTS (
+        SELECT 1 FROM "evidence_watch" WHERE "part" = 'sealing' AND (
+          "failingSince" < clock_timestamp() - interval '20 seconds'
+          OR ("error" IS NULL AND "okAt" NOT BETWEEN clock_timestamp() - interval '45 seconds' AND clock_timestamp() + interval '45 seconds'))
+      ) OR coalesce((
+        SELECT "at" < clock_timestamp() - interval '45 seconds' FROM "evidence_entry" WHERE "leafIndex" IS NULL
+        ORDER BY "id" LIMIT 1), false) AS "stopped"`;
+  if (row?.damaged === true) return 'damaged';
+  return row?.stopped === true ? 'stopped' : 'sealed';
+}

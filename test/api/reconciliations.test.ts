@@ -4,6 +4,7 @@ import { recordDifferences } from '../../ledger/findings.ts';
 import { takeRun } from '../../ledger/reconciliations.ts';
 import { recordRestore, resumeIfCompared } from '../../ledger/restore.ts';
 import { randomIdentityId } from '../contract/issuers/issuerContract.ts';
+import { sealerOf } from '../setup/sealed.ts';
 import { type ApiFixture, apiFixture, type PersonName } from './apiFixture.ts';
 import { asked, decide, onboarded } from './onboarded.ts';
 
@@ -128,6 +129,7 @@ test('a restored ledger says so everywhere, opens and decides nothing, takes saf
   });
   expect(await resumeIfCompared(own.ledger)).toBe(true);
   expect(await resumeIfCompared(own.ledger)).toBe(false);
+  await sealerOf(own.ledger).seal();
   expect(JSON.parse((await own.send(undefined, '/readyz')).text)).toMatchObject({ status: 'ready', ledger: 'acting' });
 });
 

@@ -2,6 +2,7 @@ import Ajv from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { sealerOf } from '../setup/sealed.ts';
 import { type ApiFixture, apiFixture } from './apiFixture.ts';
 
 let api: ApiFixture;
@@ -151,12 +152,14 @@ test('/docs shows the reference with nothing fetched from elsewhere', async () =
 
 test('health is open to anyone; readiness says what is missing', async () => {
   expect((await api.send(undefined, '/healthz')).status).toBe(200);
+  await sealerOf(api.ledger).seal();
   expect(JSON.parse((await api.send(undefined, '/readyz')).text)).toEqual({
     status: 'ready',
     database: 'reachable',
     migrations: 'applied',
     temporal: 'reachable',
     ledger: 'acting',
+    evidence: 'sealed',
   });
 });
 
@@ -166,7 +169,14 @@ test('without Temporal the API is degraded and still serves, since a freeze must
   api.gateway.mode = 'up';
   expect([answer.status, JSON.parse(answer.text)]).toEqual([
     200,
-    { status: 'degraded', database: 'reachable', migrations: 'applied', temporal: 'unreachable', ledger: 'acting' },
+    {
+      status: 'degraded',
+      database: 'reachable',
+      migrations: 'applied',
+      temporal: 'unreachable',
+      ledger: 'acting',
+      evidence: 'sealed',
+    },
   ]);
 });
 

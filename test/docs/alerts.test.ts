@@ -6,7 +6,13 @@ import { z } from 'zod';
 import type { IssuanceActivities } from '../../contracts/activities.ts';
 import { openRequestStates } from '../../ledger/queries/operatingFigures.ts';
 import { ledgerMetrics } from '../../observability/ledgerMetrics.ts';
-import { apiMetrics, countedEffects, runtimeMetrics, workerMetrics } from '../../observability/processMetrics.ts';
+import {
+  apiMetrics,
+  countedEffects,
+  evidenceMetrics,
+  runtimeMetrics,
+  workerMetrics,
+} from '../../observability/processMetrics.ts';
 
 const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -41,6 +47,7 @@ async function registered(): Promise<Map<string, readonly string[]>> {
   const effects: IssuanceActivities = { create: effect, promote: effect, quarantine: effect, destroy: effect };
   runtimeMetrics(registry, 'api');
   apiMetrics(registry);
+  evidenceMetrics(registry, []);
   countedEffects(effects, registry);
   workerMetrics(registry, () => ({
     numInFlightNonLocalActivities: 0,

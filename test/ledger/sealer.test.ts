@@ -397,11 +397,13 @@ function awaited(
   keep: Anchor['publish'] = async () => {},
 ): { anchor: Anchor; reached: Promise<void> } {
   const { promise: reached, resolve } = Promise.withResolvers<void>();
+  let kept: string | undefined;
   const publish = async (note: string) => {
     await keep(note);
+    kept = note;
     if (openCheckpoint(note, verifierOf(log)).size === size) resolve();
   };
-  return { anchor: { name: 'test', publish }, reached };
+  return { anchor: { name: 'test', publish, read: async () => kept }, reached };
 }
 
 /** The next insert into `table` kills its own connection, as a crash would. Returns how to end that. */
