@@ -1,13 +1,14 @@
+import { isIP } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
-import { principalOf } from './auth/principal.ts';
+import { anonymousId, principalIfAny, principalOf } from './auth/principal.ts';
 import { Problem } from './problem.ts';
 
 /** How many requests one minute may bring, to each API process. */
 export interface RateLimits {
-  /** From one network address, before sign-in: bounds what a flood of bad tokens costs. */
+  /** From one network address, of calls that do not prove who sends them. */
   readonly perAddress: number;
-  /** From one principal, after it. */
+  /** From one principal; safety commands are counted apart. */
   readonly perPrincipal: number;
   /** Of those, what takes a thread for a while: analyses of flows. */
   readonly analyses: number;
@@ -25,23 +26,44 @@ export const defaultRateLimits: RateLimits = {
 
 const windowMs = 60_000;
 
-export function limitPerAddress({ perAddress }: RateLimits): RequestHandler {
-  return limit(perAddress, ofAddress, 'this network address');
+/** Calls that do not prove who sends them, by their address; whoever signs in is never counted here, nor refused for others. */
+export interface UnprovenCalls {
+  /** Counts the call when it ends without a sign-in. */
+  readonly count: RequestHandler;
+  /** Refuses what shows no token, once there were too many; what shows one is looked at, or who signs in would be locked out. */
+  readonly refuseWithoutToken: RequestHandler;
+  /** Refuses whatever comes, where nobody signs in. */
+  readonly refuse: RequestHandler;
 }
 
-/** Of routes that resource servers ask for every call of theirs: only calls that were refused count. */
-export function limitRefused({ perAddress }: RateLimits): RequestHandler {
-  const refused = counts();
-  return (req, res, next) => {
-    // Read now: it is gone with the connection. What it counts as is worked out only once somebody was refused.
-    const { ip = 'unknown' } = req;
-    if (!refused.isEmpty() && refused.of(ipKeyGenerator(ip)) >= perAddress)
-      throw tooMany(`More than ${perAddress} refused requests in a minute from this network address.`);
-    res.once('finish', () => {
-      if (res.statusCode >= 400) refused.add(ipKeyGenerator(ip));
-    });
+export function unprovenCalls({ perAddress }: RateLimits): UnprovenCalls {
+  const unproven = counts();
+  const refuse: RequestHandler = (req, _res, next) => {
+    // What it counts as is worked out only once somebody proved nothing.
+    if (!unproven.isEmpty() && unproven.of(ofAddress(req)) >= perAddress)
+      throw tooMany(`More than ${perAddress} requests without a sign-in in a minute from this network address.`);
     next();
   };
+  return {
+    count(req, res, next) {
+      // Read now: it is gone with the connection.
+      const address = addressOf(req);
+      res.once('close', () => {
+        if (isUnproven(res)) unproven.add(ipKeyGenerator(address));
+      });
+      next();
+    },
+    refuse,
+    refuseWithoutToken(req, res, next) {
+      if (req.headers.authorization === undefined) refuse(req, res, next);
+      else next();
+    },
+  };
+}
+
+function isUnproven(res: Response): boolean {
+  const principal = principalIfAny(res);
+  return principal === undefined || principal.id === anonymousId;
 }
 
 export function limitPerPrincipal({ perPrincipal }: RateLimits): RequestHandler {
@@ -97,7 +119,12 @@ export function limitAnalyses({ analyses }: RateLimits): RequestHandler {
 }
 
 function ofAddress(req: Request): string {
-  return ipKeyGenerator(req.ip ?? 'unknown');
+  return ipKeyGenerator(addressOf(req));
+}
+
+/** What a trusted proxy says, if that is an address; else the connection's own, which nobody chooses. */
+function addressOf({ ip, socket }: Request): string {
+  return ip !== undefined && isIP(ip) !== 0 ? ip : (socket.remoteAddress ?? '::');
 }
 
 function ofPrincipal(_req: Request, res: Response): string {

@@ -6,7 +6,7 @@ import { loadConfiguration } from '../configuration/loadConfiguration.ts';
 import { readSecret } from '../configuration/secretReference.ts';
 import { temporalConnection } from '../configuration/temporalConnection.ts';
 import { directory } from '../ledger/directory.ts';
-import { openLedger } from '../ledger/openLedger.ts';
+import { openLedger, overOwnConnections } from '../ledger/openLedger.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { apiMetrics } from '../observability/processMetrics.ts';
 import { startTracing } from '../observability/tracing.ts';
@@ -28,13 +28,16 @@ process.once('uncaughtException', (error) => {
 });
 const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
 const keys = loadKeys(configuration.keys.directory, { create: true });
+const databaseUrl = readSecret(configuration.database, process.env);
 const ledger = await openLedger({
-  databaseUrl: readSecret(configuration.database, process.env),
+  databaseUrl,
   host: new URL(configuration.publicUrl).host,
   leaseMs: configuration.leaseSeconds * 1000,
   poolSize: 20,
   keys,
 });
+// Enough for the lane of safety commands, each of which asks one thing after the other.
+const safetyLedger = await overOwnConnections(ledger, { databaseUrl, poolSize: 6 });
 const people = directory(ledger, configuration.people);
 await people.recordListed();
 const tracing = await startTracing({
@@ -65,6 +68,7 @@ const server = createServer(
     configuration,
     ledger,
     directory: people,
+    safety: { ledger: safetyLedger, directory: directory(safetyLedger, configuration.people) },
     gateway,
     secrets,
     analyst,
@@ -110,6 +114,7 @@ async function close(): Promise<void> {
   await gateway.close();
   // A store that is away must not keep the rest from closing in order.
   await stores.close().catch((error: unknown) => logger.warn({ err: error }, 'a store did not close'));
+  await safetyLedger.close();
   await ledger.close();
   logger.info('api stopped');
   // The disconnect listener would otherwise keep a parent's channel, and with it this process, open.

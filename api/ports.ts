@@ -5,19 +5,22 @@ import type { Configuration } from '../configuration/configurationSchema.ts';
 import type { AdvanceResult, SignedDecision } from '../contracts/events.ts';
 import type { OpenResult, RequestOrder, RequestTarget } from '../contracts/open.ts';
 import type { OpenedLedger } from '../ledger/openLedger.ts';
+import type { LanesLimits } from './admission.ts';
 import type { FlowAnalyst } from './analysis/analyst.ts';
 import type { AnsweredCall } from './answeredCalls.ts';
 import type { ApiKeyLookup } from './apiKeyLookup.ts';
 import type { Directory } from './auth/authenticate.ts';
 import type { GrantSigner } from './grants/signer.ts';
 import type { RateLimits } from './limits.ts';
+import type { LongPolls } from './longPoll.ts';
 
 /** Everything the API works with; `main.ts` provides the real parts. */
 export interface ApiDependencies {
   readonly configuration: Configuration;
-  /** For reads and for safety commands, which need nothing else. */
   readonly ledger: OpenedLedger;
   readonly directory: Directory;
+  /** The same ledger and directory over connections of their own: safety commands, which need nothing else, wait behind nobody. */
+  readonly safety: { readonly ledger: OpenedLedger; readonly directory: Directory };
   readonly gateway: RequestGateway;
   readonly secrets: SecretSource;
   readonly analyst: FlowAnalyst;
@@ -29,10 +32,16 @@ export interface ApiDependencies {
   readonly now: () => Date;
   /** Each that is left out is as by default. */
   readonly limits?: Partial<RateLimits>;
+  readonly lanes?: Partial<LanesLimits>;
   /** Told of every call when it is answered: for metrics. */
   readonly onAnswered?: (call: AnsweredCall) => void;
   /** Comes before everything else: the root of each call's trace. */
   readonly traced?: RequestHandler;
+}
+
+/** What routes work with besides. */
+export interface RouteDependencies extends ApiDependencies {
+  readonly longPolls: LongPolls;
 }
 
 /** The durable way: what a workflow opens and decides. Every call throws when its outcome is unknown. */

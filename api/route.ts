@@ -65,6 +65,15 @@ export interface RouteDefinition<
   readonly writesNothing?: true;
   /** It analyses flows: it counts against the principal's analyses too. */
   readonly isAnalysis?: true;
+  /**
+   * What stops harm: it has connections, a lane and limits of its own, its sign-in too (promise 14). It waits for nothing but
+   * the ledger, and does little. `of-responders`: by anybody else it is asked for, and is among what is ordinary.
+   */
+  readonly isSafety?: true | 'of-responders';
+  /** Whether the process lives or serves: answered under any flood, counted nowhere. It asks the ledger over the connections of safety commands. */
+  readonly isHealth?: true;
+  /** With `waitSeconds` it waits for a change: then it is among the long-polls, not among what is under way. */
+  readonly isLongPoll?: true;
   /** Its resource servers ask for every call of theirs: it counts against a wider limit. */
   readonly isFrequent?: true;
   /** Its body is a form, as clients of OAuth 2.0 send it; they know of no Idempotency-Key, and a repeat changes nothing. */

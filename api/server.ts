@@ -3,8 +3,11 @@ import { Socket } from 'node:net';
 import express, { type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { isLedgerUnavailable } from '../ledger/queries/readiness.ts';
+import { sequencesOf } from '../ledger/queries/requests.ts';
+import { admission, defaultLanes } from './admission.ts';
 import { recordRefusalOfAgent } from './agentRefusals.ts';
 import { tellAnswered } from './answeredCalls.ts';
+import { acceptedTokens } from './auth/acceptedTokens.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { setAnonymous } from './auth/principal.ts';
 import { docsPages } from './docs.ts';
@@ -14,15 +17,17 @@ import {
   defaultRateLimits,
   limitAnalyses,
   limitFrequent,
-  limitPerAddress,
   limitPerPrincipal,
-  limitRefused,
   type RateLimits,
+  type UnprovenCalls,
+  unprovenCalls,
 } from './limits.ts';
 import { logRefused, requestLogging } from './logging.ts';
+import { longPolls } from './longPoll.ts';
 import { openApiDocument } from './openApi.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem, problemHandler } from './problem.ts';
+import { proxyHint } from './proxyHint.ts';
 import type { Route } from './route.ts';
 import { apiRoutes } from './routes/all.ts';
 
@@ -37,16 +42,18 @@ export function createApi(deps: ApiDependencies): Express {
   if (deps.traced !== undefined) app.use(deps.traced);
   if (deps.onAnswered !== undefined) app.use(tellAnswered(deps.onAnswered));
   const limits = { ...defaultRateLimits, ...deps.limits };
-  const routes = apiRoutes(deps);
-  const mount = mounting(app, deps, limits);
+  const unproven = unprovenCalls(limits);
+  const routes = routesOf(deps);
+  const mount = mounting(app, deps, { limits, unproven });
   const headers = securityHeaders(deps.configuration.publicUrl);
+  app.set('trust proxy', deps.configuration.trustedProxies);
   // First, and past what only other routes need: resource servers wait there at every call of theirs.
   for (const route of routes) if (route.isFrequent === true) mount(route, [logRefused(deps.logger), headers]);
-  app.use(requestLogging(deps.logger), headers, limitPerAddress(limits));
-
-  const document = openApiDocument(routes, deps.configuration.publicUrl);
-  app.use(docsPages(document));
+  app.use(requestLogging(deps.logger), headers, proxyHint(deps));
   for (const route of routes) if (route.isFrequent !== true) mount(route);
+
+  const ofNobody = [unproven.count, unproven.refuse];
+  app.use(ofNobody, docsPages(openApiDocument(routes, deps.configuration.publicUrl)));
   // After all of them: an address may be that of one route by its words and of another by its parameters.
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path))
     app.all(expressPath(path), refuseMethod(ofPath.map(({ method }) => method.toUpperCase())));
@@ -58,31 +65,56 @@ export function createApi(deps: ApiDependencies): Express {
   return app;
 }
 
+/** Safety commands and health work over connections of their own; everything else about them is the same. */
+function routesOf(deps: ApiDependencies): Route[] {
+  const ordinary = { ...deps, longPolls: longPolls((ids) => sequencesOf(deps.ledger.direct, ids)) };
+  const safety = apiRoutes({ ...ordinary, ...deps.safety });
+  return apiRoutes(ordinary).map((route, place) =>
+    route.isSafety !== undefined || route.isHealth === true ? (safety[place] ?? route) : route,
+  );
+}
+
 function mounting(
   app: Express,
   deps: ApiDependencies,
-  limits: RateLimits,
+  { limits, unproven }: { readonly limits: RateLimits; readonly unproven: UnprovenCalls },
 ): (route: Route, before?: readonly RequestHandler[]) => void {
-  const authenticated = authenticate(deps);
-  const signIn = [authenticated, limitPerPrincipal(limits)];
-  const frequentSignIn = [limitRefused(limits), authenticated, limitFrequent(limits)];
-  const analysis = [limitAnalyses(limits)];
-  const refusalOfAgent = recordRefusalOfAgent(deps.ledger);
-  const open: RequestHandler[] = [
-    (_req, res, next) => {
-      setAnonymous(res);
-      next();
-    },
+  const known = acceptedTokens(deps.now);
+  const signIn = authenticate({ ...deps, accepted: known });
+  const [perPrincipal, frequent] = [limitPerPrincipal(limits), limitFrequent(limits)];
+  // Last to be refused: whatever else was sent from there, or by this principal, leaves room for it.
+  const safetySignIn = [
+    unproven.count,
+    authenticate({ ...deps, ...deps.safety, accepted: known }),
+    limitPerPrincipal(limits),
   ];
-  return (route, before = []) => {
+  const analysis = [limitAnalyses(limits)];
+  const admitted = admission({ ...defaultLanes, ...deps.lanes });
+  const refusalOfAgent = recordRefusalOfAgent(deps.ledger);
+  const nobody: RequestHandler = (_req, res, next) => {
+    setAnonymous(res);
+    next();
+  };
+
+  function before(route: Route): readonly RequestHandler[] {
+    if (route.isHealth === true) return [nobody];
+    if (route.isSafety !== undefined) return safetySignIn;
+    if (route.access === 'anyone') return [unproven.count, unproven.refuse, nobody];
+    // A form may hold what shows who sends it.
+    const refuse = route.form === true ? [] : [unproven.refuseWithoutToken];
+    return [unproven.count, ...refuse, signIn, route.isFrequent === true ? frequent : perPrincipal];
+  }
+
+  return (route, first = []) => {
     app[route.method](
       expressPath(route.path),
-      ...before,
+      ...first,
       noStore,
       accepted(route.reply.media ?? 'application/json'),
-      ...(route.access === 'anyone' ? open : route.isFrequent === true ? frequentSignIn : signIn),
+      ...before(route),
       ...(route.isAnalysis === true ? analysis : []),
       (route.form === true ? formBody : jsonBody)(route.largestBodyBytes ?? largestBodyBytes),
+      ...(route.isHealth === true ? [] : admitted(route)),
       route.answer,
       ...(route.isOfAgents === true ? [refusalOfAgent] : []),
     );

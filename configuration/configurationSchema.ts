@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { apiKeyPrefixPattern } from '../domain/apiKey.ts';
 import { groupReferenceForm, groupReferencePattern, isGroupName, isGroupReference } from '../domain/groupReference.ts';
@@ -58,6 +59,22 @@ function isHttpsOrLoopback(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const url = new URL(text);
   return url.protocol === 'https:' || (url.protocol === 'http:' && loopbackHosts.includes(url.hostname));
+}
+
+/** A network as wide as everything would let every caller say where it is. */
+const proxyAddress = z
+  .string()
+  .refine(
+    isProxyAddress,
+    'write an IP address or a network, for example 10.0.0.5 or 10.0.0.0/24; one that holds everything is none',
+  );
+
+function isProxyAddress(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || more.length > 0) return false;
+  if (prefix === undefined) return true;
+  return /^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
 
 const listenPattern = /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/;
@@ -321,6 +338,10 @@ export const configurationSchema = z.strictObject({
   publicUrl: serverUrl
     .optional()
     .meta({ description: 'The address people and pipelines use; default http://<listen>.' }),
+  trustedProxies: z.array(proxyAddress).max(200).default([]).meta({
+    description:
+      'The addresses or networks of the proxies before the API, each of which appends to X-Forwarded-For: who calls is then the last address that none of them has. Left out: the header counts for nothing.',
+  }),
   database: databaseUrl.optional().meta({ description: 'The ledger. DATABASE_URL overrides it.' }),
   temporal: temporal
     .optional()

@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { type Prisma, PrismaClient } from '../prisma/generated/client.ts';
-import type { DirectPool } from './direct.ts';
+import { type DirectPool, keptConnections } from './direct.ts';
 import type { EvidenceKeys } from './evidence.ts';
 import { type Statements, statementNameOf } from './statements.ts';
 
@@ -23,9 +23,19 @@ export type Transaction = Prisma.TransactionClient;
 /**
  * Opens the ledger's pool. Connections say who they are in pg_stat_activity.
  * @param poolSize connections at most; one transaction holds one
+ * @param isKept whether a connection that nobody uses stays open
  */
-export function openPrisma({ databaseUrl, poolSize = 10 }: { databaseUrl: string; poolSize?: number }): PrismaClient {
+export function openPrisma({
+  databaseUrl,
+  poolSize = 10,
+  isKept = false,
+}: {
+  databaseUrl: string;
+  poolSize?: number;
+  isKept?: boolean;
+}): PrismaClient {
   const pool = new pg.Pool({
+    ...(isKept ? keptConnections : {}),
     connectionString: databaseUrl,
     max: poolSize,
     application_name: 'tenure',

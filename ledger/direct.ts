@@ -6,6 +6,9 @@ import { type Statement, type Statements, statementOf } from './statements.ts';
 const answerTimeoutMs = 5_000;
 const bigintOid = 20;
 
+/** Of pools whose connections stay open: what is between here and PostgreSQL must not forget one that is silent. */
+export const keptConnections = { idleTimeoutMillis: 0, keepAlive: true, keepAliveInitialDelayMillis: 10_000 } as const;
+
 export interface DirectPool extends Statements, HotReads {
   /**
    * Runs `work` in one transaction. What is asked for without waiting for an earlier answer travels with it, so a
@@ -21,9 +24,19 @@ export interface DirectPool extends Statements, HotReads {
  * The ledger's connections past Prisma, for what every step and every resource server waits for: to put a statement together
  * and to read its answer costs Prisma several times what the driver needs (docs/decisions/prepared-statements.md).
  * @param poolSize connections at most; none is opened before it is needed
+ * @param isKept whether a connection that nobody uses stays open
  */
-export function openDirect({ databaseUrl, poolSize = 10 }: { databaseUrl: string; poolSize?: number }): DirectPool {
+export function openDirect({
+  databaseUrl,
+  poolSize = 10,
+  isKept = false,
+}: {
+  databaseUrl: string;
+  poolSize?: number;
+  isKept?: boolean;
+}): DirectPool {
   const pool = new pg.Pool({
+    ...(isKept ? keptConnections : {}),
     connectionString: databaseUrl,
     max: poolSize,
     application_name: 'tenure',

@@ -58,3 +58,27 @@ export async function openLedger({
   await recordDecisionKeys(ledger);
   return ledger;
 }
+
+/**
+ * The same ledger over other connections, which are opened at once and kept: what goes over them waits behind nothing that
+ * goes over the others, and needs none when PostgreSQL has no more to give.
+ */
+export async function overOwnConnections(
+  ledger: OpenedLedger,
+  { databaseUrl, poolSize }: { readonly databaseUrl: string; readonly poolSize: number },
+): Promise<OpenedLedger> {
+  const pool = { databaseUrl, poolSize, isKept: true };
+  const prisma = openPrisma(pool);
+  const direct = openDirect(pool);
+  const each = Array.from({ length: poolSize });
+  await Promise.all([
+    ...each.map(() => prisma.$queryRaw`SELECT 1 FROM pg_sleep(0.05)`),
+    ...each.map(() => direct.$queryRaw`SELECT 1 FROM pg_sleep(0.05)`),
+  ]);
+  return {
+    ...ledger,
+    prisma,
+    direct,
+    close: async () => void (await Promise.all([prisma.$disconnect(), direct.close()])),
+  };
+}

@@ -2,8 +2,9 @@ import type { Request, RequestHandler } from 'express';
 import { decodeJwt, type JWTPayload } from 'jose';
 import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
 import type { Ledger } from '../../ledger/client.ts';
+import { lane } from '../lane.ts';
 import { Problem } from '../problem.ts';
-import { type AcceptedToken, acceptedTokens } from './acceptedTokens.ts';
+import { type AcceptedToken, type AcceptedTokens, acceptedTokens } from './acceptedTokens.ts';
 import { agentSignIn, isAgentIssuer } from './agents.ts';
 import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
 import { addressSetting, type PersonClaims, readPersonClaims } from './personClaims.ts';
@@ -24,20 +25,29 @@ export interface Directory {
 /** Long tokens cost a parse before they are known to be false. */
 const longestToken = 16_384;
 
+/**
+ * Checks at once of tokens that nobody has shown before, by provider: a flood of forged ones holds neither all threads that
+ * verify signatures nor, in the name of agents, the ledger's connections. The rest waits its turn: one of them may be genuine.
+ */
+const unknownTokens = { atOnce: 64, perKey: 8, waitingPerKey: 10_000 };
+
 /** Bearer authentication (RFC 6750): verifies the token, asks the directory, and leaves the principal for `principalOf`. */
 export function authenticate({
   configuration,
   directory,
   ledger,
   now,
+  accepted = acceptedTokens(now),
 }: {
   configuration: Configuration;
   directory: Directory;
   ledger: Pick<Ledger, 'prisma' | 'direct' | 'evidence'>;
   now: () => Date;
+  /** Those that another sign-in accepted are accepted here, too. */
+  accepted?: AcceptedTokens;
 }): RequestHandler {
   const verifiers = configuration.oidc.map((provider) => tokenVerifier(provider, now));
-  const accepted = acceptedTokens(now);
+  const checks = lane(unknownTokens);
   const agents = agentSignIn({ configuration, ledger, now });
   const subjectAudiences = new Set(configuration.oidc.flatMap(({ subjectAudience }) => subjectAudience ?? []));
 
@@ -45,9 +55,11 @@ export function authenticate({
     const known = accepted.of(token);
     if (known !== undefined) return principalOfToken(known);
     const unverified = unverifiedClaims(token);
-    if (isAgentIssuer(unverified.iss)) return agents.byAssertion(token, unverified.iss);
+    const { iss } = unverified;
+    if (isAgentIssuer(iss)) return inTurn('agents', () => agents.byAssertion(token, iss));
     const { provider, verify } = verifierFor(unverified, verifiers);
-    const claims = await verify(token);
+    // Those that were accepted before wait behind no flood of others.
+    const claims = await (accepted.wasAccepted(token) ? verify(token) : inTurn(provider.name, () => verify(token)));
     // Agents hold those: whatever else they are for, they sign nobody in.
     if (audiencesOf(claims).some((audience) => subjectAudiences.has(audience)))
       throw unauthenticated(
@@ -55,6 +67,15 @@ export function authenticate({
       );
     accepted.keep(token, { provider, claims });
     return principalOfToken({ provider, claims });
+  }
+
+  async function inTurn<T>(whose: string, check: () => Promise<T>): Promise<T> {
+    const leave = await checks.enter(whose);
+    try {
+      return await check();
+    } finally {
+      leave();
+    }
   }
 
   async function principalOfToken({ provider, claims }: AcceptedToken): Promise<Principal> {

@@ -20,7 +20,8 @@ export interface Principal {
 }
 
 /** Nobody: what routes open to anyone see. */
-const anonymous: Principal = { id: 'anonymous', kind: 'person', groups: [], roles: [] };
+export const anonymousId = 'anonymous';
+const anonymous: Principal = { id: anonymousId, kind: 'person', groups: [], roles: [] };
 
 /** Only `authenticate` may call this. */
 export function setPrincipal(res: Response, principal: Principal): void {

@@ -1,4 +1,4 @@
-import type { ApiDependencies } from '../ports.ts';
+import type { RouteDependencies } from '../ports.ts';
 import type { Route } from '../route.ts';
 import { apiKeyRoutes } from './apiKeys.ts';
 import { commandRoutes } from './commands.ts';
@@ -24,7 +24,7 @@ import { stepUpRoutes } from './stepUps.ts';
 import { wellKnownRoutes } from './wellKnown.ts';
 
 /** Every route of the API: what is not here is neither served nor documented. */
-export function apiRoutes(deps: ApiDependencies): Route[] {
+export function apiRoutes(deps: RouteDependencies): Route[] {
   return [
     identityRoutes,
     lifecycleRoutes,

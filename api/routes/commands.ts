@@ -35,6 +35,17 @@ interface CommandRoute<B extends z.ZodObject> {
   command(body: z.output<B>, by: string, principal: Principal, request: RequestSituation): Command;
 }
 
+/** What stops harm, and lets go on what was stopped by mistake. */
+const isSafety: Readonly<Record<CommandRoute<z.ZodObject>['verb'], boolean>> = {
+  pause: true,
+  resume: true,
+  cancel: true,
+  retry: false,
+  rollback: false,
+  resolution: false,
+  amendments: false,
+};
+
 /** Commands commit in the API's own transaction, Temporal up or down; the workflow is told afterwards. */
 export function commandRoutes(deps: ApiDependencies): Route[] {
   const route = <B extends z.ZodObject>(definition: CommandRoute<B>): Route => commandRoute(deps, definition);
@@ -162,6 +173,7 @@ function commandRoute<B extends z.ZodObject>(deps: ApiDependencies, definition: 
   const { verb, summary, description, kinds, roles, concerned, body, bodyExample, problems } = definition;
   return defineRoute({
     method: 'post',
+    ...(isSafety[verb] ? { isSafety: true as const } : {}),
     path: `/v1/requests/{requestId}/${verb}`,
     operationId: `${verb}Request`,
     tag: 'Requests',

@@ -75,6 +75,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       summary: 'Stop issuance for whatever the selector matches, at once',
       description:
         'In force when this answers, however many identities match, Temporal up or down: nothing is issued or committed until a review lets the identity go, or the freeze is lifted. Every list widens the selector. Revocations and reviews go on.',
+      isSafety: true,
       access: { kinds: ['person'], roles: ['responder'] },
       params: noParams,
       query: noQuery,
@@ -146,6 +147,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: 'See what a freeze would match',
       description: 'Changes nothing. Each list may be repeated: `integrations=payments&integrations=mail`.',
+      isSafety: true,
       access: { kinds: ['person'] },
       params: noParams,
       query: z
@@ -196,6 +198,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       summary: 'Lift a freeze',
       description:
         'By another responder than the one who opened it, when every active subject was let go by a review; with `override`, the recorded reason stands instead. Not while a mass revocation of it runs; of a paused one, whatever it has not begun is let go. Held requests go on by themselves.',
+      isSafety: true,
       access: { kinds: ['person'], roles: ['responder'] },
       params: OneFreeze,
       query: noQuery,

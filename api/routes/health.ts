@@ -5,6 +5,7 @@ import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
 import { noParams, noQuery } from '../representations/fields.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { shared } from '../shared.ts';
 
 const Readiness = z
   .object({
@@ -27,6 +28,8 @@ const Readiness = z
   .meta({ id: 'Readiness' });
 
 export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
+  // Nothing limits who asks: however many do, it is looked at once.
+  const look = shared(() => Promise.all([ledgerReadiness(ledger.prisma), gateway.isReachable()]));
   return [
     defineRoute({
       method: 'get',
@@ -36,6 +39,7 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
       summary: 'Is the process alive',
       description: 'Looks at nothing else: restarting the API would not bring a database back.',
       access: 'anyone',
+      isHealth: true,
       params: noParams,
       query: noQuery,
       reply: {
@@ -56,6 +60,7 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
       description:
         'Needs the database with all migrations. Without Temporal it is `degraded` and still serves, since a freeze or a revocation must get through then too.',
       access: 'anyone',
+      isHealth: true,
       params: noParams,
       query: noQuery,
       reply: {
@@ -73,10 +78,7 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
       },
       problems: ['not-ready'],
       async handle() {
-        const [{ database, migrations }, isTemporalReachable] = await Promise.all([
-          ledgerReadiness(ledger.prisma),
-          gateway.isReachable(),
-        ]);
+        const [{ database, migrations }, isTemporalReachable] = await look();
         const temporal = isTemporalReachable ? ('reachable' as const) : ('unreachable' as const);
         if (!database)
           throw new Problem('not-ready', 'The database cannot be reached. Check DATABASE_URL and PostgreSQL.', {

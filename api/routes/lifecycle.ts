@@ -103,6 +103,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
       summary: 'Revoke the identity',
       description:
         'By a responder: takes effect at once, Temporal up or down. By the owner or a requester: the flow comes first.',
+      isSafety: 'of-responders',
       access: { kinds: ['person'] },
       params: OneIdentity,
       query: noQuery,

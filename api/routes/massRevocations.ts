@@ -59,6 +59,7 @@ export function massRevocationRoutes(deps: ApiDependencies): Route[] {
       tag,
       summary: words.summary,
       description: words.description,
+      isSafety: true,
       access,
       params: OneMassRevocation,
       query: noQuery,
@@ -95,6 +96,7 @@ export function massRevocationRoutes(deps: ApiDependencies): Route[] {
       summary: "Revoke everything that the freeze's subjects hold",
       description:
         'Accepted by the ledger alone, Temporal up or down. Identities are revoked one after another, the most exposed first, at the pace that tenure.yaml gives their issuers, and those that match later too, until nothing waits and nothing is under way. It is not undone and cannot be cancelled; it can be paused.',
+      isSafety: true,
       access,
       params: OneFreeze,
       query: noQuery,

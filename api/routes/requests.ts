@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { requestKinds } from '../../domain/flow/language.ts';
 import { requestStates } from '../../domain/states.ts';
 import { findPublication } from '../../ledger/publications.ts';
-import { listRequests, type RequestSituation, scanRequests, sequenceOf } from '../../ledger/queries/requests.ts';
+import { listRequests, type RequestSituation, scanRequests } from '../../ledger/queries/requests.ts';
 import type { Principal } from '../auth/principal.ts';
 import { pageBody, placeOf } from '../cursor.ts';
 import { eligibilityOf, proofOf } from '../eligibility.ts';
 import { visibleRequest } from '../findVisible.ts';
-import { waitForChange } from '../longPoll.ts';
-import type { ApiDependencies } from '../ports.ts';
+import type { ApiDependencies, RouteDependencies } from '../ports.ts';
 import { notFound } from '../problem.ts';
 import {
   defaultPageLimit,
@@ -24,8 +23,8 @@ import { defineRoute, type Route } from '../route.ts';
 
 const tag = 'Requests';
 
-export function requestRoutes(deps: ApiDependencies): Route[] {
-  const { ledger } = deps;
+export function requestRoutes(deps: RouteDependencies): Route[] {
+  const { ledger, longPolls } = deps;
   return [
     defineRoute({
       method: 'get',
@@ -80,6 +79,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
       description:
         'With `waitSeconds` the answer comes when the request has moved past `afterSequence` (or past where it stood when you asked), at the latest after that time. `forMe` says whether you may decide or prove, and if not why; `digest` is what a decision or proof must name.',
       access: { kinds: ['person', 'pipeline', 'agent'] },
+      isLongPoll: true,
       params: z.strictObject({ requestId: Id }),
       query: z.strictObject({
         waitSeconds: wholeNumber(0, longestWaitSeconds)
@@ -97,7 +97,7 @@ export function requestRoutes(deps: ApiDependencies): Route[] {
         const after = afterSequence ?? found.sequence;
         if (waitSeconds === 0 || found.sequence > after || found.finishedAt !== null)
           return { body: await wholeRequest(deps, found, principal) };
-        await waitForChange(() => sequenceOf(ledger.direct, requestId), { after, seconds: waitSeconds, signal });
+        await longPolls.waitForChange(requestId, { after, seconds: waitSeconds, signal });
         return { body: await wholeRequest(deps, await visibleRequest(deps, principal, requestId), principal) };
       },
     }),

@@ -3,11 +3,9 @@ import { duration } from '../../domain/flow/schema.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestPlace, type Place, resources, workspaces } from '../../domain/places.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
-import { sequenceOf } from '../../ledger/queries/requests.ts';
 import { findStepUp, type StepUpSituation } from '../../ledger/queries/stepUps.ts';
 import type { Principal } from '../auth/principal.ts';
-import { waitForChange } from '../longPoll.ts';
-import type { ApiDependencies } from '../ports.ts';
+import type { RouteDependencies } from '../ports.ts';
 import { notFound, Problem } from '../problem.ts';
 import { email, Id, longestWaitSeconds, noParams, noQuery, Reason, wholeNumber } from '../representations/fields.ts';
 import { StepUpBody, stepUpExample } from '../representations/stepUp.ts';
@@ -42,8 +40,8 @@ const StepUpOrderBody = z
   .meta({ id: 'StepUpOrder' });
 export type StepUpOrderBody = z.output<typeof StepUpOrderBody>;
 
-export function stepUpRoutes(deps: ApiDependencies): Route[] {
-  const { ledger } = deps;
+export function stepUpRoutes(deps: RouteDependencies): Route[] {
+  const { ledger, longPolls } = deps;
   const open = stepUpOpener(deps);
   const isOfAgents = true;
   return [
@@ -107,6 +105,7 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
         'With `waitSeconds` the answer comes when it is pending no more, at the latest after that time. The token is in it for as long as the grant stands.',
       access: { kinds: ['agent'] },
       isOfAgents,
+      isLongPoll: true,
       params: z.strictObject({ stepUpId: Id }),
       query: z.strictObject({
         waitSeconds: wholeNumber(0, longestWaitSeconds)
@@ -124,7 +123,7 @@ export function stepUpRoutes(deps: ApiDependencies): Route[] {
         for (;;) {
           const seconds = (deadline - performance.now()) / 1000;
           if (isFinalRequestState(found.state as RequestState) || seconds <= 0 || signal.aborted) break;
-          await waitForChange(() => sequenceOf(ledger.direct, id), { after: found.sequence, seconds, signal });
+          await longPolls.waitForChange(id, { after: found.sequence, seconds, signal });
           found = await ownStepUp(identityId, id);
         }
         return { body: await stepUpReply(deps, found) };

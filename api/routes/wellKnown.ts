@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ApiDependencies } from '../ports.ts';
 import { noParams, noQuery } from '../representations/fields.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { shared } from '../shared.ts';
 
 /** A verifier that meets an unknown key asks again; short, so that a key that was revoked is soon trusted no more. */
 const cacheControl = 'public, max-age=15';
@@ -38,6 +39,8 @@ const Metadata = z
 
 /** What resource servers find by themselves. */
 export function wellKnownRoutes({ grantSigner, configuration: { publicUrl } }: ApiDependencies): Route[] {
+  // Anybody may ask: however many do, it is looked up once.
+  const keySet = shared(() => grantSigner.jwks());
   const metadata = metadataOf(publicUrl);
   return [
     defineRoute({
@@ -72,7 +75,7 @@ export function wellKnownRoutes({ grantSigner, configuration: { publicUrl } }: A
       },
       problems: [],
       handle: async () => ({
-        body: await grantSigner.jwks(),
+        body: await keySet(),
         headers: { 'Cache-Control': cacheControl },
       }),
     }),

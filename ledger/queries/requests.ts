@@ -67,10 +67,11 @@ export async function findRequest(
   return isAnyFrozen ? (await situations(reading, [row]))[0] : situationOf(reading, row, []);
 }
 
-/** Grows with every event that was applied to the request; undefined when there is no such request. One read by key. */
-export async function sequenceOf(tx: Statements, id: string): Promise<number | undefined> {
-  const [row] = await tx.$queryRaw<{ sequence: number }[]>`SELECT "sequence" FROM "request" WHERE "id" = ${id}`;
-  return row?.sequence;
+/** Where each of these requests stands: a number that grows with every event; one that is not there is left out. Read by key. */
+export async function sequencesOf(tx: Statements, ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const rows = await tx.$queryRaw<{ id: string; sequence: number }[]>`
+    SELECT "id", "sequence" FROM "request" WHERE "id" = ANY(${ids}::text[])`;
+  return new Map(rows.map(({ id, sequence }) => [id, sequence]));
 }
 
 export interface RequestFilter {

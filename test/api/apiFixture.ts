@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach } from 'vitest';
 import type { z } from 'zod';
+import type { LanesLimits } from '../../api/admission.ts';
 import { type AnalystLimits, flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
 import { type GrantSigner, grantSigner } from '../../api/grants/signer.ts';
@@ -22,7 +23,7 @@ import { advanceRequest } from '../../ledger/advance.ts';
 import { directory } from '../../ledger/directory.ts';
 import { seedFlows } from '../../ledger/flows.ts';
 import { openRequest } from '../../ledger/open.ts';
-import { type OpenedLedger, openLedger } from '../../ledger/openLedger.ts';
+import { type OpenedLedger, openLedger, overOwnConnections } from '../../ledger/openLedger.ts';
 import { freshDatabase } from '../setup/database.ts';
 import { localProvider } from './localProvider.ts';
 
@@ -105,6 +106,7 @@ export interface ApiFixture {
   /** What agents' assertions are for. */
   readonly publicUrl: string;
   readonly ledger: OpenedLedger;
+  readonly databaseUrl: string;
   readonly grantSigner: GrantSigner;
   readonly gateway: FakeGateway;
   /** What the store serves, by identity. */
@@ -145,6 +147,8 @@ afterAll(() => cleanUp(cleanupsOf.file));
 /** @param lives until the end of the test, or of the file: for tests that leave nothing behind */
 export async function apiFixture({
   limits,
+  lanes,
+  trustedProxies = [],
   lives = 'test',
   moreFlows = [],
   analystLimits,
@@ -155,6 +159,8 @@ export async function apiFixture({
   publicUrl?: string;
   now?: () => Date;
   limits?: Partial<RateLimits>;
+  lanes?: Partial<LanesLimits>;
+  trustedProxies?: readonly string[];
   lives?: 'test' | 'file';
   /** As YAML text, beside those of every fixture. */
   moreFlows?: readonly string[];
@@ -168,7 +174,7 @@ export async function apiFixture({
   const provider = await localProvider();
   cleanups.push(() => provider.stop());
 
-  writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer, publicUrl));
+  writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer, publicUrl, trustedProxies));
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: database.url });
   const keys = loadKeys(configuration.keys.directory, { create: true });
   const ledger = await openLedger({
@@ -179,6 +185,8 @@ export async function apiFixture({
     keys,
   });
   cleanups.push(() => ledger.close());
+  const safetyLedger = await overOwnConnections(ledger, { databaseUrl: database.url, poolSize: 2 });
+  cleanups.push(() => safetyLedger.close());
   await seedFlows(ledger, [...flows, ...moreFlows].map(flowSource));
   const known = directory(ledger, configuration.people);
   await known.recordListed();
@@ -201,6 +209,7 @@ export async function apiFixture({
     configuration,
     ledger,
     directory: known,
+    safety: { ledger: safetyLedger, directory: directory(safetyLedger, configuration.people) },
     gateway,
     secrets,
     analyst,
@@ -210,6 +219,7 @@ export async function apiFixture({
     logger: createLogger({ write: (line) => void logLines.push(line) }),
     now,
     ...(limits === undefined ? {} : { limits }),
+    ...(lanes === undefined ? {} : { lanes }),
   });
   const server = createServer(api);
   // As in api/main.ts: a server that closes idle connections after 5 s races with the client's next request on one.
@@ -231,6 +241,7 @@ export async function apiFixture({
     address,
     publicUrl: configuration.publicUrl,
     ledger,
+    databaseUrl: database.url,
     grantSigner: signer,
     gateway,
     store,
@@ -245,9 +256,10 @@ export async function apiFixture({
   };
 }
 
-function tenureYaml(issuer: string, publicUrl: string | undefined): string {
+function tenureYaml(issuer: string, publicUrl: string | undefined, trustedProxies: readonly string[]): string {
   return `
 ${publicUrl === undefined ? '' : `publicUrl: ${publicUrl}`}
+trustedProxies: [${trustedProxies.map((proxy) => `'${proxy}'`)}]
 keys: {directory: keys}
 oidc:
   - {name: company, issuer: '${issuer}', audience: tenure, for: people, subjectAudience: tenure-for-agents}

@@ -176,10 +176,3 @@ test('more requests than a principal may send are refused until the minute is ov
   expect(third.headers.get('retry-after')).not.toBeNull();
   expect((await limited.as('owner', '/v1/requests')).status).toBe(200);
 });
-
-test('a flood from one address is refused before its tokens are looked at', async () => {
-  const limited = await apiFixture({ limits: { perAddress: 2, perPrincipal: 100, analyses: 100 } });
-  await limited.send('bad', '/v1/requests');
-  await limited.send('bad', '/v1/requests');
-  expect((await limited.send('bad', '/v1/requests')).slug).toBe('too-many-requests');
-});

@@ -200,12 +200,11 @@ async function evidenceOf({ api, identityId }: GrantedAgent) {
   return rows.map(({ body }) => Entry.parse(JSON.parse(body)));
 }
 
-test('a resource server introspects as often as it is called; strangers who try are limited as everywhere', async () => {
+test('a resource server introspects as often as it is called, however many strangers try from its address', async () => {
   const agent = await grantedAgent({ limits: { perAddress: 4, perPrincipal: 1 } });
   const { token } = await agent.granted();
   for (let asked = 0; asked < 8; asked += 1) expect(await agent.introspect(token)).toMatchObject({ active: true });
-  const statuses: number[] = [];
   for (let asked = 0; asked < 6; asked += 1)
-    statuses.push((await postForm(agent.api, 'a', '/oauth/introspect', { token })).status);
-  expect(statuses).toEqual([401, 401, 401, 401, 429, 429]);
+    expect((await postForm(agent.api, 'a', '/oauth/introspect', { token })).status).toBe(401);
+  expect(await agent.introspect(token)).toMatchObject({ active: true });
 });

@@ -132,15 +132,32 @@ test('a flow of more paths than anybody can review is refused by name, not cut s
   expect(answer.detail).toContain('flow sound');
 });
 
+test('one caller’s analyses take one thread, and what more of theirs waits takes nobody else’s place', async () => {
+  const bounded = await apiFixture({
+    limits,
+    lanes: { analyses: { atOnce: 256, perKey: 1, waitingPerKey: 0 } },
+    analystLimits: { threads: 2, waiting: 0, patienceMs: 6_000, heapMb: 512 },
+    moreFlows: [soundFlow],
+  });
+  const diff = (source: string, person: 'auditor' | 'admin') =>
+    bounded.as(person, '/v1/flows/diff', { body: { new: source } });
+  const hogged = [1, 2, 3, 4, 5, 6].map(() => diff(entangled, 'admin'));
+  const refused = await Promise.any(hogged);
+  expect([refused.status, refused.slug]).toEqual([429, 'too-many-requests']);
+  expect((await diff(soundFlow, 'auditor')).status).toBe(200);
+  expect((await Promise.all(hogged)).filter(({ status }) => status === 422)).toHaveLength(1);
+});
+
 test('analyses that would run for minutes are ended, one too many is refused, the API answers meanwhile, and the next is served', async () => {
   const bounded = await apiFixture({
     limits,
     analystLimits: { threads: 1, waiting: 1, patienceMs: 6_000, heapMb: 512 },
     moreFlows: [soundFlow],
   });
-  const diff = (source: string) => bounded.as('auditor', '/v1/flows/diff', { body: { new: source } });
+  const diff = (source: string, person: 'auditor' | 'admin' | 'responder-1' = 'auditor') =>
+    bounded.as(person, '/v1/flows/diff', { body: { new: source } });
   // One thread and one place to wait. All three are endless, so it does not matter in which order they arrive.
-  const endless = [1, 2, 3].map(() => diff(entangled));
+  const endless = (['auditor', 'admin', 'responder-1'] as const).map((person) => diff(entangled, person));
   const ended: number[] = [];
   for (const answer of endless) void answer.then(({ status }) => ended.push(status));
   expect((await bounded.as('auditor', '/v1/flows')).status).toBe(200);

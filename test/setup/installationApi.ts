@@ -15,6 +15,7 @@ import { createApi } from '../../api/server.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
 import { freePort } from '../../embedded/ports.ts';
 import { directory } from '../../ledger/directory.ts';
+import { overOwnConnections } from '../../ledger/openLedger.ts';
 import { localProvider } from '../api/localProvider.ts';
 import type { TestInstallation } from './installation.ts';
 import { people } from './people.ts';
@@ -90,10 +91,12 @@ export async function installationApi(
     readLive: (_store, identityId) => store.read({ identityId }),
     loginName: () => undefined,
   };
+  const safetyLedger = await overOwnConnections(ledger, { databaseUrl, poolSize: 2 });
   const api = createApi({
     configuration,
     ledger,
     directory: directory(ledger, configuration.people),
+    safety: { ledger: safetyLedger, directory: directory(safetyLedger, configuration.people) },
     gateway,
     secrets,
     analyst,
@@ -140,6 +143,7 @@ export async function installationApi(
         server.closeAllConnections();
       });
       await analyst.close();
+      await safetyLedger.close();
       await provider.stop();
       rmSync(home, { recursive: true, force: true });
     },
