@@ -1,4 +1,5 @@
-import express, { type RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
+import { boundedBody } from './boundedBody.ts';
 import { hasBody } from './jsonBody.ts';
 import { invalidRequest, Problem } from './problem.ts';
 
@@ -9,7 +10,6 @@ const utf8Form = /^application\/x-www-form-urlencoded(?:\s*;\s*charset\s*=\s*"?u
  * sent twice is refused. At most so large, uncompressed; any other media type is 415.
  */
 export function formBody(limit: number): RequestHandler {
-  const read = express.text({ type: 'application/x-www-form-urlencoded', limit, inflate: false });
   return async (req, res, next) => {
     if (!hasBody(req)) return next();
     if (!utf8Form.test(req.headers['content-type'] ?? ''))
@@ -17,11 +17,7 @@ export function formBody(limit: number): RequestHandler {
         'unsupported-media-type',
         'The body must be a form in UTF-8. Send it with "Content-Type: application/x-www-form-urlencoded".',
       );
-    // What is thrown in the parser's callback would reach nobody.
-    await new Promise<void>((resolve, reject) =>
-      read(req, res, (error?: unknown) => (error === undefined ? resolve() : reject(error))),
-    );
-    req.body = parametersOf(String(req.body));
+    req.body = parametersOf(await boundedBody(req, res, limit));
     next();
   };
 }

@@ -1,5 +1,6 @@
-import express, { type Request, type RequestHandler } from 'express';
-import { Problem } from './problem.ts';
+import type { Request, RequestHandler } from 'express';
+import { boundedBody } from './boundedBody.ts';
+import { invalidRequest, Problem } from './problem.ts';
 
 /** Of every route that does not say otherwise. */
 export const largestBodyBytes = 64 * 1024;
@@ -7,18 +8,29 @@ export const largestBodyBytes = 64 * 1024;
 /** RFC 8259 §8.1: JSON between systems is UTF-8. */
 const utf8Json = /^application\/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?\s*$/i;
 
-/** The body as JSON, at most so large, uncompressed; any other media type is 415. An absent body is left undefined. */
+/** The body as JSON (an object or a list), at most so large, uncompressed; any other media type is 415. An absent body is left undefined. */
 export function jsonBody(limit: number): RequestHandler {
-  const parse = express.json({ type: 'application/json', limit, strict: true, inflate: false });
-  return (req, res, next) => {
+  return async (req, res, next) => {
     if (!hasBody(req)) return next();
     if (!utf8Json.test(req.headers['content-type'] ?? ''))
       throw new Problem(
         'unsupported-media-type',
         'The body must be JSON in UTF-8. Send it with "Content-Type: application/json".',
       );
-    parse(req, res, next);
+    req.body = parsed(await boundedBody(req, res, limit));
+    next();
   };
+}
+
+function parsed(text: string): unknown {
+  if (text === '') return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // What the parser says repeats what was sent.
+  }
+  throw invalidRequest([{ field: 'body', message: 'is not well-formed JSON (an object in UTF-8 is expected)' }]);
 }
 
 export function hasBody(req: Request): boolean {

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { createStores, loginNameOf } from '../activities/adapters.ts';
 import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
@@ -13,6 +12,7 @@ import { startTracing } from '../observability/tracing.ts';
 import { flowAnalyst } from './analysis/analyst.ts';
 import { apiKeyLookup } from './apiKeyLookup.ts';
 import { grantSigner } from './grants/signer.ts';
+import { apiServer } from './httpServer.ts';
 import { createLogger } from './logging.ts';
 import type { SecretSource } from './ports.ts';
 import { createApi } from './server.ts';
@@ -63,7 +63,7 @@ const metrics = await startMetrics({
   onError: (error) => logger.error({ err: error }, 'the ledger cannot be read for metrics'),
 });
 
-const server = createServer(
+const server = apiServer(
   createApi({
     configuration,
     ledger,
@@ -81,10 +81,6 @@ const server = createServer(
     ...(tracing === undefined ? {} : { traced: tracing.calls }),
   }),
 );
-// Longer than the longest long-poll; headers must come quickly (a slow sender holds a socket, not a handler).
-server.requestTimeout = 30_000;
-server.headersTimeout = 10_000;
-server.keepAliveTimeout = 75_000;
 
 const { host, port } = configuration.listen;
 server.once('error', (error) => {

@@ -66,40 +66,16 @@ export function notFound(what: string, id: string): Problem {
   return new Problem('not-found', `There is no ${what} ${id}, or you may not see it. Check the id.`);
 }
 
-export function sendProblem(res: Response, problem: Problem): void {
-  const { status, title } = problems[problem.slug];
-  res
-    .status(status)
-    .set(problem.headers)
-    .type('application/problem+json')
-    .send(
-      JSON.stringify({
-        type: problemType(problem.slug),
-        title,
-        status,
-        detail: problem.message,
-        instance: `urn:tenure:http-request:${String(res.req.id)}`,
-        ...problem.extensions,
-      }),
-    );
+/** RFC 9457. @param httpRequestId as in X-Request-Id and the log */
+export function problemDocument({ slug, message, extensions }: Problem, httpRequestId: string) {
+  const { status, title } = problems[slug];
+  const instance = `urn:tenure:http-request:${httpRequestId}`;
+  return { type: problemType(slug), title, status, detail: message, instance, ...extensions };
 }
 
-/** What the body parser says, in our words: its own messages repeat what was sent. */
-const parserProblems: Readonly<Record<string, (error: Error) => Problem>> = {
-  'entity.too.large': (error) =>
-    new Problem('too-large', `The body is larger than ${limitOf(error)}. Send less in one request.`),
-  'entity.parse.failed': () =>
-    invalidRequest([{ field: 'body', message: 'is not well-formed JSON (an object in UTF-8 is expected)' }]),
-  'encoding.unsupported': () =>
-    new Problem('unsupported-media-type', 'The body is compressed. Send it without Content-Encoding.'),
-  'charset.unsupported': () => new Problem('unsupported-media-type', 'The body must be UTF-8.'),
-  'request.aborted': () => invalidRequest([{ field: 'body', message: 'ended before its declared length' }]),
-  'request.size.invalid': () => invalidRequest([{ field: 'body', message: 'does not have its declared length' }]),
-};
-
-/** The parser's errors carry the limit that was passed, in bytes. */
-function limitOf(error: Error): string {
-  return 'limit' in error && typeof error.limit === 'number' ? `${error.limit / 1024} KiB` : 'is taken here';
+export function sendProblem(res: Response, problem: Problem): void {
+  const document = problemDocument(problem, String(res.req.id));
+  res.status(document.status).set(problem.headers).type('application/problem+json').send(JSON.stringify(document));
 }
 
 /**
@@ -119,10 +95,6 @@ export function problemHandler(logger: Logger, isUnavailable: (error: unknown) =
 /** The problem that an error is answered as. */
 export function problemOf(error: unknown, isUnavailable: (error: unknown) => boolean): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof Error && 'type' in error && typeof error.type === 'string') {
-    const parserProblem = parserProblems[error.type];
-    if (parserProblem !== undefined) return parserProblem(error);
-  }
   if (error instanceof URIError) return invalidRequest([{ field: 'path', message: 'is not properly percent-encoded' }]);
   if (error instanceof LedgerRestored) return new Problem('observe-only', error.message);
   if (error instanceof FlowVersionNotUnderstood) return new Problem('newer-release', error.message);

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import type { LanesLimits } from '../../api/admission.ts';
 import { type AnalystLimits, flowAnalyst } from '../../api/analysis/analyst.ts';
 import { apiKeyLookup } from '../../api/apiKeyLookup.ts';
 import { type GrantSigner, grantSigner } from '../../api/grants/signer.ts';
+import { apiServer, defaultTimeouts, type HttpTimeouts } from '../../api/httpServer.ts';
 import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { LiveSecret, RequestGateway, SecretSource } from '../../api/ports.ts';
@@ -149,6 +149,7 @@ export async function apiFixture({
   limits,
   lanes,
   trustedProxies = [],
+  timeouts = {},
   lives = 'test',
   moreFlows = [],
   analystLimits,
@@ -161,6 +162,7 @@ export async function apiFixture({
   limits?: Partial<RateLimits>;
   lanes?: Partial<LanesLimits>;
   trustedProxies?: readonly string[];
+  timeouts?: Partial<HttpTimeouts>;
   lives?: 'test' | 'file';
   /** As YAML text, beside those of every fixture. */
   moreFlows?: readonly string[];
@@ -221,9 +223,7 @@ export async function apiFixture({
     ...(limits === undefined ? {} : { limits }),
     ...(lanes === undefined ? {} : { lanes }),
   });
-  const server = createServer(api);
-  // As in api/main.ts: a server that closes idle connections after 5 s races with the client's next request on one.
-  server.keepAliveTimeout = 75_000;
+  const server = apiServer(api, { ...defaultTimeouts, ...timeouts });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   cleanups.push(
     () =>
