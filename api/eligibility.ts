@@ -1,4 +1,5 @@
-import { type Eligibility, mayDecide } from '../domain/decisions.ts';
+import { type Eligibility, mayDecide, type Parties } from '../domain/decisions.ts';
+import { authorsOf, jointAuthor } from '../domain/flow/authors.ts';
 import { durationMs } from '../domain/flow/duration.ts';
 import type { StepUpStage } from '../domain/flow/language.ts';
 import type { ProblemSlug } from '../domain/problems.ts';
@@ -22,7 +23,7 @@ export function eligibilityOf(request: RequestSituation, principal: Principal): 
   if (stage === undefined || !('approval' in stage))
     return refusal('not-awaiting-approval', `Request ${request.id} is ${request.state}; no approval is open.`);
   if (principal.kind !== 'person') return refusal('not-eligible', `${principal.id} is no person; only people decide.`);
-  const eligibility = mayDecide(personOf(principal), stage, request.parties, request.escalated);
+  const eligibility = mayDecide(personOf(principal), stage, partiesTo(principal, request.parties), request.escalated);
   return unlessDone(request, principal, stage.id, eligibility);
 }
 
@@ -34,7 +35,7 @@ export function proofOf(request: RequestSituation, principal: Principal): Standi
   if (stage === undefined || !('stepUp' in stage))
     return refusal('not-awaiting-proof', `Request ${request.id} is ${request.state}; no proof is asked for.`);
   if (principal.kind === 'pipeline') return refusal('not-eligible', `${principal.id} is a pipeline; it cannot prove.`);
-  const eligibility = mayProve(personOf(principal), stage, proverOf(stage, request.asker, request.parties));
+  const eligibility = mayProve(personOf(principal), stage, proverTo(principal, stage, request));
   return unlessDone(request, principal, stage.id, eligibility);
 }
 
@@ -71,18 +72,36 @@ function closedTo({ id, state: written }: RequestSituation): Standing | undefine
   return refusal('request-closed', `Request ${id} is ${written}; nothing is left to decide.`);
 }
 
+/** The parties, whoever of them is this principal under another id by the one that it has now. */
+function partiesTo({ id, ids }: Principal, parties: Parties): Parties {
+  const now = (party: string): string => (ids.includes(party) ? id : party);
+  const { requesters, onBehalfOf, ownerId, newOwnerId, flowAuthor } = parties;
+  return {
+    requesters: requesters.map(now),
+    onBehalfOf: onBehalfOf.map(now),
+    ...(ownerId === undefined ? {} : { ownerId: now(ownerId) }),
+    ...(newOwnerId === undefined ? {} : { newOwnerId: now(newOwnerId) }),
+    flowAuthor: jointAuthor(authorsOf(flowAuthor).map(now)),
+  };
+}
+
+function proverTo(principal: Principal, stage: StepUpStage, { asker, parties }: RequestSituation): string | undefined {
+  const prover = proverOf(stage, asker, parties);
+  return prover !== undefined && principal.ids.includes(prover) ? principal.id : prover;
+}
+
 const personOf = ({ id, groups }: Principal) => ({ id, active: true, groups });
 
 function unlessDone(
   { decisions, revision, voidBecause }: RequestSituation,
-  { id }: Principal,
+  { id, ids }: Principal,
   stage: string,
   eligibility: Eligibility,
 ): Standing {
   if (!eligibility.may) return refusal(eligibility.slug, eligibility.detail);
   const hasDecided = decisions.some(
     (decision) =>
-      decision.approverId === id &&
+      ids.includes(decision.approverId) &&
       decision.stage === stage &&
       decision.revision === revision &&
       decision.withdrawnAt === null &&

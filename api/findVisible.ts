@@ -27,7 +27,7 @@ function seesIdentity(
   return (
     principal.kind === 'person' ||
     identity.id === principal.identityId ||
-    identity.consumers.includes(principal.id) ||
+    identity.consumers.some((id) => principal.ids.includes(id)) ||
     mayDo('rotate', principal.may ?? [], identity)
   );
 }
@@ -45,7 +45,7 @@ export async function visibleRequest(
 function seesRequest(principal: Principal, request: RequestSituation): boolean {
   return (
     principal.kind === 'person' ||
-    request.parties.requesters.includes(principal.id) ||
+    request.parties.requesters.some((id) => principal.ids.includes(id)) ||
     (request.identity !== null && seesIdentity(principal, request.identity))
   );
 }

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { type Extent, type FreezeSelector, freezeSelector } from '../domain/freezeSelector.ts';
 import { extentOfSelector } from '../ledger/queries/freezes.ts';
+import { everybodyNamed } from './namedPeople.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem } from './problem.ts';
-import { distinct, email, Id, slug, text } from './representations/fields.ts';
+import { distinct, Id, person, slug, text } from './representations/fields.ts';
 
 /** What callers may select a freeze's subjects by, in a body and in a query alike. */
 
@@ -17,7 +18,7 @@ const Label = text(264).regex(
 const items = {
   identityIds: Id,
   integrations: slug,
-  owners: email,
+  owners: person,
   issuers: text(63),
   stores: text(63),
   environments: slug,
@@ -65,7 +66,7 @@ export const selectorQuery = {
 type Named = { readonly [Field in keyof typeof items]?: readonly string[] | undefined };
 
 /** The domain's selector of what a caller named. */
-export function selectorOf({ owners = [], flowVersions = [], ...same }: Named): FreezeSelector {
+function selectorOf({ owners = [], flowVersions = [], ...same }: Named): FreezeSelector {
   const { identityIds = [], integrations = [], issuers = [], stores = [] } = same;
   const { environments = [], connectorIds = [], labels = [] } = same;
   return freezeSelector({
@@ -79,6 +80,11 @@ export function selectorOf({ owners = [], flowVersions = [], ...same }: Named): 
     flowDigests: flowVersions,
     labels,
   });
+}
+
+/** The same, owners by the ids of everybody whom the caller may mean: a freeze of one too many is lifted again. */
+export async function selectorNow(deps: Pick<ApiDependencies, 'ledger'>, named: Named): Promise<FreezeSelector> {
+  return selectorOf({ ...named, owners: await everybodyNamed(deps, named.owners ?? []) });
 }
 
 export function selectsSomething(named: Named): boolean {

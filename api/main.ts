@@ -2,6 +2,7 @@ import { createStores, loginNameOf } from '../activities/adapters.ts';
 import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
+import { personProviders, providerFindings } from '../configuration/personProviders.ts';
 import { readSecret } from '../configuration/secretReference.ts';
 import { temporalConnection } from '../configuration/temporalConnection.ts';
 import { directory } from '../ledger/directory.ts';
@@ -38,8 +39,9 @@ const ledger = await openLedger({
 });
 // Enough for the lane of safety commands, each of which asks one thing after the other.
 const safetyLedger = await overOwnConnections(ledger, { databaseUrl, poolSize: 6 });
-const people = directory(ledger, configuration.people);
+const people = directory(ledger, configuration.people, personProviders(configuration));
 await people.recordListed();
+for (const finding of providerFindings(configuration)) logger.warn(finding);
 const tracing = await startTracing({
   service: 'tenure-api',
   env: process.env,
@@ -68,7 +70,10 @@ const server = apiServer(
     configuration,
     ledger,
     directory: people,
-    safety: { ledger: safetyLedger, directory: directory(safetyLedger, configuration.people) },
+    safety: {
+      ledger: safetyLedger,
+      directory: directory(safetyLedger, configuration.people, personProviders(configuration)),
+    },
     gateway,
     secrets,
     analyst,

@@ -76,6 +76,10 @@ export interface RouteDefinition<
   readonly isLongPoll?: true;
   /** Its resource servers ask for every call of theirs: it counts against a wider limit. */
   readonly isFrequent?: true;
+  /** It stops, takes away or holds up: who is known by an account that nobody vouches for may call it too. */
+  readonly takesUnvouched?: true;
+  /** It serves a value that gives access: not to such an account, although it only reads. */
+  readonly servesSecrets?: true;
   /** Its body is a form, as clients of OAuth 2.0 send it; they know of no Idempotency-Key, and a repeat changes nothing. */
   readonly form?: true;
   /** Agents call it: each refusal of one leaves evidence. */
@@ -113,6 +117,7 @@ export function defineRoute<
     async answer(req, res) {
       const principal = principalOf(res);
       requireAccess(principal, definition.access);
+      if (principal.isUnvouched) requireSafe(principal, definition);
       const key = takesKey(definition) ? readIdempotencyKey(req) : '';
       const faults: FieldFault[] = [];
       const params = read(definition.params, req.params, 'path', faults);
@@ -140,6 +145,18 @@ export function defineRoute<
 /** Whether a call of this route is a write, which is named by an Idempotency-Key. */
 export function takesKey({ method, writesNothing, form }: Pick<Route, 'method' | 'writesNothing' | 'form'>): boolean {
   return method === 'post' && writesNothing !== true && form !== true;
+}
+
+/** Reading, and what stops things: nothing else, whatever routes there will be. */
+function requireSafe(
+  { id }: Principal,
+  { method, takesUnvouched, servesSecrets }: Pick<Route, 'method' | 'takesUnvouched' | 'servesSecrets'>,
+): void {
+  if (takesUnvouched === true || (method === 'get' && servesSecrets !== true)) return;
+  throw new Problem(
+    'account-not-vouched',
+    `Nobody vouches that this account is ${id}'s, so it may read, freeze, revoke, pause and cancel, and nothing else. Declare "domains" of its provider in tenure.yaml, or let two administrators link it: tenure people link.`,
+  );
 }
 
 function requireAccess(principal: Principal, access: Access): void {

@@ -42,7 +42,7 @@ export async function benchInstallation(
     temporal,
   };
   const parts = await installationParts(place, { intervalsMs: { outbox: 100, massRevocations: 250 }, ...options });
-  await directory(parts.ledger, people).recordListed();
+  await directory(parts.ledger, people, []).recordListed();
   await seedFlows(parts.ledger, flows === undefined ? shippedFlows() : flows.map((source) => flowSource(source)));
 
   async function startWorker(): Promise<() => Promise<void>> {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { apiKeyPrefixPattern } from '../domain/apiKey.ts';
+import { duration } from '../domain/flow/schema.ts';
 import { groupReferenceForm, groupReferencePattern, isGroupName, isGroupReference } from '../domain/groupReference.ts';
 import { defaultPace } from '../domain/massRevocation.ts';
 import { recoveryKeyOf } from './recoveryKeys.ts';
@@ -127,6 +128,7 @@ const claimName = z.string().min(1).max(200);
 const byPath = 'A path finds it inside others: `realm_access.roles`; a claim with that very name goes first.';
 
 const groupName = z.string().refine(isGroupName, 'not a name by which a role or a flow could name a group');
+const domainPattern = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
 const oidcProvider = z.strictObject({
   name: word,
@@ -145,6 +147,34 @@ const oidcProvider = z.strictObject({
   }),
   nameClaim: claimName.optional().meta({
     description: `The claim that holds the name of a person; \`name\` unless said. ${byPath} One that is malformed counts as none.`,
+  }),
+  groups: z
+    .strictObject({ allow: z.array(z.string().min(1).max(200)).max(1000) })
+    .optional()
+    .meta({
+      description:
+        'With `for: people`: `{allow: [staff, on-call]}` are all groups that this provider may put anybody into, and so all roles that it may give. Left out: every group.',
+    }),
+  groupsMaxAge: duration().default('P7D').meta({
+    description:
+      'How long the groups of a person count after a token said them last (`iat`), and with them the decisions that were given by them. Longer than a request may wait for people, or decisions lapse while it waits.',
+  }),
+  absentGroups: z.enum(['unknown', 'empty']).default('unknown').meta({
+    description:
+      'What a token without the groups claim says: nothing (it gives its call no group, and those of before count on), or, of a provider that leaves an empty claim out, that the person is in none.',
+  }),
+  domains: z
+    .array(z.string().regex(domainPattern, 'write a domain in lower-case letters, as example.com').max(253))
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({
+      description:
+        'With `for: people`: the domains of the addresses by which this provider may sign somebody in for the first time. Expected as soon as several providers are for people.',
+    }),
+  trustsEmail: z.boolean().default(false).meta({
+    description:
+      'With `for: people`: addresses in its tokens are verified although they do not say `email_verified`. Only where nobody can choose their own address at the provider.',
   }),
   subjectAudience: z.string().min(1).optional().meta({
     description:

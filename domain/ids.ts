@@ -55,3 +55,11 @@ function base32(bytes: Buffer): string {
 
 /** What every identity, request and freeze id looks like. */
 export const idPattern = /^[a-z2-7]{26}$/;
+
+/** The id of somebody who first appears by signing in: 26 random characters, so that it tells nothing of them. */
+export function personIdFromBytes(bytes: Buffer): string {
+  return `person:${idFromBytes(bytes)}`;
+}
+
+/** What `personIdFromBytes` makes. Everybody else's id is the e-mail address by which they were known first. */
+export const personIdPattern = /^person:[a-z2-7]{26}$/;

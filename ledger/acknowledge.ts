@@ -2,6 +2,7 @@ import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
+import { idAmong } from './people.ts';
 import { insertNewRow } from './rows.ts';
 
 export type Acknowledged =
@@ -24,7 +25,9 @@ export async function acknowledge(
     const [identity] = await tx.$queryRaw<Identity[]>`SELECT * FROM "identity" WHERE "id" = ${identityId} FOR UPDATE`;
     if (identity === undefined)
       return { acknowledged: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
-    if (!identity.consumers.includes(consumer)) {
+    // By the id that is registered: cutover compares who acknowledged with who is registered.
+    const registered = await idAmong(tx, consumer, identity.consumers);
+    if (registered === undefined) {
       return {
         acknowledged: false,
         slug: 'not-a-consumer',
@@ -48,7 +51,7 @@ export async function acknowledge(
         detail: `The store serves epoch ${found}, not ${epoch}. Read the secret again, then acknowledge its epoch.`,
       };
     }
-    const isNew = await insertNewRow(tx, 'acknowledgement', { identityId, epoch, consumer });
+    const isNew = await insertNewRow(tx, 'acknowledgement', { identityId, epoch, consumer: registered });
     const [open] = await tx.$queryRaw<{ id: string }[]>`
       SELECT "id" FROM "request" WHERE "identityId" = ${identityId} AND "kind" = 'rotation' AND "finishedAt" IS NULL`;
     if (isNew) {

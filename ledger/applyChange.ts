@@ -2,10 +2,12 @@ import { type KeyObject, randomUUID } from 'node:crypto';
 import { publishedDecision } from '../domain/decisionSignature.ts';
 import type { JsonObject } from '../domain/evidence/canonicalJson.ts';
 import type { Change } from '../domain/flow/changes.ts';
+import { Prisma } from '../prisma/generated/client.ts';
 import { completeReview, scheduleReview } from './completeReview.ts';
 import { newestDateWins, setDue } from './dueWork.ts';
 import { issueGrant } from './issueGrant.ts';
 import { enqueue } from './outbox.ts';
+import { isSamePerson } from './people.ts';
 import { publish } from './publications.ts';
 import { insertNewRow, insertRow, updateRow } from './rows.ts';
 import type { Statements } from './statements.ts';
@@ -86,7 +88,8 @@ function changeOfRequest(tx: Statements, place: Place, change: OwnChange): Promi
     case 'resume':
       return tx.$executeRaw`
         UPDATE "pause" SET "liftedAt" = ${now}, "liftedBy" = ${change.by}
-        WHERE "requestId" = ${requestId} AND "liftedAt" IS NULL AND (${change.all}::boolean OR "principal" = ${change.by})`;
+        WHERE "requestId" = ${requestId} AND "liftedAt" IS NULL AND (
+          ${change.all}::boolean OR ${isSamePerson(Prisma.sql`"principal"`, Prisma.sql`${change.by}::text`)})`;
     case 'notify':
       return enqueue(tx, { kind: 'notify', requestId, to: change.to, about: change.about });
     case 'stopped-by-freeze': {

@@ -1,8 +1,10 @@
 import type { Facts } from '../domain/flow/facts.ts';
 import type { RequestOrder } from '../domain/flow/open.ts';
+import { Prisma } from '../prisma/generated/client.ts';
 import { flowFor } from './flows.ts';
 import type { AskedRequest, PersonOf } from './gatherFacts.ts';
 import { type Refusal, refuse } from './openRefusal.ts';
+import { type PersonNow, peopleNow, personOf } from './people.ts';
 import { LedgerRestored } from './restore.ts';
 import type { Statements } from './statements.ts';
 
@@ -21,7 +23,7 @@ export type AsksForFlow = Pick<
 
 interface Surroundings {
   readonly now: Date;
-  readonly people: readonly { readonly id: string; readonly active: boolean; readonly groups: readonly string[] }[];
+  readonly people: readonly PersonNow[];
   /** Digests of the flows that are published on the operation, by name. */
   readonly published: readonly string[];
   readonly isObserveOnly: boolean;
@@ -49,7 +51,7 @@ export async function chooseFlow(
     requesterKind: order.principalKind,
     onBehalfOf: order.onBehalfOf ?? null,
   };
-  const person: PersonOf = (id) => people.find((known) => known.id === id) ?? { id, active: false, groups: [] };
+  const person: PersonOf = (id) => personOf(people, id);
   const facts = factsOf(asked, person, now);
   if ('opened' in facts) return facts;
   const chosen = await flowFor(tx, published, order.kind, facts);
@@ -65,8 +67,7 @@ async function surroundings(
   const ids = [order.principal, order.onBehalfOf, ...named].filter((id) => id !== undefined);
   const [row] = await tx.$queryRaw<Surroundings[]>`
     SELECT clock_timestamp() AS "now",
-      (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
-         FROM "person" WHERE "id" = ANY(${ids}::text[])) AS "people",
+      (SELECT coalesce(json_agg(a), '[]') FROM ${peopleNow(Prisma.sql`${ids}::text[]`)} a) AS "people",
       (SELECT coalesce(json_agg("digest" ORDER BY "name"), '[]')
          FROM "published_flow" WHERE "operation" = ${order.kind}) AS "published",
       EXISTS (SELECT FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "isObserveOnly"`;

@@ -19,6 +19,7 @@ import { type ReadSubmission, readSubmission, type Submission } from '../domain/
 import type { Ledger, Transaction } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence } from './evidence.ts';
+import { findPeople } from './people.ts';
 import { publishDocument, retireDocument } from './publications.ts';
 import { lockPublishedSet, publishedDocuments } from './publishedSet.ts';
 import { LedgerRestored, restoreInForce } from './restore.ts';
@@ -195,10 +196,16 @@ async function lockedDue(
     throw new RecoveryRefused(
       `It may be applied from ${createdAt} until ${endsAt}, and it is ${now.toISOString()}. Prepare it anew, and let both sign.`,
     );
-  const left = await tx.person.findMany({ where: { id: { in: [...people] }, active: false }, select: { id: true } });
+  const signers = await findPeople(tx, people);
+  const left = signers.filter(({ active }) => !active);
   if (left.length > 0)
     throw new RecoveryRefused(
-      `${left.map(({ id }) => id).join(' and ')} signed it and is no active person. Let another one of recovery.keys sign.`,
+      `${left.map(({ as }) => as).join(' and ')} signed it and is no active person. Let another one of recovery.keys sign.`,
+    );
+  const distinct = new Set(people.map((address) => signers.find(({ as }) => as === address)?.id ?? address));
+  if (distinct.size < people.length)
+    throw new RecoveryRefused(
+      `${people.join(' and ')} signed it and are one person in the directory. Let another one of recovery.keys sign.`,
     );
   if (publishedSetDigest(published) !== stated.digest || (await newestPublication(tx)) !== stated.newest)
     throw new RecoveryRefused(

@@ -8,6 +8,7 @@ import { setDue } from './dueWork.ts';
 import { appendEvidence } from './evidence.ts';
 import { isFrozenSubject } from './freezeSubjects.ts';
 import { openMassRevocation } from './massRevocations.ts';
+import { findPersonNow } from './people.ts';
 
 /**
  * A responder has every subject of a freeze asked for its review. A row alone, Temporal up or down; the lifecycle opens one
@@ -53,7 +54,7 @@ export async function orderFreezeReviews(ledger: Ledger, asked: ReviewsAsked): P
       return { ordered: false, slug: 'mass-revocation-running', detail };
     }
     const { newOwner } = proposal;
-    if (newOwner !== undefined && (await tx.person.count({ where: { id: newOwner, active: true } })) === 0) {
+    if (newOwner !== undefined && (await findPersonNow(tx, newOwner))?.active !== true) {
       const detail = `${newOwner} is not an active person of the directory. Name an owner who is.`;
       return { ordered: false, slug: 'owner-not-valid', detail };
     }

@@ -1,5 +1,6 @@
 import type { FreezeSelector } from '../domain/freezeSelector.ts';
 import { type Freeze, Prisma } from '../prisma/generated/client.ts';
+import { isAmong } from './people.ts';
 import type { Statements } from './statements.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { Statements } from './statements.ts';
 export const selects = Prisma.sql`(
   i."id" = ANY(f."identityIds")
   OR i."integration" = ANY(f."integrations")
-  OR i."ownerId" = ANY(f."ownerIds")
+  OR (cardinality(f."ownerIds") > 0 AND ${isAmong(Prisma.sql`i."ownerId"`, Prisma.sql`f."ownerIds"`)})
   OR i."issuer" = ANY(f."issuers")
   OR i."store" = ANY(f."stores")
   OR i."environment" = ANY(f."environments")

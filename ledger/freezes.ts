@@ -9,6 +9,7 @@ import { isSubject } from './freezeSubjects.ts';
 import { letGoWaiting } from './massRevocationSubjects.ts';
 import { openMassRevocation } from './massRevocations.ts';
 import { enqueue } from './outbox.ts';
+import { idAmong } from './people.ts';
 import { type UnreviewedSubject, unreviewedSubjects } from './queries/freezes.ts';
 
 export interface FreezeOrder extends Partial<FreezeSelector> {
@@ -131,7 +132,7 @@ export async function liftFreeze(ledger: Ledger, { id, by, reason, onlyIfReviewe
         detail: `Freeze ${id} was lifted at ${freeze.liftedAt.toISOString()}.`,
       };
     }
-    if (freeze.openedBy === by) {
+    if ((await idAmong(tx, by, [freeze.openedBy])) !== undefined) {
       return {
         lifted: false,
         slug: 'second-responder',

@@ -1,5 +1,6 @@
 import { agentPrincipal, isAgentPrincipal } from '../domain/agents.ts';
 import type { Approver } from '../domain/decisions.ts';
+import { authorsOf, jointAuthor } from '../domain/flow/authors.ts';
 import type {
   Facts,
   IdentityRequestFacts,
@@ -13,7 +14,7 @@ import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flo
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
 import type { CredentialFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import { type CredentialState, type IdentityState, isFinalRequestState, type RequestState } from '../domain/states.ts';
-import type { Identity, Request } from '../prisma/generated/client.ts';
+import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
 import type { Ledger } from './client.ts';
 import { countedDecisions } from './countedDecisions.ts';
 import type { StoredDecision } from './decisionStanding.ts';
@@ -21,6 +22,7 @@ import { type ChainHead, headOf, requestChain } from './evidence.ts';
 import { flowVersion } from './flows.ts';
 import { endedAt, holds, isSubject } from './freezeSubjects.ts';
 import { type LockedCredential, type LockedRequest, lockRequest } from './lockedRequest.ts';
+import { onePerson, type PersonNow, peopleNow, personOf } from './people.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
 import { shownOfAgent } from './registration.ts';
@@ -49,14 +51,15 @@ interface Surroundings {
   now: Date;
   /** Whether any freeze is in force at all. */
   isAnyFrozen: boolean;
-  requesters: { principal: string; onBehalfOf: string | null }[];
+  /** As they were recorded, and who that is now. */
+  requesters: { principal: string; onBehalfOf: string | null; principalNow: string; onBehalfOfNow: string | null }[];
   /** Of the present revision, not withdrawn; oldest first. */
   decisions: FoundDecision[];
   /** The first entry of the request's chain. */
   firstEntry: StoredEntry | null;
   pauses: Hold[];
   acknowledgedBy: string[];
-  people: { id: string; active: boolean; groups: string[] }[];
+  people: PersonNow[];
   knownVerdict: unknown;
   observedSince: Date | null;
   /** Null while the chain has no entry. */
@@ -66,7 +69,7 @@ interface Surroundings {
 interface FoundDecision {
   readonly stored: AsJson<StoredDecision>;
   /** As the directory knows that person now. */
-  readonly approver: { readonly active: boolean; readonly groups: readonly string[] };
+  readonly approver: Approver;
 }
 
 /** What a request is about, locked. */
@@ -110,8 +113,8 @@ export async function gatherFacts(
   const person = (id: string): Approver =>
     identity !== undefined && id === agentPrincipal(identity.id)
       ? { id, active: identity.state === 'active', groups: [] }
-      : (around.people.find((candidate) => candidate.id === id) ?? { id, active: false, groups: [] });
-  const machines = around.requesters.map(({ onBehalfOf }) => onBehalfOf).filter((id) => id !== null);
+      : personOf(around.people, id);
+  const machines = around.requesters.map(({ onBehalfOfNow }) => onBehalfOfNow).filter((id) => id !== null);
   const facts: LedgerFacts = {
     request: {
       id: request.id,
@@ -123,6 +126,7 @@ export async function gatherFacts(
       requesterId: request.requesterId,
       onBehalfOf: request.onBehalfOf ?? '',
       createdAt: request.createdAt.toISOString(),
+      ...(identity === undefined ? {} : { ownerId: identity.ownerId }),
       ...proposed(request),
       ...askedFor(request),
       ...shownOfAgent(identity ?? null, request),
@@ -146,10 +150,10 @@ export async function gatherFacts(
         ? publicationGuardFacts(about.publication, request, person, around.now)
         : guardFactsOf(about.identity, request, person, around.now),
     parties: {
-      requesters: around.requesters.map(({ principal }) => principal),
+      requesters: around.requesters.map(({ principalNow }) => principalNow),
       onBehalfOf: machines,
-      ...(identity === undefined ? {} : ownersOf(identity.ownerId, request)),
-      flowAuthor: author,
+      ...(identity === undefined ? {} : ownersNow(ownersOf(identity.ownerId, request), person)),
+      flowAuthor: jointAuthor(authorsOf(author).map((id) => person(id).id)),
     },
     decisions: [],
     holds: [...around.pauses, ...freezes],
@@ -159,7 +163,7 @@ export async function gatherFacts(
   };
   const given = around.decisions.map(({ stored, approver }) => ({
     stored: decisionOf(stored),
-    approver: isAgentPrincipal(stored.approverId) ? person(stored.approverId) : { id: stored.approverId, ...approver },
+    approver: isAgentPrincipal(stored.approverId) ? person(stored.approverId) : approver,
   }));
   const present = () => reviewOf({ stage: undefined, state, facts });
   return {
@@ -176,6 +180,17 @@ export async function gatherFacts(
       ...facts,
       ...countedDecisions(ledger, given, { present, record, requesters: around.requesters }),
     },
+  };
+}
+
+/** The same owners, each by the one id of that person. */
+export function ownersNow(
+  { ownerId, newOwnerId }: ReturnType<typeof ownersOf>,
+  person: (id: string) => { readonly id: string },
+): ReturnType<typeof ownersOf> {
+  return {
+    ...(ownerId === undefined ? {} : { ownerId: person(ownerId).id }),
+    ...(newOwnerId === undefined ? {} : { newOwnerId: person(newOwnerId).id }),
   };
 }
 
@@ -219,21 +234,23 @@ async function surroundings(
 ): Promise<Surroundings | undefined> {
   const [row] = await tx.$queryRaw<Surroundings[]>`
     SELECT clock_timestamp() AS "now",
-      (SELECT coalesce(json_agg(json_build_object('principal', "principal", 'onBehalfOf', "onBehalfOf") ORDER BY "joinedAt"), '[]')
-         FROM "requester" WHERE "requestId" = r."id") AS "requesters",
+      (SELECT coalesce(json_agg(json_build_object('principal', q."principal", 'onBehalfOf', q."onBehalfOf",
+           'principalNow', ${onePerson(Prisma.sql`q."principal"`)}, 'onBehalfOfNow', ${onePerson(Prisma.sql`q."onBehalfOf"`)})
+           ORDER BY q."joinedAt"), '[]')
+         FROM "requester" q WHERE q."requestId" = r."id") AS "requesters",
       (SELECT coalesce(json_agg(json_build_object('stored', to_jsonb(d) - 'withdrawnAt', 'approver',
-           json_build_object('active', coalesce(p."active", false), 'groups', coalesce(p."groups", '{}')))
-           ORDER BY d."decidedAt", d."id"), '[]')
-         FROM "decision" d LEFT JOIN "person" p ON p."id" = d."approverId"
+           json_build_object('id', coalesce(a."id", d."approverId"), 'active', coalesce(a."active", false),
+             'groups', coalesce(a."groups", '{}'))) ORDER BY d."decidedAt", d."id"), '[]')
+         FROM "decision" d LEFT JOIN LATERAL ${peopleNow(Prisma.sql`ARRAY[d."approverId"]`)} a ON true
          WHERE d."requestId" = r."id" AND d."revision" = r."revision" AND d."withdrawnAt" IS NULL) AS "decisions",
-      (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', "principal", 'since', "createdAt")), '[]')
+      (SELECT coalesce(json_agg(json_build_object('kind', 'pause', 'id', "id", 'by', ${onePerson(Prisma.sql`"principal"`)}, 'since', "createdAt")), '[]')
          FROM "pause" WHERE "requestId" = r."id" AND "liftedAt" IS NULL) AS "pauses",
       EXISTS (SELECT FROM "freeze" WHERE "liftedAt" IS NULL) AS "isAnyFrozen",
       (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
          WHERE "identityId" = i."id" AND "epoch" = i."epoch") AS "acknowledgedBy",
-      (SELECT coalesce(json_agg(json_build_object('id', "id", 'active', "active", 'groups', "groups")), '[]')
-         FROM "person" WHERE "id" IN (i."ownerId", r."proposal" ->> 'newOwner', r."requesterId", r."onBehalfOf",
-           ${asked.approverId ?? null}::text)) AS "people",
+      (SELECT coalesce(json_agg(a), '[]') FROM ${peopleNow(Prisma.sql`(ARRAY[i."ownerId", r."proposal" ->> 'newOwner', r."requesterId", r."onBehalfOf",
+           ${asked.approverId ?? null}::text] || string_to_array((
+             SELECT v."author" FROM "flow_version" v WHERE v."digest" = r."flowDigest"), ' and '))`)} a) AS "people",
       (SELECT "verdict" FROM "request_event" WHERE "requestId" = r."id" AND "id" = ${asked.eventId}) AS "knownVerdict",
       (SELECT min("detectedAt") FROM "ledger_restore" WHERE "resumedAt" IS NULL) AS "observedSince",
       (SELECT json_build_object('position', "position", 'mac', encode("mac", 'hex'))

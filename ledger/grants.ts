@@ -4,6 +4,7 @@ import { issuingTransaction, type Ledger } from './client.ts';
 import { databaseClock } from './databaseClock.ts';
 import { appendEvidence, requestChain } from './evidence.ts';
 import { holds } from './freezeSubjects.ts';
+import { isActive } from './people.ts';
 import { type Page, type PageAsked, pageOf } from './queries/page.ts';
 import type { Statements } from './statements.ts';
 
@@ -34,7 +35,9 @@ const columns = Prisma.sql`g."id", g."requestId", g."identityId", g."audience", 
   g."revokedBy", g."revokedBecause"`;
 
 const isActivePerson = (id: Prisma.Sql) =>
-  Prisma.sql`EXISTS (SELECT FROM "person" p WHERE p."id" = ${id} AND p."active")`;
+  Prisma.sql`EXISTS (
+    SELECT FROM "person" named JOIN "person" p ON p."id" = coalesce(named."aliasOf", named."id")
+    WHERE named."id" = ${id} AND ${isActive})`;
 
 export const isFrozen = Prisma.sql`EXISTS (SELECT FROM "freeze" f WHERE ${holds})`;
 

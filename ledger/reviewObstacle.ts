@@ -2,6 +2,7 @@ import type { ReviewProposal } from '../domain/flow/review.ts';
 import type { ProblemSlug } from '../domain/problems.ts';
 import type { Identity } from '../prisma/generated/client.ts';
 import { freezeIdsOn } from './freezeSubjects.ts';
+import { findPersonNow } from './people.ts';
 import { needsNewKey } from './registration.ts';
 import type { Statements } from './statements.ts';
 
@@ -28,8 +29,7 @@ export async function reviewObstacle(
     };
   }
   if (newOwner !== undefined) {
-    const active = await tx.$queryRaw<unknown[]>`SELECT FROM "person" WHERE "id" = ${newOwner} AND "active"`;
-    if (active.length === 0) {
+    if ((await findPersonNow(tx, newOwner))?.active !== true) {
       return {
         slug: 'owner-not-valid',
         detail: `${newOwner} is not an active person of the directory. Name an owner who is.`,

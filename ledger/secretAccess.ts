@@ -1,6 +1,7 @@
 import type { Identity } from '../prisma/generated/client.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { appendEvidence } from './evidence.ts';
+import { idAmong } from './people.ts';
 
 export type SecretAccess =
   | { readonly allowed: true; readonly store: string; readonly issuer: string }
@@ -22,7 +23,7 @@ export async function recordSecretAccess(
     const [identity] = await tx.$queryRaw<Identity[]>`SELECT * FROM "identity" WHERE "id" = ${identityId} FOR SHARE`;
     if (identity === undefined)
       return { allowed: false, slug: 'not-found', detail: `There is no identity ${identityId}.` };
-    if (!identity.consumers.includes(consumer)) {
+    if ((await idAmong(tx, consumer, identity.consumers)) === undefined) {
       return {
         allowed: false,
         slug: 'not-a-consumer',

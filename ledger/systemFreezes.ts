@@ -28,7 +28,10 @@ export async function departedOwners(
       SELECT "id" AS "ownerId", "leftAt",
         'owner-gone/' || "id" || '/' || floor(extract(epoch FROM "leftAt") * 1000)::bigint AS "cause"
       FROM "person" WHERE NOT "active" AND "leftAt" IS NOT NULL) AS "departed"
-    WHERE EXISTS (SELECT FROM "identity" i WHERE i."ownerId" = "departed"."ownerId" AND i."state" = 'active')
+    WHERE EXISTS (
+      SELECT FROM "person" one JOIN "person" other ON coalesce(other."aliasOf", other."id") = coalesce(one."aliasOf", one."id")
+        JOIN "identity" i ON i."ownerId" = other."id" AND i."state" = 'active'
+      WHERE one."id" = "departed"."ownerId")
       AND NOT EXISTS (SELECT FROM "freeze" f WHERE f."cause" = "departed"."cause")
     ORDER BY "leftAt" LIMIT ${limit}`;
 }

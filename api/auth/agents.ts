@@ -77,7 +77,8 @@ export function agentSignIn({
     // Last: what is refused for another reason uses nothing up.
     if (assertion !== undefined && !(await isFirstUse(identityId, assertion))) return refuse(agent, 'replayed');
     if (isUseDue) await recordAgentKeyUse(prisma, handle);
-    return { id: agentPrincipal(identityId), kind: 'agent', identityId, groups: [], roles: [] };
+    const id = agentPrincipal(identityId);
+    return { id, ids: [id], kind: 'agent', identityId, groups: [], roles: [] };
   }
 
   /** Kept well past its end, whatever the clocks say. */

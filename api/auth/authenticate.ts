@@ -1,25 +1,32 @@
 import type { Request, RequestHandler } from 'express';
 import { decodeJwt, type JWTPayload } from 'jose';
+import type { Logger } from 'pino';
 import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
 import type { Ledger } from '../../ledger/client.ts';
+import type { SignedIn, SignInResult } from '../../ledger/signIn.ts';
 import { lane } from '../lane.ts';
 import { Problem } from '../problem.ts';
 import { type AcceptedToken, type AcceptedTokens, acceptedTokens } from './acceptedTokens.ts';
 import { agentSignIn, isAgentIssuer } from './agents.ts';
 import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
-import { addressSetting, type PersonClaims, readPersonClaims } from './personClaims.ts';
+import { type PersonClaims, readPersonClaims } from './personClaims.ts';
 import { pipelinePrincipal } from './pipelines.ts';
 import { type Principal, setPrincipal } from './principal.ts';
 import { rolesOf } from './roles.ts';
 
 /** What sign-in asks of the directory (`ledger/directory.ts`). */
 export interface Directory {
-  /** Records the person as the provider describes them now; returns what the directory knows, `active` included. */
-  recordSignIn(person: {
-    id: string;
-    name: string;
-    groups: readonly string[];
-  }): Promise<{ active: boolean; groups: readonly string[] }>;
+  /** Records what the provider says now of the account, and tells whose it is. @param provider its name in tenure.yaml */
+  signIn(claims: PersonClaims, provider: string): Promise<SignInResult>;
+  /** The same of a token that signs nobody in: nothing is recorded of it. */
+  recognise(claims: PersonClaims, provider: string): Promise<SignInResult>;
+}
+
+interface SignInParts {
+  readonly configuration: Configuration;
+  readonly directory: Directory;
+  readonly logger: Pick<Logger, 'warn'>;
+  readonly now: () => Date;
 }
 
 /** Long tokens cost a parse before they are known to be false. */
@@ -36,13 +43,11 @@ export function authenticate({
   configuration,
   directory,
   ledger,
+  logger,
   now,
   accepted = acceptedTokens(now),
-}: {
-  configuration: Configuration;
-  directory: Directory;
+}: SignInParts & {
   ledger: Pick<Ledger, 'prisma' | 'direct' | 'evidence'>;
-  now: () => Date;
   /** Those that another sign-in accepted are accepted here, too. */
   accepted?: AcceptedTokens;
 }): RequestHandler {
@@ -81,7 +86,7 @@ export function authenticate({
   async function principalOfToken({ provider, claims }: AcceptedToken): Promise<Principal> {
     if (provider.for === 'pipelines') return pipelinePrincipal(claims, provider.name, configuration.pipelines);
     if (provider.for === 'agents') return agents.byWorkloadToken(claims, provider.name);
-    return personPrincipal({ provider, claims }, now(), configuration, directory);
+    return personPrincipal({ provider, claims }, { configuration, directory, logger, now });
   }
 
   return async (req, res, next) => {
@@ -129,41 +134,41 @@ export function audiencesOf({ aud = [] }: JWTPayload): string[] {
   return [aud].flat();
 }
 
-/** Whom verified claims name. @throws Problem `unauthenticated` when they name no person by an address that may count */
-export function personNamed(
-  claims: JWTPayload,
-  provider: OidcProvider,
-  now: Date,
-): PersonClaims & { readonly address: string } {
-  const person = readPersonClaims(claims, provider, now);
-  const { address, addressVerified } = person;
-  if (address !== undefined && addressVerified !== false) return { ...person, address };
-  const fault =
-    address === undefined ? `claim "${provider.addressClaim}" is missing` : 'claim "email_verified" says false';
+/**
+ * Who a sign-in found.
+ * @throws Problem `unauthenticated`, `account-not-linked`, `person-inactive`
+ */
+export function foundPerson(result: SignInResult, { name: provider }: OidcProvider): SignedIn {
+  if ('known' in result) return result.known;
+  const { refused, detail } = result;
+  if (refused !== 'no-address') throw new Problem(refused, detail);
   throw unauthenticated(
-    `The token names no person: its ${fault}. Make provider "${provider.name}" send a verified address, or name the claim that holds it as ${addressSetting} of oidc "${provider.name}" in tenure.yaml.`,
+    `The token names no person: ${detail}. Make provider "${provider}" send a verified e-mail address, name the claim that holds it as addressClaim of oidc "${provider}" in tenure.yaml, or let two administrators link the account: tenure people link.`,
   );
 }
 
-/** The person behind verified claims, as the directory knows them. @throws Problem `unauthenticated`, `person-inactive` */
+/** The person behind verified claims, as the directory knows them. @throws Problem as `foundPerson`, `person-inactive` */
 async function personPrincipal(
   { claims, provider }: AcceptedToken,
-  now: Date,
-  configuration: Configuration,
-  directory: Directory,
+  { configuration, directory, logger, now }: SignInParts,
 ): Promise<Principal> {
-  const { address: id, name = id, groups, authenticatedAt } = personNamed(claims, provider, now);
-  const known = await directory.recordSignIn({ id, name, groups: groups.kind === 'listed' ? groups.names : [] });
+  const said = readPersonClaims(claims, provider, now());
+  const known = foundPerson(await directory.signIn(said, provider.name), provider);
+  if (known.finding !== undefined) logger.warn({ provider: provider.name }, known.finding);
+  const { id, groups } = known;
   if (!known.active)
     throw new Problem(
       'person-inactive',
       `${id} is not active in the directory. An administrator reactivates people in tenure.yaml.`,
     );
+  const { authenticatedAt } = said;
   return {
     id,
+    ids: known.ids,
     kind: 'person',
-    groups: known.groups,
-    roles: rolesOf({ id, groups: known.groups }, configuration.roles),
+    groups,
+    roles: rolesOf(known, configuration.roles).filter((role) => known.isVouched || role === 'responder'),
+    ...(known.isVouched ? {} : { isUnvouched: true as const }),
     ...(authenticatedAt === undefined ? {} : { authenticatedAt }),
   };
 }

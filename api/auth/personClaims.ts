@@ -58,7 +58,7 @@ export function readPersonClaims(claims: JWTPayload, provider: OidcProvider, now
 }
 
 /** The setting that says which claim holds the address. */
-export const addressSetting = 'addressClaim';
+const addressSetting = 'addressClaim';
 
 function addressIn(claims: JWTPayload, provider: OidcProvider): string | undefined {
   const claimed = claimAt(claims, provider.addressClaim);

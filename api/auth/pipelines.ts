@@ -32,6 +32,7 @@ export function pipelinePrincipal(
   const [name, rule] = match;
   return {
     id: `pipeline:${name}`,
+    ids: [`pipeline:${name}`],
     kind: 'pipeline',
     groups: [],
     roles: [],

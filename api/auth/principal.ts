@@ -4,11 +4,15 @@ import { Problem } from '../problem.ts';
 
 /** Who calls, once the token is verified and the directory asked. */
 export interface Principal {
-  /** An e-mail address, `pipeline:<name>`, or `agent:<identity>`. */
+  /** A person's id (an e-mail address, or `person:` and 26 characters), `pipeline:<name>`, or `agent:<identity>`. */
   readonly id: string;
+  /** `id`, and all ids of people that were merged into this one: whoever is compared with what is stored is any of them. */
+  readonly ids: readonly string[];
   readonly kind: 'person' | 'pipeline' | 'agent';
   readonly groups: readonly string[];
   readonly roles: readonly Role[];
+  /** Of a person's account that nobody vouches for: it reads, and gives safety commands (`takesUnvouched` of a route), no more. */
+  readonly isUnvouched?: true;
   /** RFC 3339: when this person last signed in, if the token says so (`auth_time`, OpenID Connect Core 1.0 §2). */
   readonly authenticatedAt?: string;
   /** The person a pipeline's run acts for. */
@@ -21,7 +25,7 @@ export interface Principal {
 
 /** Nobody: what routes open to anyone see. */
 export const anonymousId = 'anonymous';
-const anonymous: Principal = { id: anonymousId, kind: 'person', groups: [], roles: [] };
+const anonymous: Principal = { id: anonymousId, ids: [], kind: 'person', groups: [], roles: [] };
 
 /** Only `authenticate` may call this. */
 export function setPrincipal(res: Response, principal: Principal): void {

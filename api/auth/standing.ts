@@ -14,7 +14,8 @@ export interface Standing {
  * @throws Problem `forbidden`
  */
 export function requireStanding(principal: Principal, act: string, { roles, principals }: Standing): void {
-  if (principals.includes(principal.id) || roles.some((role) => principal.roles.includes(role))) return;
+  if (principals.some((id) => principal.ids.includes(id)) || roles.some((role) => principal.roles.includes(role)))
+    return;
   const who = ['those it concerns', ...roles.map((role) => `the role ${role}`)].join(' or ');
   throw new Problem('forbidden', `${principal.id} may not ${act}: that is for ${who}. Ask one of them.`);
 }

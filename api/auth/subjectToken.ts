@@ -2,8 +2,9 @@ import type { JWTPayload } from 'jose';
 import type { OidcProvider } from '../../configuration/configurationSchema.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
-import { audiencesOf, personNamed, unverifiedClaims, verifierFor } from './authenticate.ts';
+import { audiencesOf, foundPerson, unverifiedClaims, verifierFor } from './authenticate.ts';
 import { tokenVerifier, unauthenticated } from './oidcProvider.ts';
+import { readPersonClaims } from './personClaims.ts';
 
 /** Verifies the token of a person whom somebody else acts for, and says who it is. */
 export type SubjectTokenReader = (token: string) => Promise<string>;
@@ -15,8 +16,9 @@ export type SubjectTokenReader = (token: string) => Promise<string>;
  */
 export function subjectTokens({
   configuration,
+  directory,
   now,
-}: Pick<ApiDependencies, 'configuration' | 'now'>): SubjectTokenReader {
+}: Pick<ApiDependencies, 'configuration' | 'directory' | 'now'>): SubjectTokenReader {
   const verifiers = configuration.oidc.flatMap(({ subjectAudience, ...provider }) =>
     subjectAudience === undefined ? [] : [tokenVerifier({ ...provider, audience: subjectAudience }, now)],
   );
@@ -38,10 +40,12 @@ export function subjectTokens({
       );
     try {
       const { claims, provider } = await verified(token);
-      return personNamed(claims, provider, now()).address;
+      return foundPerson(await directory.recognise(readPersonClaims(claims, provider, now()), provider.name), provider)
+        .id;
     } catch (error) {
       // The agent itself is signed in: it is the person's token that is not good.
-      if (!(error instanceof Problem) || error.slug !== 'unauthenticated') throw error;
+      if (!(error instanceof Problem) || error.slug === 'sign-in-unavailable' || error.slug === 'person-inactive')
+        throw error;
       throw new Problem('subject-token-refused', `The token of the person it acts for: ${error.message}`, {
         cause: error,
       });

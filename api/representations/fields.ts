@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { signerPrincipal } from '../../domain/grantClaims.ts';
-import { idPattern } from '../../domain/ids.ts';
+import { idPattern, personIdPattern } from '../../domain/ids.ts';
 
 /** Fields that several resources share; each bound is also a line of the reference pages. */
 
@@ -29,9 +29,18 @@ export const slug = z
 
 export const email = z.email().max(200).toLowerCase();
 
+/** Resolved to one id by `api/namedPeople.ts`. */
+export const person = z
+  .union([email, z.string().regex(personIdPattern)], { error: 'must be an e-mail address, or the id of a person' })
+  .meta({
+    description:
+      'A person, by an e-mail address or by id (GET /v1/people). An address is resolved to the id that has it, which is what is kept; one of several people is refused (`ambiguous-address`).',
+    example: 'owner@example.com',
+  });
+
 export const Consumer = z
-  .union([email, z.string().regex(/^pipeline:[a-z0-9][a-z0-9-]{0,62}$/), z.literal(signerPrincipal)], {
-    error: `must be an e-mail address, pipeline:<name>, or ${signerPrincipal}`,
+  .union([person, z.string().regex(/^pipeline:[a-z0-9][a-z0-9-]{0,62}$/), z.literal(signerPrincipal)], {
+    error: `must be an e-mail address, the id of a person, pipeline:<name>, or ${signerPrincipal}`,
   })
   .meta({
     description: `A principal: an e-mail address, or \`pipeline:<name>\`; of an identity that signs grants, \`${signerPrincipal}\` alone.`,

@@ -14,6 +14,7 @@ import { identityRoutes } from './identities.ts';
 import { lifecycleRoutes } from './lifecycle.ts';
 import { massRevocationRoutes } from './massRevocations.ts';
 import { oauthRoutes } from './oauth.ts';
+import { peopleRoutes } from './people.ts';
 import { proofRoutes } from './proofs.ts';
 import { publicationRoutes } from './publications.ts';
 import { reconciliationRoutes } from './reconciliations.ts';
@@ -46,6 +47,7 @@ export function apiRoutes(deps: RouteDependencies): Route[] {
     massRevocationRoutes,
     publicationRoutes,
     reconciliationRoutes,
+    peopleRoutes,
     evidenceRoutes,
     healthRoutes,
   ].flatMap((routesOf) => routesOf(deps));

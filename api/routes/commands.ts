@@ -10,11 +10,12 @@ import type { Principal } from '../auth/principal.ts';
 import { requireStanding } from '../auth/standing.ts';
 import { visibleRequest } from '../findVisible.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
+import { peopleNamed, personNamed } from '../namedPeople.ts';
 import { nudgeSoon } from '../nudge.ts';
 import { requireOnboardable } from '../onboardingChecks.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem, refusalProblem } from '../problem.ts';
-import { consumers, email, Id, Instant, noQuery, Reason, scopes, text } from '../representations/fields.ts';
+import { consumers, Id, Instant, noQuery, person, Reason, scopes, text } from '../representations/fields.ts';
 import { RequestBody, requestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
@@ -32,7 +33,7 @@ interface CommandRoute<B extends z.ZodObject> {
   readonly body: B;
   readonly bodyExample: z.input<B>;
   readonly problems: readonly ProblemSlug[];
-  command(body: z.output<B>, by: string, principal: Principal, request: RequestSituation): Command;
+  command(body: z.output<B>, by: string, principal: Principal, request: RequestSituation): Command | Promise<Command>;
 }
 
 /** What stops harm, and lets go on what was stopped by mistake. */
@@ -144,7 +145,7 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
           scopes: scopes.min(1).optional(),
           consumers: consumers.optional(),
           expiresAt: Instant.optional(),
-          owner: email.optional(),
+          owner: person.optional(),
           reason: Reason,
         })
         .meta({ id: 'Amendment' }),
@@ -155,15 +156,16 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
         'no-flow',
         'ambiguous-flow',
         'owner-not-valid',
+        'ambiguous-address',
         'unknown-issuer',
         'unknown-store',
         'unsupported-scope',
       ],
-      command: ({ reason, ...asked }, by, _principal, request) => ({
+      command: async ({ reason, ...asked }, by, _principal, request) => ({
         do: 'amend',
         by,
         reason,
-        subject: amendedSubject(asked, request, deps),
+        subject: await amendedSubject(asked, request, deps),
       }),
     }),
   ];
@@ -176,6 +178,7 @@ function commandRoute<B extends z.ZodObject>(deps: ApiDependencies, definition: 
     ...(isSafety[verb] ? { isSafety: true as const } : {}),
     path: `/v1/requests/{requestId}/${verb}`,
     operationId: `${verb}Request`,
+    ...(verb === 'pause' || verb === 'cancel' ? { takesUnvouched: true as const } : {}),
     tag: 'Requests',
     summary,
     description: `${description} For ${concerned === 'nobody' ? '' : `those it concerns${roles.length === 0 ? '' : ', and '}`}${roles.length === 0 ? '' : `the roles ${roles.join(', ')}`}.`,
@@ -193,7 +196,7 @@ function commandRoute<B extends z.ZodObject>(deps: ApiDependencies, definition: 
         principals: concernedBy(request, concerned),
       });
       const call = keyedCall(verb, { principal, key, params, body: asked });
-      const command = definition.command(asked, principal.id, principal, request);
+      const command = await definition.command(asked, principal.id, principal, request);
       await bindKey(deps, call);
       const { verdict } = await giveCommand(deps.ledger, {
         requestId: request.id,
@@ -227,7 +230,7 @@ interface Amendment {
 }
 
 /** The identity as it would be afterwards is checked as an onboarding is. */
-function amendedSubject(
+async function amendedSubject(
   { purpose, scopes: asked, consumers: readers, expiresAt, owner }: Amendment,
   { identity }: RequestSituation,
   deps: ApiDependencies,
@@ -237,9 +240,9 @@ function amendedSubject(
   const subject = {
     ...(purpose === undefined ? {} : { purpose }),
     ...(asked === undefined ? {} : { scopes: asked }),
-    ...(readers === undefined ? {} : { consumers: readers }),
+    ...(readers === undefined ? {} : { consumers: await peopleNamed(deps, readers) }),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
-    ...(owner === undefined ? {} : { ownerId: owner }),
+    ...(owner === undefined ? {} : { ownerId: await personNamed(deps, owner) }),
   };
   if (Object.keys(subject).length === 0)
     throw invalidRequest([

@@ -3,9 +3,10 @@ import { idFromKey } from '../../domain/ids.ts';
 import { orderFreezeReviews } from '../../ledger/freezeReviews.ts';
 import { findFreezeReviews } from '../../ledger/queries/freezeReviews.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
+import { personNamed } from '../namedPeople.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { notFound, refusalProblem } from '../problem.ts';
-import { email, Id, noQuery, Reason } from '../representations/fields.ts';
+import { Id, noQuery, person, Reason } from '../representations/fields.ts';
 import { FreezeReviewsBody, freezeReviewsBody, freezeReviewsExample } from '../representations/freezeReviews.ts';
 import { defineRoute, type Route } from '../route.ts';
 
@@ -37,7 +38,9 @@ export function freezeReviewRoutes(deps: ApiDependencies): Route[] {
       query: noQuery,
       body: z
         .strictObject({
-          newOwner: email.optional().meta({ description: 'Attests in the present owners’ place, and owns them then.' }),
+          newOwner: person
+            .optional()
+            .meta({ description: 'Attests in the present owners’ place, and owns them then.' }),
           reissue: z
             .boolean()
             .default(false)
@@ -53,7 +56,7 @@ export function freezeReviewRoutes(deps: ApiDependencies): Route[] {
         example: freezeReviewsExample,
         headers: { Location: 'How the reviews stand.' },
       },
-      problems: ['not-found', 'freeze-lifted', 'mass-revocation-running', 'owner-not-valid'],
+      problems: ['not-found', 'freeze-lifted', 'mass-revocation-running', 'owner-not-valid', 'ambiguous-address'],
       async handle({ principal, params, body, key }) {
         const call = keyedCall('freeze-reviews', { principal, key, params, body });
         await bindKey(deps, call);
@@ -64,7 +67,7 @@ export function freezeReviewRoutes(deps: ApiDependencies): Route[] {
           freezeId,
           by: principal.id,
           reason,
-          proposal: { ...(newOwner === undefined ? {} : { newOwner }), reissue },
+          proposal: { ...(newOwner === undefined ? {} : { newOwner: await personNamed(deps, newOwner) }), reissue },
         });
         if (!result.ordered) throw refusalProblem(result);
         return { body: await standing(freezeId), headers: { Location: `/v1/freezes/${freezeId}/reviews` } };

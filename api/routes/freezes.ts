@@ -8,7 +8,7 @@ import { pageBody, placeOf } from '../cursor.ts';
 import {
   requireConfirmation,
   selectorFields,
-  selectorOf,
+  selectorNow,
   selectorQuery,
   selectsSomething,
 } from '../freezeSelection.ts';
@@ -71,6 +71,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       method: 'post',
       path: '/v1/freezes',
       operationId: 'openFreeze',
+      takesUnvouched: true,
       tag,
       summary: 'Stop issuance for whatever the selector matches, at once',
       description:
@@ -94,7 +95,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
         await bindKey(deps, call);
         const id = idFromKey('freeze', call);
         const { mode, escalateAfter, confirm, reason } = body;
-        const selector = selectorOf(body);
+        const selector = await selectorNow(deps, body);
         if (!(await freezeExists(ledger.prisma, id))) await requireConfirmation(deps, selector, confirm);
         const freeze = await openFreeze(ledger, {
           id,
@@ -161,7 +162,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       },
       problems: [],
       async handle({ query }) {
-        return { body: freezePreview(await previewSelector(ledger.prisma, selectorOf(query))) };
+        return { body: freezePreview(await previewSelector(ledger.prisma, await selectorNow(deps, query))) };
       },
     }),
 

@@ -53,6 +53,7 @@ export function grantRoutes(deps: ApiDependencies): Route[] {
       method: 'post',
       path: '/v1/identities/{identityId}/grants/revocation',
       operationId: 'revokeGrants',
+      takesUnvouched: true,
       tag,
       summary: 'Revoke all grants of an agent',
       description:

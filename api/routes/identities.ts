@@ -4,11 +4,13 @@ import { identityKinds } from '../../domain/flow/language.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
+import { idsOfSame } from '../../ledger/people.ts';
 import { listCredentials, listIdentities } from '../../ledger/queries/identities.ts';
 import { requireKnownTools, requireUsable } from '../agentOrder.ts';
 import { pageBody, placeOf } from '../cursor.ts';
 import { visibleIdentity } from '../findVisible.ts';
 import { keyedCall } from '../keyedCall.ts';
+import { everybodyNamed, peopleNamed, personNamed } from '../namedPeople.ts';
 import { requireOnboardable } from '../onboardingChecks.ts';
 import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
@@ -17,12 +19,12 @@ import { Agent } from '../representations/agent.ts';
 import {
   consumers,
   defaultPageLimit,
-  email,
   Id,
   Instant,
   noParams,
   noQuery,
   pageQuery,
+  person,
   Reason,
   scopes,
   slug,
@@ -62,7 +64,7 @@ const Onboarding = z
     kind: z.enum(identityKinds),
     name: Name,
     environment: slug,
-    owner: email.meta({ description: 'The person responsible for it.' }),
+    owner: person.meta({ description: 'The person responsible for it, by an e-mail address or by id.' }),
     purpose: text(2000),
     scopes: scopes.min(1).optional().meta({
       description: 'What it may do, in the words of the issuer in tenure.yaml. Left out of an agent.',
@@ -133,6 +135,7 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
         'no-flow',
         'ambiguous-flow',
         'owner-not-valid',
+        'ambiguous-address',
         'unknown-issuer',
         'unknown-store',
         'unsupported-scope',
@@ -144,27 +147,29 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
         const { justification, owner, agent, scopes: asked = [], ...subject } = body;
         const ofAgent = agent === undefined ? {} : { policy: agent.policy };
         const born = agent === undefined ? asked : scopesOfPolicy(agent.policy);
-        const order = orderFor(call, principal, {
-          kind: 'onboarding',
-          identityId: idFromKey('identity', call),
-          trigger: 'person',
-          justification,
-          subject: {
-            ...subject,
-            ...ofAgent,
-            scopes: born,
-            ownerId: owner,
-            expiresAt: new Date(body.expiresAt).toISOString(),
-          },
-          ...(agent === undefined ? {} : { registration: agent.registration }),
-        });
+        const order = async () =>
+          orderFor(call, principal, {
+            kind: 'onboarding',
+            identityId: idFromKey('identity', call),
+            trigger: 'person',
+            justification,
+            subject: {
+              ...subject,
+              ...ofAgent,
+              scopes: born,
+              consumers: await peopleNamed(deps, body.consumers),
+              ownerId: await personNamed(deps, owner),
+              expiresAt: new Date(body.expiresAt).toISOString(),
+            },
+            ...(agent === undefined ? {} : { registration: agent.registration }),
+          });
         const requestId = await openRequest(deps, call, async () => {
           if (agent !== undefined) {
             requireKnownTools(agent.policy, deps.configuration);
             requireUsable(agent.registration, deps.configuration, 'body.agent.registration');
           }
           requireOnboardable(deps, { ...body, scopes: born, policy: agent?.policy });
-          return await deps.gateway.open(order);
+          return await deps.gateway.open(await order());
         });
         return await openedReply(deps, principal, requestId);
       },
@@ -184,7 +189,7 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
         state: z.enum(identityStates).optional(),
         integration: slug.optional(),
         environment: slug.optional(),
-        owner: email.optional(),
+        owner: person.optional(),
       }),
       reply: {
         status: 200,
@@ -199,7 +204,9 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
           ...(state === undefined ? {} : { state }),
           ...(integration === undefined ? {} : { integration }),
           ...(environment === undefined ? {} : { environment }),
-          ...(owner === undefined ? {} : { ownerId: owner }),
+          ...(owner === undefined
+            ? {}
+            : { ownerIds: await idsOfSame(ledger.direct, await everybodyNamed(deps, [owner])) }),
         };
         const page = await listIdentities(ledger.prisma, filter, {
           limit,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { OpenResult } from '../../contracts/open.ts';
 import { acknowledge } from '../../ledger/acknowledge.ts';
 import { narrowIdentity } from '../../ledger/changes.ts';
+import { idAmong } from '../../ledger/people.ts';
 import type { IdentityRow } from '../../ledger/queries/identities.ts';
 import { revokeNow } from '../../ledger/revoke.ts';
 import { requireUsable } from '../agentOrder.ts';
@@ -10,13 +11,14 @@ import type { Principal } from '../auth/principal.ts';
 import { requireStanding } from '../auth/standing.ts';
 import { visibleIdentity, visibleRequest } from '../findVisible.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
+import { peopleNamed, personNamed } from '../namedPeople.ts';
 import { nudgeSoon } from '../nudge.ts';
 import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { invalidRequest, Problem, refusalProblem } from '../problem.ts';
 import { Registration } from '../representations/agent.ts';
-import { consumers, email, Id, Instant, noQuery, Reason, scopes } from '../representations/fields.ts';
+import { consumers, Id, Instant, noQuery, person, Reason, scopes } from '../representations/fields.ts';
 import { IdentityBody, identityBody, identityExample } from '../representations/identity.ts';
 import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
@@ -45,7 +47,7 @@ const Changes = z
     scopes: scopes.min(1).optional(),
     consumers: consumers.optional(),
     expiresAt: Instant.optional(),
-    owner: email.optional(),
+    owner: person.optional(),
     reason: Reason,
   })
   .meta({ id: 'Changes' });
@@ -99,6 +101,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
       method: 'post',
       path: '/v1/identities/{identityId}/revocation',
       operationId: 'revokeIdentity',
+      takesUnvouched: true,
       tag,
       summary: 'Revoke the identity',
       description:
@@ -115,7 +118,8 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
         const identity = await visibleIdentity(deps, principal, params.identityId);
         requireStanding(principal, 'revoke this identity', {
           roles: ['responder', 'requester'],
-          principals: [identity.ownerId],
+          // Asking for it is more than stopping, which is what an account that nobody vouches for may.
+          principals: principal.isUnvouched ? [] : [identity.ownerId],
         });
         const call = keyedCall('revocation', { principal, key, params, body });
         const isResponder = principal.roles.includes('responder');
@@ -194,6 +198,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
         'ambiguous-flow',
         'not-narrowing',
         'owner-not-valid',
+        'ambiguous-address',
         'request-running',
       ],
       async handle({ principal, params, body, key }) {
@@ -212,15 +217,17 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
               },
             ]);
           const call = keyedCall('change', { principal, key, params, body });
-          const proposal = proposalOf({ newOwner: owner, scopes: change.scopes });
-          const order = orderFor(call, principal, {
-            kind: 'review',
-            identityId: identity.id,
-            trigger: reviewTrigger(proposal),
-            justification: reason,
-            proposal,
+          const requestId = await openRequest(deps, call, async () => {
+            const proposal = proposalOf({ newOwner: await personNamed(deps, owner), scopes: change.scopes });
+            const order = orderFor(call, principal, {
+              kind: 'review',
+              identityId: identity.id,
+              trigger: reviewTrigger(proposal),
+              justification: reason,
+              proposal,
+            });
+            return deps.gateway.open(order);
           });
-          const requestId = await openRequest(deps, call, () => deps.gateway.open(order));
           return { isOther: true, ...(await openedReply(deps, principal, requestId)) };
         }
         if (Object.keys(change).length === 0)
@@ -237,7 +244,10 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
           identityId: identity.id,
           by: principal.id,
           reason,
-          change: present(change),
+          change: present({
+            ...change,
+            ...(change.consumers === undefined ? {} : { consumers: await remaining(deps, change.consumers, identity) }),
+          }),
         });
         if (!result.narrowed) throw refusalProblem(result);
         return { body: identityBody(await visibleIdentity(deps, principal, identity.id)) };
@@ -257,6 +267,16 @@ function requireMayRotate(principal: Principal, identity: IdentityRow): void {
       'forbidden',
       `${principal.id} may not rotate ${identity.integration}/${identity.name}. Add it to the pipeline's "may" in tenure.yaml.`,
     );
+}
+
+/** Those who stay, by the ids under which they are registered. */
+async function remaining(
+  deps: ApiDependencies,
+  named: readonly string[],
+  { consumers: registered }: IdentityRow,
+): Promise<string[]> {
+  const ids = await peopleNamed(deps, named);
+  return Promise.all(ids.map(async (id) => (await idAmong(deps.ledger.direct, id, registered)) ?? id));
 }
 
 function present(change: {

@@ -92,6 +92,7 @@ export function massRevocationRoutes(deps: ApiDependencies): Route[] {
       method: 'post',
       path,
       operationId: 'revokeFreezeSubjects',
+      takesUnvouched: true,
       tag,
       summary: "Revoke everything that the freeze's subjects hold",
       description:

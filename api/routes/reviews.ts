@@ -3,10 +3,11 @@ import type { OpenOrder } from '../../contracts/open.ts';
 import { requireStanding } from '../auth/standing.ts';
 import { visibleIdentity } from '../findVisible.ts';
 import { keyedCall } from '../keyedCall.ts';
+import { personNamed } from '../namedPeople.ts';
 import { openedReply } from '../openedReply.ts';
 import { openRequest, orderFor } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
-import { email, Id, noQuery, Reason, scopes } from '../representations/fields.ts';
+import { Id, noQuery, person, Reason, scopes } from '../representations/fields.ts';
 import { RequestBody, requestExample } from '../representations/request.ts';
 import { defineRoute, type Route } from '../route.ts';
 
@@ -14,7 +15,9 @@ const ReviewOrder = z
   .strictObject({
     freezeId: Id.optional().meta({ description: 'The freeze that the identity thaws from when the review passes.' }),
     scopes: scopes.min(1).optional().meta({ description: 'What is left of its scopes; more than it has is refused.' }),
-    newOwner: email.optional().meta({ description: 'Attests in the present owner’s place, and owns it from then on.' }),
+    newOwner: person
+      .optional()
+      .meta({ description: 'Attests in the present owner’s place, and owns it from then on.' }),
     reissue: z
       .boolean()
       .default(false)
@@ -60,6 +63,7 @@ export function reviewRoutes(deps: ApiDependencies): Route[] {
         'not-frozen',
         'registration-required',
         'owner-not-valid',
+        'ambiguous-address',
         'no-flow',
         'ambiguous-flow',
       ],
@@ -70,15 +74,21 @@ export function reviewRoutes(deps: ApiDependencies): Route[] {
           principals: [identity.ownerId],
         });
         const call = keyedCall('review', { principal, key, params, body });
-        const proposal = proposalOf(body);
-        const order = orderFor(call, principal, {
-          kind: 'review',
-          identityId: identity.id,
-          trigger: reviewTrigger(proposal),
-          justification: body.justification,
-          proposal,
+        const requestId = await openRequest(deps, call, async () => {
+          const { newOwner } = body;
+          const proposal = proposalOf({
+            ...body,
+            ...(newOwner === undefined ? {} : { newOwner: await personNamed(deps, newOwner) }),
+          });
+          const order = orderFor(call, principal, {
+            kind: 'review',
+            identityId: identity.id,
+            trigger: reviewTrigger(proposal),
+            justification: body.justification,
+            proposal,
+          });
+          return deps.gateway.open(order);
         });
-        const requestId = await openRequest(deps, call, () => deps.gateway.open(order));
         return await openedReply(deps, principal, requestId);
       },
     }),

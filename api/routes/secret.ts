@@ -28,6 +28,7 @@ export function secretRoutes({ ledger, secrets }: ApiDependencies): Route[] {
       method: 'get',
       path: '/v1/identities/{identityId}/secret',
       operationId: 'readSecret',
+      servesSecrets: true,
       tag: 'Secret',
       summary: 'Read the value that is served now',
       description:

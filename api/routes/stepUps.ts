@@ -7,7 +7,7 @@ import { findStepUp, type StepUpSituation } from '../../ledger/queries/stepUps.t
 import type { Principal } from '../auth/principal.ts';
 import type { RouteDependencies } from '../ports.ts';
 import { notFound, Problem } from '../problem.ts';
-import { email, Id, longestWaitSeconds, noParams, noQuery, Reason, wholeNumber } from '../representations/fields.ts';
+import { Id, longestWaitSeconds, noParams, noQuery, person, Reason, wholeNumber } from '../representations/fields.ts';
 import { StepUpBody, stepUpExample } from '../representations/stepUp.ts';
 import { defineRoute, type Route } from '../route.ts';
 import { stepUpOpener } from '../stepUps/open.ts';
@@ -30,7 +30,7 @@ const StepUpOrderBody = z
       .optional()
       .meta({ description: 'How long a life the grant is to have; as long as it may have when left out.' }),
     onBehalfOf: z
-      .union([z.strictObject({ token: z.string().min(1).max(16_384) }), z.strictObject({ person: email })])
+      .union([z.strictObject({ token: z.string().min(1).max(16_384) }), z.strictObject({ person })])
       .optional()
       .meta({
         description:

@@ -5,6 +5,7 @@ import { useOnce } from '../../ledger/singleUse.ts';
 import type { Principal } from '../auth/principal.ts';
 import { subjectTokens } from '../auth/subjectToken.ts';
 import { keyedCall } from '../keyedCall.ts';
+import { personNamed } from '../namedPeople.ts';
 import { askedBy, openRequest } from '../openRequest.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
@@ -37,7 +38,7 @@ export function stepUpOpener(deps: ApiDependencies): (sent: SentStepUp) => Promi
   async function behalfOf(asked: StepUpOrderBody['onBehalfOf']): Promise<Behalf | undefined> {
     if (asked === undefined) return undefined;
     const isVerified = 'token' in asked;
-    const person = isVerified ? await readSubjectToken(asked.token) : asked.person;
+    const person = isVerified ? await readSubjectToken(asked.token) : await personNamed(deps, asked.person);
     if (await isActivePerson(deps.ledger.prisma, person)) return { person, isVerified };
     throw new Problem(
       'person-inactive',

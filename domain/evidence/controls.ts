@@ -32,6 +32,7 @@ const bySubject: ReadonlyMap<string, readonly string[]> = new Map([
   ['mass-revocation', [boundaryProtection, identitiesManaged, owasp.improperOffboarding]],
   ['acknowledgement', [identitiesManaged, owasp.longLivedSecrets]],
   ['flow', [permissionsManaged, owasp.environmentIsolation]],
+  ['person', [identitiesManaged, permissionsManaged]],
   ['installation', [identitiesManaged]],
   ['reconciliation', [identitiesManaged, owasp.improperOffboarding]],
   ['finding', [identitiesManaged, owasp.improperOffboarding]],

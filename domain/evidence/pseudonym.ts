@@ -23,7 +23,7 @@ function isPseudonym(text: string): boolean {
 }
 
 /**
- * `data` with every e-mail address in it (people are known by theirs) replaced by its pseudonym: as a whole value, inside
+ * `data` with every e-mail address and every id of a person in it replaced by its pseudonym: as a whole value, inside
  * free text, and as a member name. So no caller has to remember which of its fields are personal. Anything with an `@`
  * counts as an address: better a tag hashed than a person named.
  */
@@ -55,7 +55,11 @@ function isArray(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);
 }
 
-function textWithoutPersons(text: string, nameOf: (person: string) => string): string {
+/** Ids of people who have no address for one (domain/ids.ts). */
+const personId = /person:[a-z2-7]{26}(?![a-z2-7])/g;
+
+function textWithoutPersons(written: string, nameOf: (person: string) => string): string {
+  const text = written.replace(personId, nameOf);
   if (!text.includes('@')) return text;
   // A value that is an address and nothing else gets the pseudonym of the principal, unusual characters included.
   if (!/\s/.test(text)) return nameOf(text);

@@ -31,6 +31,7 @@ export type ReviewedFacts = Pick<LedgerFacts, 'parties' | 'guardFacts'> & {
     | 'flowDigest'
     | 'requesterId'
     | 'onBehalfOf'
+    | 'ownerId'
     | 'proposal'
     | 'policy'
     | 'registration'
@@ -58,7 +59,7 @@ export function reviewOf(
     ...(risk === undefined ? {} : { risk }),
   };
   if (request.publication !== undefined) return { ...reviewed, publication: request.publication };
-  const { ownerId } = parties;
+  const ownerId = request.ownerId ?? parties.ownerId;
   if (ownerId === undefined) throw new TypeError(`Request ${request.id} has no owner: a defect of Tenure.`);
   const { subject } = identityFactsOf(guardFacts);
   return {

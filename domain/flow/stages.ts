@@ -51,9 +51,11 @@ export function isAssessed(draft: Draft): boolean {
 /** Whose proof this stage asks for now; undefined when nobody is known. */
 export function proverAt(
   stage: StepUpStage,
-  { request, parties, guardFacts }: Pick<LedgerFacts, 'request' | 'parties' | 'guardFacts'>,
+  { parties, guardFacts }: Pick<LedgerFacts, 'parties' | 'guardFacts'>,
 ): string | undefined {
-  return proverOf(stage, { ...request, requesterKind: guardFacts.requester.kind }, parties);
+  const { requester, onBehalfOf } = guardFacts;
+  const asker = { requesterId: requester.id, requesterKind: requester.kind, onBehalfOf: onBehalfOf.id };
+  return proverOf(stage, asker, parties);
 }
 
 /** A `stepUp` stage: whether a proof counts that was fresh when it was given, by whom the stage asks now. */
@@ -82,8 +84,9 @@ export function approvalStanding(draft: Draft, stage: ApprovalStage): ApprovalSt
     }
   }
   const decisions = draft.facts.decisions.filter((decision) => decision.stage === stage.id);
-  // One denial each: a second decision of a person on this stage is refused.
-  const denials = decisions.filter(({ verdict }) => verdict === 'deny').length;
+  // One denial each: a second decision of a person is refused, and two who decided may have been found to be one since.
+  const denials = new Set(decisions.filter(({ verdict }) => verdict === 'deny').map(({ approver }) => approver.id))
+    .size;
   if (denials >= (approval.denials ?? 1)) {
     draft.finish('denied', 'denied-by-approver');
     return 'denied';

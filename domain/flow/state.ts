@@ -84,8 +84,11 @@ export interface LedgerFacts {
     readonly reason?: string;
     readonly revision: number;
     readonly flowDigest: string;
+    /** As it was stored, whoever was merged since: this, `onBehalfOf` and `ownerId` are what decisions are bound to. */
     readonly requesterId: string;
     readonly onBehalfOf: string;
+    /** The same of the owner; left out where nobody can have been merged. */
+    readonly ownerId?: string;
     readonly createdAt: string;
     /** Reviews only. */
     readonly proposal?: ReviewProposal;

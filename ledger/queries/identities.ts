@@ -15,17 +15,19 @@ export interface IdentityFilter {
   readonly state?: string;
   readonly integration?: string;
   readonly environment?: string;
-  readonly ownerId?: string;
+  /** All ids of that person. */
+  readonly ownerIds?: readonly string[];
 }
 
 /** Newest first. */
 export async function listIdentities(
   ledger: Transaction,
-  filter: IdentityFilter,
+  { ownerIds, ...filter }: IdentityFilter,
   asked: PageAsked,
 ): Promise<Page<IdentityRow>> {
   const { where, ...order } = pageQuery(asked);
-  const rows = await ledger.identity.findMany({ ...order, where: { AND: [filter, where ?? {}] } });
+  const owned = ownerIds === undefined ? {} : { ownerId: { in: [...ownerIds] } };
+  const rows = await ledger.identity.findMany({ ...order, where: { AND: [filter, owned, where ?? {}] } });
   const { items, next } = pageOf(rows, asked.limit);
   return { items: await withFreezes(ledger, items), next };
 }

@@ -7,6 +7,7 @@ import type { Prisma } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
 import { endedAt, isSubject } from '../freezeSubjects.ts';
 import { requestFactsOf } from '../gatherFacts.ts';
+import { findPeople, personOf } from '../people.ts';
 import { proposalOf } from '../proposal.ts';
 import { proposalIn } from '../publications.ts';
 
@@ -99,15 +100,14 @@ async function recordsOf(ledger: Transaction, rows: readonly RequestRow[]): Prom
     proposalOf(row)?.newOwner,
     ...row.decisions.map(({ approverId }) => approverId),
   ]);
-  const people = await ledger.person.findMany({
-    where: { id: { in: [...new Set(named.filter((id) => id !== null && id !== undefined))] } },
-    select: { id: true, active: true, groups: true },
-  });
-  const known = new Map(people.map((person) => [person.id, person]));
+  const people = await findPeople(
+    ledger,
+    named.filter((id) => id !== null && id !== undefined),
+  );
   const [clock] = await ledger.$queryRaw<{ now: Date }[]>`SELECT clock_timestamp() AS "now"`;
   const around: Around = {
     now: clock?.now ?? new Date(),
-    person: (id) => known.get(id) ?? { id, active: isAgentPrincipal(id), groups: [] },
+    person: (id) => (isAgentPrincipal(id) ? { id, active: true, groups: [] } : personOf(people, id)),
     freezes: Map.groupBy(freezes, ({ requestId }) => requestId),
   };
   return rows.map((row) => recordOf(row, around));

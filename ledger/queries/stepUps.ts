@@ -1,5 +1,6 @@
 import type { Ledger, Transaction } from '../client.ts';
 import { findGrantOfRequest, type KnownGrant } from '../grants.ts';
+import { findPersonNow } from '../people.ts';
 import { findRequest, type RequestSituation } from './requests.ts';
 
 /** A step-up as its agent is told of it. */
@@ -19,6 +20,6 @@ export async function findStepUp(
 }
 
 /** Whether this is an active person of the directory. */
-export async function isActivePerson(ledger: Pick<Transaction, 'person'>, id: string): Promise<boolean> {
-  return (await ledger.person.findUnique({ where: { id }, select: { active: true } }))?.active === true;
+export async function isActivePerson(ledger: Pick<Transaction, '$queryRaw'>, id: string): Promise<boolean> {
+  return (await findPersonNow(ledger, id))?.active === true;
 }

@@ -14,8 +14,10 @@ import type { RateLimits } from '../../api/limits.ts';
 import { createLogger } from '../../api/logging.ts';
 import type { LiveSecret, RequestGateway, SecretSource } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
+import type { Configuration } from '../../configuration/configurationSchema.ts';
 import { loadKeys } from '../../configuration/keys.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
+import { personProviders } from '../../configuration/personProviders.ts';
 import type { EffectOutcome } from '../../contracts/plan.ts';
 import { canonicalJson } from '../../domain/evidence/canonicalJson.ts';
 import { parseFlow } from '../../domain/flow/parse.ts';
@@ -113,6 +115,9 @@ export interface ApiFixture {
   readonly store: FakeStore;
   readonly logLines: string[];
   readonly provider: Awaited<ReturnType<typeof localProvider>>;
+  /** Of a second provider for people, `partner`, where the fixture is asked for one. */
+  readonly partner: Awaited<ReturnType<typeof localProvider>>;
+  readonly configuration: Configuration;
   tokenOf(person: PersonName): Promise<string>;
   pipelineToken(claims?: Record<string, string>): Promise<string>;
   /** A request with this bearer token (none when undefined); a POST gets a fresh Idempotency-Key unless it has one. */
@@ -154,8 +159,13 @@ export async function apiFixture({
   moreFlows = [],
   analystLimits,
   publicUrl,
+  company = '',
+  partner,
   now = () => new Date(),
 }: {
+  /** More of what tenure.yaml says of the provider `company`, and of a second one for people. */
+  company?: string;
+  partner?: string;
   /** Left out: the loopback's. */
   publicUrl?: string;
   now?: () => Date;
@@ -176,7 +186,15 @@ export async function apiFixture({
   const provider = await localProvider();
   cleanups.push(() => provider.stop());
 
-  writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer, publicUrl, trustedProxies));
+  const second = partner === undefined ? provider : await localProvider();
+  if (second !== provider) cleanups.push(() => second.stop());
+  const providers = [
+    `  - {name: company, issuer: '${provider.issuer}', audience: tenure, for: people, subjectAudience: tenure-for-agents${company}}`,
+    ...(partner === undefined
+      ? []
+      : [`  - {name: partner, issuer: '${second.issuer}', audience: tenure, for: people${partner}}`]),
+  ];
+  writeFileSync(join(home, 'tenure.yaml'), tenureYaml(provider.issuer, providers, publicUrl, trustedProxies));
   const configuration = loadConfiguration(join(home, 'tenure.yaml'), { DATABASE_URL: database.url });
   const keys = loadKeys(configuration.keys.directory, { create: true });
   const ledger = await openLedger({
@@ -190,7 +208,7 @@ export async function apiFixture({
   const safetyLedger = await overOwnConnections(ledger, { databaseUrl: database.url, poolSize: 2 });
   cleanups.push(() => safetyLedger.close());
   await seedFlows(ledger, [...flows, ...moreFlows].map(flowSource));
-  const known = directory(ledger, configuration.people);
+  const known = directory(ledger, configuration.people, personProviders(configuration));
   await known.recordListed();
 
   const gateway = fakeGateway(ledger);
@@ -211,7 +229,10 @@ export async function apiFixture({
     configuration,
     ledger,
     directory: known,
-    safety: { ledger: safetyLedger, directory: directory(safetyLedger, configuration.people) },
+    safety: {
+      ledger: safetyLedger,
+      directory: directory(safetyLedger, configuration.people, personProviders(configuration)),
+    },
     gateway,
     secrets,
     analyst,
@@ -247,6 +268,8 @@ export async function apiFixture({
     store,
     logLines,
     provider,
+    partner: second,
+    configuration,
     tokenOf,
     pipelineToken: (claims = {}) =>
       provider.token({ aud: 'tenure-pipelines', repository_id: '1', environment: 'production', ...claims }),
@@ -256,13 +279,18 @@ export async function apiFixture({
   };
 }
 
-function tenureYaml(issuer: string, publicUrl: string | undefined, trustedProxies: readonly string[]): string {
+function tenureYaml(
+  issuer: string,
+  providers: readonly string[],
+  publicUrl: string | undefined,
+  trustedProxies: readonly string[],
+): string {
   return `
 ${publicUrl === undefined ? '' : `publicUrl: ${publicUrl}`}
 trustedProxies: [${trustedProxies.map((proxy) => `'${proxy}'`)}]
 keys: {directory: keys}
 oidc:
-  - {name: company, issuer: '${issuer}', audience: tenure, for: people, subjectAudience: tenure-for-agents}
+${providers.join('\n')}
   - {name: ci, issuer: '${issuer}', audience: tenure-pipelines, for: pipelines}
   - {name: workloads, issuer: '${issuer}', audience: tenure-agents, for: agents}
 people:

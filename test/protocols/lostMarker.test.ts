@@ -118,7 +118,7 @@ test('a replayed event is answered as it was, also when it would be judged other
   const outsider = await signedDecision(installation, { requestId, by: at('auditor') });
   const event = { kind: 'decision', id: `decision:${outsider.id}`, decision: outsider } as const;
   expect((await hand.tell(requestId, event)).verdict).toMatchObject({ slug: 'not-eligible' });
-  await ledger.prisma.person.update({ where: { id: at('auditor') }, data: { groups: ['security'] } });
+  await ledger.prisma.person.update({ where: { id: at('auditor') }, data: { listedGroups: ['security'] } });
   expect((await hand.tell(requestId, event)).verdict).toMatchObject({ slug: 'not-eligible' });
 
   const cancel = { do: 'cancel', by: at('owner'), reason: 'not now' } as const;

@@ -115,7 +115,7 @@ test('a review narrows the scopes, never widens them, and keeps what was narrowe
 test('the owner to be attests in the present owner’s place, and neither of the two approves the scope', async () => {
   const { prisma } = installation.ledger;
   const [former, next] = [await by.newPerson(), await by.newPerson()];
-  await prisma.person.updateMany({ where: { id: { in: [former, next] } }, data: { groups: ['security'] } });
+  await prisma.person.updateMany({ where: { id: { in: [former, next] } }, data: { listedGroups: ['security'] } });
   const identityId = await by.onboarded({ ownerId: former });
   const { requestId } = await by.review(identityId, { newOwner: next, reissue: false });
   expect((await by.approve(requestId, former)).verdict).toMatchObject({ slug: 'not-eligible' });

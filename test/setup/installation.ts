@@ -53,7 +53,7 @@ export async function testInstallation(options: InstallationOptions = {}): Promi
     temporal: { address, namespace },
   };
   const parts = await installationParts(place, wraps);
-  await directory(parts.ledger, people).recordListed();
+  await directory(parts.ledger, people, []).recordListed();
   if (flows === undefined) await seedFlows(parts.ledger, shippedFlows(), shippedInvariants());
   else await seedFlows(parts.ledger, flows.map(flowSource));
   return {

@@ -13,6 +13,7 @@ import { createLogger } from '../../api/logging.ts';
 import type { RequestGateway, SecretSource } from '../../api/ports.ts';
 import { createApi } from '../../api/server.ts';
 import { loadConfiguration } from '../../configuration/loadConfiguration.ts';
+import { personProviders } from '../../configuration/personProviders.ts';
 import { freePort } from '../../embedded/ports.ts';
 import { directory } from '../../ledger/directory.ts';
 import { overOwnConnections } from '../../ledger/openLedger.ts';
@@ -95,8 +96,11 @@ export async function installationApi(
   const api = createApi({
     configuration,
     ledger,
-    directory: directory(ledger, configuration.people),
-    safety: { ledger: safetyLedger, directory: directory(safetyLedger, configuration.people) },
+    directory: directory(ledger, configuration.people, personProviders(configuration)),
+    safety: {
+      ledger: safetyLedger,
+      directory: directory(safetyLedger, configuration.people, personProviders(configuration)),
+    },
     gateway,
     secrets,
     analyst,
