@@ -27,9 +27,9 @@ const Readiness = z
   })
   .meta({ id: 'Readiness' });
 
-export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
+export function healthRoutes(deps: ApiDependencies): Route[] {
   // Nothing limits who asks: however many do, it is looked at once.
-  const look = shared(() => Promise.all([ledgerReadiness(ledger.prisma), gateway.isReachable()]));
+  const look = shared(() => readiness(deps));
   return [
     defineRoute({
       method: 'get',
@@ -77,34 +77,38 @@ export function healthRoutes({ ledger, gateway }: ApiDependencies): Route[] {
         },
       },
       problems: ['not-ready'],
-      async handle() {
-        const [{ database, migrations }, isTemporalReachable] = await look();
-        const temporal = isTemporalReachable ? ('reachable' as const) : ('unreachable' as const);
-        if (!database)
-          throw new Problem('not-ready', 'The database cannot be reached. Check DATABASE_URL and PostgreSQL.', {
-            extensions: { temporal },
-          });
-        if (!migrations)
-          throw new Problem(
-            'not-ready',
-            'The database lacks migrations of this release. Start the worker, or run the migrations.',
-            { extensions: { temporal } },
-          );
-        const [restore, evidence] = await Promise.all([restoreInForce(ledger.prisma), evidenceState(ledger.prisma)]);
-        const isActing = restore === undefined;
-        // Degraded, not refused: who can change one row must not thereby take freeze and revoke away.
-        const isReady = isTemporalReachable && isActing && evidence === 'sealed';
-        return {
-          body: {
-            status: isReady ? ('ready' as const) : ('degraded' as const),
-            database: 'reachable' as const,
-            migrations: 'applied' as const,
-            temporal,
-            ledger: isActing ? ('acting' as const) : ('observe-only' as const),
-            evidence,
-          },
-        };
-      },
+      handle: async () => ({ body: await look() }),
     }),
   ];
+}
+
+/** @throws Problem `not-ready` */
+async function readiness({ ledger, gateway }: ApiDependencies): Promise<z.output<typeof Readiness>> {
+  const [{ database, migrations }, isTemporalReachable] = await Promise.all([
+    ledgerReadiness(ledger.prisma),
+    gateway.isReachable(),
+  ]);
+  const temporal = isTemporalReachable ? ('reachable' as const) : ('unreachable' as const);
+  if (!database)
+    throw new Problem('not-ready', 'The database cannot be reached. Check DATABASE_URL and PostgreSQL.', {
+      extensions: { temporal },
+    });
+  if (!migrations)
+    throw new Problem(
+      'not-ready',
+      'The database lacks migrations of this release. Start the worker, or run the migrations.',
+      { extensions: { temporal } },
+    );
+  const [restore, evidence] = await Promise.all([restoreInForce(ledger.prisma), evidenceState(ledger.prisma)]);
+  const isActing = restore === undefined;
+  // Degraded, not refused: who can change one row must not thereby take freeze and revoke away.
+  const isReady = isTemporalReachable && isActing && evidence === 'sealed';
+  return {
+    status: isReady ? ('ready' as const) : ('degraded' as const),
+    database: 'reachable' as const,
+    migrations: 'applied' as const,
+    temporal,
+    ledger: isActing ? ('acting' as const) : ('observe-only' as const),
+    evidence,
+  };
 }
