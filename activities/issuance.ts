@@ -1,16 +1,9 @@
 import { createHmac, type KeyObject } from 'node:crypto';
 import { ApplicationFailure } from '@temporalio/activity';
-import type { IssuanceActivities } from '../contracts/activities.ts';
+import type { Effects } from '../contracts/activities.ts';
 import type { Receipt } from '../contracts/plan.ts';
 import type { Ledger } from '../ledger/client.ts';
-import {
-  type CredentialOrder,
-  isIdentityEmptied,
-  isLeaseOver,
-  keepProbe,
-  readCredential,
-  storeOf,
-} from '../ledger/credentials.ts';
+import { type CredentialOrder, isIdentityEmptied, keepProbe, readCredential, storeOf } from '../ledger/credentials.ts';
 import { requireEvidenceKept } from '../ledger/evidenceKept.ts';
 import { requireActing } from '../ledger/restore.ts';
 import type { Issuer } from './issuers/issuer.ts';
@@ -29,7 +22,7 @@ export interface IssuanceParts {
  * The effects of DESIGN section 5. Each rereads the ledger first, and may be repeated at any point; while the ledger is
  * observe-only each fails with LedgerRestored and is retried.
  */
-export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
+export function issuanceEffects(parts: IssuanceParts): Effects {
   const { ledger } = parts;
   const at = (order: CredentialOrder) => ({
     issuer: parts.issuer(order.identity.issuer),
@@ -110,21 +103,22 @@ export function issuanceActivities(parts: IssuanceParts): IssuanceActivities {
 
     /**
      * Effect: the credential is gone at the issuer, shown by a probe, and its staged value is discarded.
-     * Idempotency: the handle; the first probe is kept, since a repeat can no longer try the secret.
+     * Idempotency: the handle; each looks for itself, and what a first probe tried is kept unless the credential was back.
      * Errors: all retried, without end.
      */
     async destroy({ identityId, version }) {
       const order = await orderFor(identityId, version);
       if (order.state !== 'destroying' && order.state !== 'destroyed') throw noLongerWanted(order);
       const { issuer, store } = at(order);
-      // Asked before the issuer is: what is said of now must hold for the look that follows.
-      const afterLease = await isLeaseOver(ledger, order.handle);
+      // A creation that was cut off may have landed since the first look: then that one proves nothing any more.
+      const isBack = order.probe !== undefined && (await isListed(order, issuer));
       await issuer.destroy({ handle: order.handle, identityId });
-      const probe = order.probe ?? (await probeRefusal(order, issuer, store, version));
-      const receipt = await keepProbe(ledger, { handle: order.handle, probe });
+      const isKept = order.probe !== undefined && !isBack;
+      const probe = isKept ? order.probe : await probeRefusal(order, issuer, store, version);
+      const receipt = await keepProbe(ledger, { handle: order.handle, probe, isBack });
       await store.discard({ identityId, version });
       if (await isIdentityEmptied(ledger, identityId, version)) await retire(issuer, identityId);
-      return { receipt, afterLease };
+      return { receipt };
     },
   };
 }
@@ -148,8 +142,8 @@ async function probeRefusal(order: CredentialOrder, issuer: Issuer, store: Store
   if (secret !== undefined && (await issuer.prove({ handle, secret })) === 'accepted') {
     throw new Error(`Issuer ${issuer.name} still accepts ${handle} after it was destroyed. The destroy is repeated.`);
   }
-  const isListed = (await issuer.list({ identityId: identity.id })).some((listed) => listed.handle === handle);
-  if (isListed) throw new Error(`Issuer ${issuer.name} still lists ${handle}. The destroy is repeated.`);
+  if (await isListed(order, issuer))
+    throw new Error(`Issuer ${issuer.name} still lists ${handle}. The destroy is repeated.`);
   const at = new Date().toISOString();
   if (secret === undefined) {
     return { method: 'absent', because: `issuer ${issuer.name} lists ${handle} no more`, at, stillUsable: [] };
@@ -161,6 +155,10 @@ async function probeRefusal(order: CredentialOrder, issuer: Issuer, store: Store
     at,
     stillUsable: [],
   };
+}
+
+async function isListed({ handle, identity }: CredentialOrder, issuer: Issuer): Promise<boolean> {
+  return (await issuer.list({ identityId: identity.id })).some((listed) => listed.handle === handle);
 }
 
 async function stagedIfAny(store: Store, identityId: string, version: number): Promise<string | undefined> {

@@ -1,7 +1,8 @@
-import type { IssuanceActivities, LifecycleActivities } from '../contracts/activities.ts';
+import type { Effects, LifecycleActivities } from '../contracts/activities.ts';
 import type { OpenOrder, OpenResult, RequestTarget } from '../contracts/open.ts';
 import { ownKey } from '../domain/ownKey.ts';
 import type { Ledger } from '../ledger/client.ts';
+import { databaseClock } from '../ledger/databaseClock.ts';
 import {
   activeIdentity,
   claimDueRows,
@@ -31,7 +32,7 @@ export interface WorkflowStarts {
 export interface LifecycleParts {
   readonly ledger: Ledger;
   /** The `destroy` effect: repeated once more after the lease. */
-  readonly destroy: IssuanceActivities['destroy'];
+  readonly destroy: Effects['destroy'];
   /** One page of an issuer or a store (`reconciliation.ts`). */
   readonly reconcile: (partId: string) => Promise<void>;
   readonly starts: WorkflowStarts;
@@ -111,8 +112,9 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
   /** After the lease: a late creation may have landed although its destroy was confirmed. */
   async function sweep(row: DueRow): Promise<void> {
     const [identityId = '', version = ''] = row.subjectId.split('-v');
-    await parts.destroy({ identityId, version: Number(version) });
-    if (await recordSwept(ledger, row.subjectId)) await removeDueRow(ledger, row);
+    const begunAt = await databaseClock(ledger.direct);
+    const { receipt } = await parts.destroy({ identityId, version: Number(version) });
+    if (await recordSwept(ledger, row.subjectId, { receipt, begunAt })) await removeDueRow(ledger, row);
   }
 
   return {

@@ -1,4 +1,4 @@
-import type { IssuanceActivities } from '../contracts/activities.ts';
+import type { Effects } from '../contracts/activities.ts';
 import { idFromKey } from '../domain/ids.ts';
 import {
   type Held,
@@ -28,7 +28,7 @@ export interface ReconciliationParts {
   readonly ledger: Ledger;
   readonly issuer: (name: string) => Issuer;
   readonly store: (name: string) => Store;
-  readonly effects: Pick<IssuanceActivities, 'promote'>;
+  readonly effects: Pick<Effects, 'promote'>;
   readonly onError: (error: unknown, what: string) => void;
   /** Identities, or credentials, of one page: at least 2. */
   readonly pageSize?: number;

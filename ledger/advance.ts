@@ -4,6 +4,7 @@ import { signedByOneOf } from '../domain/decisionSignature.ts';
 import { type Advance, advance, type FlowEvent } from '../domain/flow/advance.ts';
 import type { AdvanceResult, RequestEvent, Verdict } from '../domain/flow/events.ts';
 import type { DecisionContext } from '../domain/flow/judge.ts';
+import { settleOrders } from '../domain/flow/orders.ts';
 import type { Plan } from '../domain/flow/plan.ts';
 import { isFinalRequestState } from '../domain/states.ts';
 import { Prisma } from '../prisma/generated/client.ts';
@@ -11,6 +12,7 @@ import { checkAmendment } from './amendment.ts';
 import { applyChange, endedByRevocation, evidenceOf, type Place } from './applyChange.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { decisionKeysOf } from './decisionStanding.ts';
+import { freshNonce, writeOrders } from './effectOrders.ts';
 import { appendEvidence, type EvidenceDraft, evidenceInsertion, requestChain } from './evidence.ts';
 import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
@@ -60,8 +62,14 @@ export async function advanceWithin(
       : {}),
     ...(gathered.approver === undefined ? {} : { decisionContext: contextOf(ledger, gathered.approver) }),
   });
-  const sequence = await record(tx, ledger, { gathered, event: applied, result, told });
-  const plan: Plan = { requestId, sequence, ...result.next };
+  // An end that was told before was taken in then: its order is closed.
+  const ended = event.kind === 'effect' ? event.id : undefined;
+  const orders = settleOrders(facts.orders, result.next.effects, ended, freshNonce);
+  const [sequence] = await Promise.all([
+    record(tx, ledger, { gathered, event: applied, result, told }),
+    writeOrders(tx, { requestId, now: gathered.now }, orders),
+  ]);
+  const plan: Plan = { requestId, sequence, ...result.next, effects: orders.effects };
   return { verdict: isKnown ? (gathered.knownVerdict as Verdict) : result.verdict, plan };
 }
 

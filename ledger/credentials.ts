@@ -75,24 +75,22 @@ export async function isIdentityEmptied({ direct }: Reads, identityId: string, b
   return row?.isEmptied ?? false;
 }
 
-/** Whether no creation of this handle can land any more, by the database's clock. */
-export async function isLeaseOver({ direct }: Reads, handle: string): Promise<boolean> {
-  const [row] = await direct.$queryRaw<{ isOver: boolean }[]>`
-    SELECT "leaseEndsAt" <= clock_timestamp() AS "isOver" FROM "credential" WHERE "handle" = ${handle}`;
-  return row?.isOver ?? false;
-}
-
 /**
- * Effect: keeps what a destroy's probe saw; the first one wins, since a later one can no longer try the secret.
+ * Effect: keeps what a destroy's probe saw. What was `tried` stays, since a later look can no longer try the secret, unless a
+ * newer one tried it too, or found the credential back: then the newer one says how it ended.
  * @returns the probe that is kept
  */
 export async function keepProbe(
   { direct }: Reads,
-  { handle, probe }: { handle: string; probe: Receipt },
+  { handle, probe, isBack }: { handle: string; probe: Receipt; isBack: boolean },
 ): Promise<Receipt> {
   const rows = await direct.$queryRaw<{ probe: Receipt }[]>`
-    UPDATE "credential" SET "probe" = coalesce("probe", ${JSON.stringify(probe)}::jsonb)
-    WHERE "handle" = ${handle} RETURNING "probe"`;
+    UPDATE "credential" SET "probe" = CASE
+      WHEN "probe" IS NULL OR ${isBack}::boolean THEN ${JSON.stringify(probe)}::jsonb
+      WHEN "probe" ->> 'method' = 'tried' AND ${probe.method}::text <> 'tried' THEN "probe"
+      WHEN "probe" ->> 'at' > ${probe.at}::text THEN "probe"
+      ELSE ${JSON.stringify(probe)}::jsonb END
+    WHERE "handle" = ${handle} AND "state" IN ('destroying', 'destroyed') RETURNING "probe"`;
   return rows[0]?.probe ?? probe;
 }
 

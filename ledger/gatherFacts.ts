@@ -11,6 +11,7 @@ import type {
 } from '../domain/flow/facts.ts';
 import { reviewOf } from '../domain/flow/judge.ts';
 import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flow/language.ts';
+import type { OrderFacts } from '../domain/flow/orders.ts';
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
 import type { CredentialFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
 import { type CredentialState, type IdentityState, isFinalRequestState, type RequestState } from '../domain/states.ts';
@@ -59,6 +60,7 @@ interface Surroundings {
   firstEntry: StoredEntry | null;
   pauses: Hold[];
   acknowledgedBy: string[];
+  orders: OrderFacts[];
   people: PersonNow[];
   knownVerdict: unknown;
   observedSince: Date | null;
@@ -160,6 +162,7 @@ export async function gatherFacts(
     endedHolds,
     acknowledgedBy: around.acknowledgedBy,
     leaseMs: ledger.leaseMs,
+    orders: around.orders,
   };
   const given = around.decisions.map(({ stored, approver }) => ({
     stored: decisionOf(stored),
@@ -248,6 +251,10 @@ async function surroundings(
       EXISTS (SELECT FROM "freeze" WHERE "liftedAt" IS NULL) AS "isAnyFrozen",
       (SELECT coalesce(json_agg("consumer"), '[]') FROM "acknowledgement"
          WHERE "identityId" = i."id" AND "epoch" = i."epoch") AS "acknowledgedBy",
+      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('id', "effectId", 'nonce', "nonce", 'activity', "activity",
+           'input', "input", 'lastFailure', "lastFailure",
+           'answer', CASE WHEN "outcome" IS NULL THEN NULL ELSE json_build_object('outcome', "outcome", 'begunAt', "begunAt") END))), '[]')
+         FROM "effect_order" WHERE "requestId" = r."id" AND "closedAt" IS NULL) AS "orders",
       (SELECT coalesce(json_agg(a), '[]') FROM ${peopleNow(Prisma.sql`(ARRAY[i."ownerId", r."proposal" ->> 'newOwner', r."requesterId", r."onBehalfOf",
            ${asked.approverId ?? null}::text] || string_to_array((
              SELECT v."author" FROM "flow_version" v WHERE v."digest" = r."flowDigest"), ' and '))`)} a) AS "people",

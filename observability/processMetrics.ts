@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import type { AnsweredCall } from '../api/answeredCalls.ts';
-import type { IssuanceActivities } from '../contracts/activities.ts';
+import type { Effects } from '../contracts/activities.ts';
 
 /** That this process is there; its memory, event loop and garbage collection under the names that dashboards know. */
 export function runtimeMetrics(registry: Registry, process: 'api' | 'worker'): void {
@@ -29,17 +29,14 @@ export function apiMetrics(registry: Registry): (call: AnsweredCall) => void {
 }
 
 /** The effects as they are, each attempt counted by how it ended. An error is passed on untouched. */
-export function countedEffects(effects: IssuanceActivities, registry: Registry): IssuanceActivities {
+export function countedEffects(effects: Effects, registry: Registry): Effects {
   const attempts = new Counter({
     name: 'tenure_effect_attempts_total',
     help: 'Attempts of effects on issuers and stores, by effect and by whether they succeeded.',
     labelNames: ['effect', 'outcome'],
     registers: [registry],
   });
-  function counted<I, O>(
-    effect: keyof IssuanceActivities,
-    carryOut: (input: I) => Promise<O>,
-  ): (input: I) => Promise<O> {
+  function counted<I, O>(effect: keyof Effects, carryOut: (input: I) => Promise<O>): (input: I) => Promise<O> {
     // Both series exist from the start: a rate over a series that appears with its first failure misses that failure.
     attempts.inc({ effect, outcome: 'succeeded' }, 0);
     attempts.inc({ effect, outcome: 'failed' }, 0);

@@ -5,9 +5,10 @@ import { Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { pino } from 'pino';
 import { createIssuers, createStores } from '../activities/adapters.ts';
-import { issuanceActivities } from '../activities/issuance.ts';
+import { issuanceEffects } from '../activities/issuance.ts';
 import { ledgerActivities } from '../activities/ledger.ts';
 import { lifecycleActivities } from '../activities/lifecycle.ts';
+import { orderedEffects } from '../activities/orderedEffects.ts';
 import { reconcilePage } from '../activities/reconciliation.ts';
 import { temporalGateway } from '../api/temporalGateway.ts';
 import { dataConverter } from '../configuration/dataConverter.ts';
@@ -80,8 +81,8 @@ const metrics = await startMetrics({
   ledger,
   onError: (error) => logger.error({ err: error }, 'the ledger cannot be read for metrics'),
 });
-const issuance = countedEffects(
-  issuanceActivities({ ledger, issuer: issuers.named, store: stores.named, fingerprintKey: keys.fingerprint }),
+const effects = countedEffects(
+  issuanceEffects({ ledger, issuer: issuers.named, store: stores.named, fingerprintKey: keys.fingerprint }),
   metrics.registry,
 );
 const onError = (error: unknown, what: string) =>
@@ -100,15 +101,15 @@ const worker = await createWorker({
   tracing,
   activities: {
     ...ledgerActivities(ledger),
-    ...issuance,
+    ...orderedEffects({ ledger, effects }),
     ...lifecycleActivities({
       ledger,
-      destroy: issuance.destroy,
+      destroy: effects.destroy,
       reconcile: reconcilePage({
         ledger,
         issuer: issuers.named,
         store: stores.named,
-        effects: issuance,
+        effects,
         onError,
       }),
       starts,

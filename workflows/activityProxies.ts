@@ -1,5 +1,6 @@
 import { proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
 import type { IssuanceActivities, LedgerActivities, LifecycleActivities } from '../contracts/activities.ts';
+import { endsTheEffort } from '../contracts/endsTheEffort.ts';
 
 /** Every timeout of the workflows: one attempt, and the whole effort. */
 
@@ -30,7 +31,11 @@ export function issuanceWithin(timeoutMs: number): IssuanceActivities {
     startToCloseTimeout: Math.min(timeoutMs, attemptMs),
     scheduleToCloseTimeout: timeoutMs,
     heartbeatTimeout: lostWorkerMs,
-    retry: { initialInterval: '500 milliseconds', maximumInterval: '5 seconds', nonRetryableErrorTypes: endsTheEffort },
+    retry: {
+      initialInterval: '500 milliseconds',
+      maximumInterval: '5 seconds',
+      nonRetryableErrorTypes: [...endsTheEffort],
+    },
   });
 }
 
@@ -39,18 +44,6 @@ const attemptMs = 20_000;
 const lostWorkerMs = 5_000;
 /** What an effect other than `create` may take before its failure becomes visible; `advance` then plans the next attempt. */
 export const effortMs = 30_000;
-
-/** Asking again would get the same answer. Names of the error classes: keep in step. */
-const endsTheEffort = [
-  'NoLongerWanted',
-  'ProofRefused',
-  'HandleNotResumable',
-  'StagedValueDestroyed',
-  'IssuerRefused',
-  'StoreRefused',
-  'ForeignCredential',
-  'CredentialMissing',
-];
 
 export const { runDueWork } = proxyActivities<LifecycleActivities>({
   startToCloseTimeout: '50 seconds',

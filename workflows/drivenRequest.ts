@@ -1,13 +1,6 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancellationScope,
-  isCancellation,
-  sleep,
-  TimeoutFailure,
-} from '@temporalio/workflow';
+import { ActivityFailure, CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
 import type { RequestEvent } from '../contracts/events.ts';
-import type { EffectOrder, EffectOutcome, Plan } from '../contracts/plan.ts';
+import type { EffectOrder, Plan } from '../contracts/plan.ts';
 import { effortMs, issuanceWithin } from './activityProxies.ts';
 
 /** Puts an event to the ledger, which answers with the request's next plan. */
@@ -93,9 +86,9 @@ export class DrivenRequest {
     const scope = new CancellationScope();
     this.#effects.set(order.id, scope);
     void (async () => {
-      const outcome = await scope.run(() => outcomeOf(order));
-      // Ours until its outcome is recorded: a plan made before that still names it, and must not start it again.
-      if (outcome !== undefined) await this.#feed({ kind: 'effect', id: order.id, outcome });
+      const isWanted = await scope.run(() => hasEnded(order));
+      // Ours until the ledger knows: a plan made before that still names it, and must not start it again.
+      if (isWanted) await this.#feed({ kind: 'effect', id: order.id });
       this.#effects.delete(order.id);
     })();
   }
@@ -125,14 +118,18 @@ export class DrivenRequest {
   }
 }
 
-/** Carries out one effect; undefined when it was cancelled because nobody wants its answer any more. */
-async function outcomeOf(order: EffectOrder): Promise<EffectOutcome | undefined> {
+/**
+ * Waits for the end of one effect, whatever it was: the ledger knows what came of it, and believes nothing of what is answered
+ * here. False when it was cancelled because nobody wants to hear of it any more.
+ */
+async function hasEnded(order: EffectOrder): Promise<boolean> {
   try {
-    return { ok: true, result: await carryOut(order) };
+    await carryOut(order);
   } catch (error) {
-    if (isCancellation(error)) return undefined;
-    return failureOf(error);
+    if (isCancellation(error)) return false;
+    if (!(error instanceof ActivityFailure)) throw error;
   }
+  return true;
 }
 
 async function carryOut(order: EffectOrder) {
@@ -146,18 +143,4 @@ async function carryOut(order: EffectOrder) {
     case 'destroy':
       return issuanceWithin(effortMs).destroy(order.input);
   }
-}
-
-/** The innermost reason: the activity's own error, not Temporal's wrapping of it. */
-function failureOf(error: unknown): EffectOutcome {
-  if (!(error instanceof ActivityFailure)) throw error;
-  const { cause } = error;
-  if (cause instanceof ApplicationFailure) {
-    return { ok: false, reason: cause.type ?? 'Error', message: cause.message };
-  }
-  if (cause instanceof TimeoutFailure) {
-    const last = cause.cause instanceof ApplicationFailure ? `: ${cause.cause.message}` : '';
-    return { ok: false, reason: 'Timeout', message: `No answer in time${last}` };
-  }
-  return { ok: false, reason: 'Error', message: error.message };
 }

@@ -70,6 +70,7 @@ function openedStep(): () => void {
     decisions: [],
     holds: [],
     endedHolds: [],
+    orders: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
   };

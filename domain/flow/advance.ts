@@ -8,6 +8,7 @@ import { settleGrant } from './grant.ts';
 import { isMine, issuanceOrders, mintOf, settleIssuance, takeIssuanceOutcome } from './issuance.ts';
 import { type AmendmentCheck, type DecisionContext, judgeCommand, judgeDecision } from './judge.ts';
 import type { Flow, FlowException, Stage } from './language.ts';
+import { orderOfEvent } from './orders.ts';
 import type { EffectOrder, Plan } from './plan.ts';
 import { settlePublication } from './publication.ts';
 import { settleReview } from './review.ts';
@@ -31,7 +32,7 @@ import {
   waitEndsMs,
 } from './stages.ts';
 import type { FlowState, LedgerFacts } from './state.ts';
-import { destroyOrders, isStuck, nextRetryMs } from './steps.ts';
+import { destroyOrders, isStuck, nextRetryMs, stepOfCurrentAttempt, takeSilence } from './steps.ts';
 
 /** The first event of every request; `atOnce` is a responder's: a revocation's transaction runs now. */
 export interface OpenedEvent {
@@ -105,8 +106,7 @@ function take(
     case 'command':
       return judgeCommand(draft, event.command, amendmentCheck);
     case 'effect':
-      if (draft.flow.on === 'revocation') takeRevocationOutcome(draft, event.id, event.outcome);
-      else takeIssuanceOutcome(draft, event.id, event.outcome);
+      takeEnd(draft, event.id);
       return { accepted: true };
     case 'opened':
       if (event.atOnce) revokeAtOnce(draft);
@@ -115,6 +115,19 @@ function take(
     case 'nudge':
       return { accepted: true };
   }
+}
+
+/**
+ * An effect has ended: what came of it is what its activity recorded under the order's nonce. Without that nothing is known,
+ * whatever is said: the step is tried again.
+ */
+function takeEnd(draft: Draft, eventId: string): void {
+  const order = orderOfEvent(draft.facts.orders, eventId);
+  const step = order === undefined ? undefined : stepOfCurrentAttempt(draft, order.id);
+  if (order === undefined || step === undefined) return draft.note('request.late-answer-ignored', { effect: eventId });
+  if (order.answer === undefined) return takeSilence(draft, step, order);
+  if (draft.flow.on === 'revocation') takeRevocationOutcome(draft, step, order.answer);
+  else takeIssuanceOutcome(draft, step, order.answer);
 }
 
 /** A responder's revocation does not wait: the transaction now, then the flow from its effect on. */

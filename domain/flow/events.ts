@@ -1,11 +1,12 @@
-import type { EffectOutcome, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 
 /** What may happen to a request. Ids come from content (DESIGN section 3), never from a counter. */
 export type RequestEvent =
   | { readonly kind: 'nudge'; readonly id: 'nudge' }
   | { readonly kind: 'decision'; readonly id: string; readonly decision: SignedDecision }
   | { readonly kind: 'command'; readonly id: string; readonly command: Command }
-  | { readonly kind: 'effect'; readonly id: string; readonly outcome: EffectOutcome }
+  /** An attempt ended, or ran out of time. How it ended is in the ledger, or nowhere. */
+  | { readonly kind: 'effect'; readonly id: string }
   | { readonly kind: 'timer'; readonly id: string };
 
 export interface SignedDecision {

@@ -3,18 +3,22 @@ import { durationMs } from './duration.ts';
 import { identityFactsOf } from './facts.ts';
 import { noteRefusal } from './freezeStops.ts';
 import { heldSince } from './heldTime.ts';
+import type { OrderFacts } from './orders.ts';
 import type { CreateResult, DestroyResult, EffectOrder, EffectOutcome, PromoteResult } from './plan.ts';
 import { reviewBy } from './review.ts';
 import { silentFromMs } from './silence.ts';
 import { recheck } from './stages.ts';
 import type { CredentialFacts } from './state.ts';
-import { destroyOrders, effectId, forgetFailures, isDue, recordFailure, stepOfCurrentAttempt } from './steps.ts';
+import { destroyOrders, effectId, forgetFailures, isDue, recordFailure } from './steps.ts';
 
 /**
  * Issuance and rotation, DESIGN section 5. What comes next is read off the credentials: a `minting` one wants `create`,
  * a `current` one whose promoted epoch is behind wants `promote`, a `retiring` one waits for consumers, a `destroying`
  * one wants `destroy`. So a lost workflow, a repeated event and a restarted driver arrive at the same plan.
  */
+
+/** What the activity of an order recorded. */
+export type Answer = NonNullable<OrderFacts['answer']>;
 
 /** Mints in a row that could not be completed until the next one waits. */
 const deadMintsUntilBackoff = 3;
@@ -99,14 +103,13 @@ export function issuanceOrders(draft: Draft): EffectOrder[] {
   return orders;
 }
 
-/** Takes in how an effect ended. An answer to an attempt that no longer counts changes nothing. */
-export function takeIssuanceOutcome(draft: Draft, id: string, outcome: EffectOutcome): void {
-  const step = stepOfCurrentAttempt(draft, id);
-  if (step === undefined) return draft.note('request.late-answer-ignored', { effect: id });
+/** Takes in what the effect of a step recorded. */
+export function takeIssuanceOutcome(draft: Draft, step: string, answer: Answer): void {
+  const { outcome } = answer;
   const number = Number(step.slice(step.search(/\d+$/)));
   if (step.startsWith('create-v')) return takeCreate(draft, step, number, outcome);
   if (step.startsWith('promote-e')) return takePromote(draft, step, number, outcome);
-  if (step.startsWith('destroy-v')) return takeDestroy(draft, step, number, outcome);
+  if (step.startsWith('destroy-v')) return takeDestroy(draft, step, number, answer);
 }
 
 function takeCreate(draft: Draft, step: string, version: number, outcome: EffectOutcome): void {
@@ -166,20 +169,21 @@ function takePromote(draft: Draft, step: string, epoch: number, outcome: EffectO
   }
 }
 
-function takeDestroy(draft: Draft, step: string, version: number, outcome: EffectOutcome): void {
+function takeDestroy(draft: Draft, step: string, version: number, { outcome, begunAt }: Answer): void {
   if (!outcome.ok) return recordFailure(draft, step, outcome);
   forgetFailures(draft, step);
-  recordDestroyed(draft, version, outcome.result as DestroyResult);
+  recordDestroyed(draft, version, outcome.result as DestroyResult, Date.parse(begunAt));
 }
 
 /**
  * A destroy is final only if it began after the lease: until then a late creation may still land, and is swept. When its
  * answer arrives says nothing, for the lease may have ended on the way.
+ * @param begunMs when it began by the ledger's clock, epoch ms
  */
-export function recordDestroyed(draft: Draft, version: number, { receipt, afterLease }: DestroyResult): void {
+export function recordDestroyed(draft: Draft, version: number, { receipt }: DestroyResult, begunMs: number): void {
   const credential = draft.facts.credentials.find((candidate) => candidate.version === version);
   if (credential?.state !== 'destroying') return;
-  if (afterLease) draft.change({ change: 'destroyed', version, receipt });
+  if (Date.parse(credential.leaseEndsAt) <= begunMs) draft.change({ change: 'destroyed', version, receipt });
   else if (!credential.hasReceipt) draft.change({ change: 'record-receipt', version, receipt });
 }
 

@@ -288,7 +288,6 @@ function resolve(draft: Draft, command: Extract<Command, { do: 'resolve' }>): Ve
         ? [{ what: `credential version ${command.version}, if it still exists at the issuer`, until }]
         : [],
   };
-  const afterLease = Date.parse(credential.leaseEndsAt) <= draft.nowMs;
-  recordDestroyed(draft, command.version, { receipt, afterLease });
+  recordDestroyed(draft, command.version, { receipt }, draft.nowMs);
   return accepted;
 }

@@ -15,7 +15,10 @@ export interface Plan {
   readonly summary: string;
 }
 
-/** `effect:<stage>/<attempt>/<step>`: the same id is the same order, whoever asks again. */
+/**
+ * `effect:<stage>/<attempt>/<step>`: the same id is the same order, whoever asks again. As the ledger issues it, id and input
+ * carry its nonce too (orders.ts).
+ */
 export type EffectOrder =
   | { readonly id: string; readonly activity: 'create'; readonly input: CreateInput }
   | { readonly id: string; readonly activity: 'promote'; readonly input: PromoteInput }
@@ -30,7 +33,12 @@ export interface TimerOrder {
   readonly delayMs: number;
 }
 
-export interface CreateInput {
+/** The ledger's name for this one order: an activity reads there what it is about. Absent in histories from before orders had one. */
+export interface Ordered {
+  readonly nonce?: string;
+}
+
+export interface CreateInput extends Ordered {
   readonly identityId: string;
   readonly version: number;
   readonly leaseEndsAt: string;
@@ -42,7 +50,7 @@ export interface CreateResult {
   readonly fingerprint: string;
 }
 
-export interface PromoteInput {
+export interface PromoteInput extends Ordered {
   readonly identityId: string;
   readonly version: number;
   readonly epoch: number;
@@ -52,12 +60,12 @@ export interface PromoteResult {
   readonly outcome: 'served' | 'superseded';
 }
 
-export interface QuarantineInput {
+export interface QuarantineInput extends Ordered {
   readonly identityId: string;
   readonly epoch: number;
 }
 
-export interface DestroyInput {
+export interface DestroyInput extends Ordered {
   readonly identityId: string;
   readonly version: number;
 }
@@ -78,11 +86,9 @@ export interface Receipt {
 }
 export interface DestroyResult {
   readonly receipt: Receipt;
-  /** The issuer was asked when the lease was over, by the ledger's clock: no late creation can land any more. */
-  readonly afterLease: boolean;
 }
 
-/** How a step ended. `reason` is a problem slug or an error name, `message` is for people; neither holds a secret. */
+/** How a step ended, as its activity recorded it in the ledger. `reason` is a problem slug or an error name, `message` is for people; neither holds a secret. */
 export type EffectOutcome =
   | { readonly ok: true; readonly result: CreateResult | PromoteResult | DestroyResult | Record<string, never> }
   | { readonly ok: false; readonly reason: string; readonly message: string };

@@ -1,7 +1,7 @@
 import type { Draft } from './draft.ts';
-import { recordDestroyed } from './issuance.ts';
-import type { DestroyResult, EffectOrder, EffectOutcome } from './plan.ts';
-import { destroyOrders, effectId, forgetFailures, isDue, recordFailure, stepOfCurrentAttempt } from './steps.ts';
+import { type Answer, recordDestroyed } from './issuance.ts';
+import type { DestroyResult, EffectOrder } from './plan.ts';
+import { destroyOrders, effectId, forgetFailures, isDue, recordFailure } from './steps.ts';
 
 /**
  * Revocation, DESIGN section 5. The transaction comes first and is final; the store's tombstone and the destroys run at
@@ -53,10 +53,8 @@ export function nextLeaseEndMs(draft: Draft): number | undefined {
   return ahead.length === 0 ? undefined : Math.max(...ahead);
 }
 
-/** Takes in how an effect ended. An answer to an attempt that no longer counts changes nothing. */
-export function takeRevocationOutcome(draft: Draft, id: string, outcome: EffectOutcome): void {
-  const step = stepOfCurrentAttempt(draft, id);
-  if (step === undefined) return draft.note('request.late-answer-ignored', { effect: id });
+/** Takes in what the effect of a step recorded. */
+export function takeRevocationOutcome(draft: Draft, step: string, { outcome, begunAt }: Answer): void {
   if (!outcome.ok) return recordFailure(draft, step, outcome);
   forgetFailures(draft, step);
   const number = Number(step.slice(step.search(/\d+$/)));
@@ -65,7 +63,5 @@ export function takeRevocationOutcome(draft: Draft, id: string, outcome: EffectO
     draft.change({ change: 'record-quarantine', epoch: number });
     return;
   }
-  const { receipt, afterLease } = outcome.result as DestroyResult;
-  // A sweep is ordered after the lease only: whatever it found is final.
-  recordDestroyed(draft, number, { receipt, afterLease: afterLease || step.startsWith('sweep-v') });
+  recordDestroyed(draft, number, outcome.result as DestroyResult, Date.parse(begunAt));
 }

@@ -5,6 +5,7 @@ import type { CredentialState, IdentityState, RequestState } from '../states.ts'
 import type { StepUpAsk } from '../stepUp.ts';
 import type { Facts } from './facts.ts';
 import type { IsoDuration, RequestKind } from './language.ts';
+import type { OrderFacts } from './orders.ts';
 import type { PublicationProposal } from './publication.ts';
 import type { ReviewProposal } from './review.ts';
 import type { Risk } from './risk.ts';
@@ -122,6 +123,8 @@ export interface LedgerFacts {
   /** Consumers that acknowledged the identity's present epoch. */
   readonly acknowledgedBy: readonly string[];
   readonly leaseMs: number;
+  /** Orders of this request that are open. */
+  readonly orders: readonly OrderFacts[];
 }
 
 export interface LedgerIdentity {

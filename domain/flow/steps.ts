@@ -1,5 +1,6 @@
 import type { Draft } from './draft.ts';
 import { instant } from './draft.ts';
+import type { OrderFacts } from './orders.ts';
 import type { EffectOrder } from './plan.ts';
 
 /** Failed rounds of one step until the request says `stuck`; it is tried on all the same. */
@@ -43,6 +44,15 @@ export function recordFailure(draft: Draft, step: string, failure: { reason: str
   const retry = { attempt: attempt + 1, retryAt: instant(draft.nowMs + backoffMs(attempt)), ...failure };
   draft.setEffect({ retries: { ...draft.state.effect.retries, [step]: retry } });
   draft.note('request.effect-failed', { step, attempt, reason: failure.reason, message: failure.message });
+}
+
+/** An attempt that ended and recorded nothing: it may have done its work or not, so the step is tried again. */
+export function takeSilence(draft: Draft, step: string, { lastFailure }: Pick<OrderFacts, 'lastFailure'>): void {
+  const message =
+    lastFailure === undefined
+      ? 'No answer in time: the attempt ended and recorded nothing'
+      : `No answer in time: ${lastFailure.message}`;
+  recordFailure(draft, step, { reason: lastFailure?.reason ?? 'Timeout', message });
 }
 
 export function forgetFailures(draft: Draft, step: string): void {

@@ -11,6 +11,7 @@ import type { Facts, PublicationFacts, StepUpRequestFacts } from './facts.ts';
 import { endHolds } from './heldTime.ts';
 import { reviewOf } from './judge.ts';
 import type { Flow } from './language.ts';
+import { answeredOrder, issuedId } from './orders.ts';
 import type { EffectOrder, EffectOutcome, Plan } from './plan.ts';
 import type { PublicationProposal } from './publication.ts';
 import { riskOf } from './risk.ts';
@@ -178,7 +179,10 @@ export class TestWorld {
 
   /** Lets issuer and store carry out an order, and succeed. */
   succeed(order: EffectOrder): void {
-    this.take(`${order.activity} done`, { kind: 'effect', id: order.id, outcome: this.successOf(order) });
+    const answered = answeredOrder(order, this.successOf(order), this.facts.guardFacts.now);
+    this.facts = { ...this.facts, orders: [answered] };
+    this.take(`${order.activity} done`, { kind: 'effect', id: issuedId(answered.id, answered.nonce) });
+    this.facts = { ...this.facts, orders: [] };
   }
 
   private setClock(epochMs: number): void {
@@ -206,14 +210,7 @@ export class TestWorld {
         return { ok: true, result: {} };
       case 'destroy': {
         const at = this.facts.guardFacts.now;
-        const { version } = order.input;
-        const afterLease = this.facts.credentials.some(
-          (credential) => credential.version === version && Date.parse(credential.leaseEndsAt) <= this.nowMs,
-        );
-        return {
-          ok: true,
-          result: { receipt: { method: 'tried', because: 'a test', at, stillUsable: [] }, afterLease },
-        };
+        return { ok: true, result: { receipt: { method: 'tried', because: 'a test', at, stillUsable: [] } } };
       }
     }
   }
@@ -252,6 +249,7 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
     endedHolds: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
+    orders: [],
   };
   const request = {
     id: 'test-request',

@@ -26,6 +26,7 @@ import { directory } from '../../ledger/directory.ts';
 import { seedFlows } from '../../ledger/flows.ts';
 import { openRequest } from '../../ledger/open.ts';
 import { type OpenedLedger, openLedger, overOwnConnections } from '../../ledger/openLedger.ts';
+import { answerOrder } from '../setup/answeredOrders.ts';
 import { freshDatabase } from '../setup/database.ts';
 import { localProvider } from './localProvider.ts';
 
@@ -362,10 +363,8 @@ async function carryOut(ledger: OpenedLedger, requestId: string): Promise<void> 
     const { plan } = await advanceRequest(ledger, { requestId, event: { kind: 'nudge', id: 'nudge' } });
     const [effect] = plan.effects;
     if (effect === undefined) return;
-    await advanceRequest(ledger, {
-      requestId,
-      event: { kind: 'effect', id: effect.id, outcome: { ok: true, result: results[effect.activity]() } },
-    });
+    await answerOrder(ledger, effect, { ok: true, result: results[effect.activity]() });
+    await advanceRequest(ledger, { requestId, event: { kind: 'effect', id: effect.id } });
   }
 }
 
@@ -383,7 +382,6 @@ const results: Record<
       at: new Date().toISOString(),
       stillUsable: [],
     },
-    afterLease: true,
   }),
 };
 

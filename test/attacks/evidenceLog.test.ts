@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { issuanceActivities } from '../../activities/issuance.ts';
+import { issuanceEffects } from '../../activities/issuance.ts';
 import { openCheckpoint } from '../../domain/evidence/checkpoint.ts';
 import { noteVerifier } from '../../domain/evidence/signedNote.ts';
 import { acceptDamage } from '../../ledger/evidenceDamage.ts';
@@ -298,7 +298,7 @@ test('a sealer that says nothing any more, and one that is kept from the lock, a
 
 function issuing(log: EvidenceFixture) {
   const none = () => expect.unreachable('an issuer or store was asked');
-  return issuanceActivities({ ledger: log, issuer: none, store: none, fingerprintKey: log.keys.macKey });
+  return issuanceEffects({ ledger: log, issuer: none, store: none, fingerprintKey: log.keys.macKey });
 }
 
 async function damage(log: EvidenceFixture) {

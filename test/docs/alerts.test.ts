@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { IssuanceActivities } from '../../contracts/activities.ts';
+import type { Effects } from '../../contracts/activities.ts';
 import { openRequestStates } from '../../ledger/queries/operatingFigures.ts';
 import { ledgerMetrics } from '../../observability/ledgerMetrics.ts';
 import {
@@ -44,7 +44,7 @@ async function registered(): Promise<Map<string, readonly string[]>> {
   const effect = async () => {
     throw new Error('not called');
   };
-  const effects: IssuanceActivities = { create: effect, promote: effect, quarantine: effect, destroy: effect };
+  const effects: Effects = { create: effect, promote: effect, quarantine: effect, destroy: effect };
   runtimeMetrics(registry, 'api');
   apiMetrics(registry);
   evidenceMetrics(registry, []);

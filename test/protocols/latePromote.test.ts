@@ -49,7 +49,7 @@ test.concurrent('a promote that arrives after a rollback leaves the store with w
   await eventually(async () => expect(await served(identityId)).toMatchObject({ version: 1, epoch: 3 }));
   await hold.release();
   // Its own attempt is refused by the store; asked for again, it is refused by the ledger.
-  expect(await installation.activities.promote({ identityId, version: 2, epoch: 2 })).toEqual({
+  expect(await installation.effects.promote({ identityId, version: 2, epoch: 2 })).toEqual({
     outcome: 'superseded',
   });
   await expect(installation.store.promote({ identityId, version: 2, epoch: 2 })).rejects.toThrow('a newer change won');
@@ -67,7 +67,7 @@ test.concurrent('a promote that arrives after a quarantine serves nothing, and w
   await eventually(async () => expect(await served(identityId)).toMatchObject({ kind: 'tombstone', epoch: 3 }));
   await hold.release();
   await expect(installation.store.promote({ identityId, version: 2, epoch: 2 })).rejects.toThrow('a newer change won');
-  expect(await installation.activities.promote({ identityId, version: 2, epoch: 2 })).toEqual({
+  expect(await installation.effects.promote({ identityId, version: 2, epoch: 2 })).toEqual({
     outcome: 'superseded',
   });
   await eventually(

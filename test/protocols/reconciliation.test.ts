@@ -288,11 +288,11 @@ test('page by page the same is found and repaired as at once, at the edges of pa
     // More credentials of one identity than a page holds.
     for (const version of [1, 2, 3]) await plantTagged(unknown.at(-1) ?? '', version);
   }
-  const { ledger, activities, issuer, store } = installation;
+  const { ledger, effects, issuer, store } = installation;
   const onError = () => undefined;
   const page = reconcilePage({
     ...{ ledger, onError, pageSize: 2 },
-    ...{ issuer: () => issuer, store: () => store, effects: activities },
+    ...{ issuer: () => issuer, store: () => store, effects },
   });
   let pages = 0;
   for (const part of ['issuer/main-db', 'store/sealed']) {

@@ -162,8 +162,8 @@ test('observe-only, nothing new is issued, and the refusal says why', async () =
 
 test('an effect that was on its way when the ledger was put back does nothing', async () => {
   const identityId = ids.untouched;
-  await expect(after.activities.destroy({ identityId, version: 1 })).rejects.toThrow(/observe-only/);
-  await expect(after.activities.promote({ identityId, version: 1, epoch: 1 })).rejects.toThrow(/observe-only/);
+  await expect(after.effects.destroy({ identityId, version: 1 })).rejects.toThrow(/observe-only/);
+  await expect(after.effects.promote({ identityId, version: 1, epoch: 1 })).rejects.toThrow(/observe-only/);
   expect(await handlesOf(identityId)).toEqual(['v1']);
 });
 

@@ -6,6 +6,7 @@ import type { EffectOrder, EffectOutcome, Plan } from '../../contracts/plan.ts';
 import { advanceRequest } from '../../ledger/advance.ts';
 import { giveCommand } from '../../ledger/commands.ts';
 import { openRequest } from '../../ledger/open.ts';
+import { answerOrder } from './answeredOrders.ts';
 import type { TestInstallation } from './installation.ts';
 import { type DecisionAsked, type Opened, openedOnIdentity, signedDecision } from './orders.ts';
 import { repeated } from './repeated.ts';
@@ -59,8 +60,10 @@ export function byHand(installation: TestInstallation) {
     }
   }
 
-  function report(requestId: string, { id }: EffectOrder, outcome: EffectOutcome): Promise<AdvanceResult> {
-    return tell(requestId, { kind: 'effect', id, outcome });
+  /** That it ended, and how, unless its activity has recorded that itself. */
+  async function report(requestId: string, order: EffectOrder, outcome: EffectOutcome): Promise<AdvanceResult> {
+    await repeated(() => answerOrder(ledger, order, outcome));
+    return tell(requestId, { kind: 'effect', id: order.id });
   }
 
   async function carryOut(requestId: string, activity: EffectOrder['activity']): Promise<AdvanceResult> {

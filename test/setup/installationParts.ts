@@ -1,13 +1,14 @@
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { pino } from 'pino';
-import { issuanceActivities } from '../../activities/issuance.ts';
+import { issuanceEffects } from '../../activities/issuance.ts';
 import { createAgentKeyIssuer } from '../../activities/issuers/agentKey.ts';
 import type { Issuer } from '../../activities/issuers/issuer.ts';
 import { createPostgresRoleIssuer } from '../../activities/issuers/postgresRole.ts';
 import { createSigningKeyIssuer } from '../../activities/issuers/signingKey.ts';
 import { ledgerActivities } from '../../activities/ledger.ts';
 import { lifecycleActivities } from '../../activities/lifecycle.ts';
+import { orderedEffects } from '../../activities/orderedEffects.ts';
 import { reconcilePage } from '../../activities/reconciliation.ts';
 import { createSealedStore } from '../../activities/stores/sealed.ts';
 import { sealedKey, sealedKeys } from '../../activities/stores/sealedKeys.ts';
@@ -15,7 +16,7 @@ import type { Store } from '../../activities/stores/store.ts';
 import { type TemporalGateway, temporalGateway } from '../../api/temporalGateway.ts';
 import { dataConverter } from '../../configuration/dataConverter.ts';
 import { type Keys, loadKeys } from '../../configuration/keys.ts';
-import type { Activities, LedgerActivities } from '../../contracts/activities.ts';
+import type { Activities, Effects, LedgerActivities } from '../../contracts/activities.ts';
 import { defaultPace, type RevocationPace } from '../../domain/massRevocation.ts';
 import type { Ledger } from '../../ledger/client.ts';
 import { type OpenedLedger, openLedger } from '../../ledger/openLedger.ts';
@@ -70,6 +71,8 @@ export interface InstallationParts {
   readonly store: Store;
   /** On the wrapped parts. */
   readonly activities: Activities;
+  /** The same effects, past their orders. */
+  readonly effects: Effects;
   /** A worker of this installation, with its outbox. Returns how to stop both. */
   startWorker(): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -111,7 +114,7 @@ export async function installationParts(
   };
   const issuerNamed = (name: string) => issuersOfOurOwn[name] ?? issuer;
   const store = wrapStore(realStore);
-  const issuance = issuanceActivities({
+  const effects = issuanceEffects({
     ledger,
     issuer: issuerNamed,
     store: () => store,
@@ -120,11 +123,11 @@ export async function installationParts(
   const onError = (error: unknown, what: string) => console.error(what, error);
   const activities: Activities = {
     ...wrapLedgerActivities(ledgerActivities(wrapLedger(ledger))),
-    ...issuance,
+    ...orderedEffects({ ledger, effects }),
     ...lifecycleActivities({
       ledger,
-      destroy: issuance.destroy,
-      reconcile: reconcilePage({ ledger, issuer: issuerNamed, store: () => store, effects: issuance, onError }),
+      destroy: effects.destroy,
+      reconcile: reconcilePage({ ledger, issuer: issuerNamed, store: () => store, effects, onError }),
       starts: gateway,
       onError,
     }),
@@ -169,6 +172,7 @@ export async function installationParts(
     issuer: realIssuer,
     store: realStore,
     activities,
+    effects,
     startWorker,
     async close() {
       await gateway.close();

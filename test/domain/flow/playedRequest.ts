@@ -10,6 +10,7 @@ import { type IdentityRequestFacts, identityFactsOf, type Trigger } from '../../
 import { endHolds } from '../../../domain/flow/heldTime.ts';
 import { reviewOf } from '../../../domain/flow/judge.ts';
 import type { Flow, RequestKind, Stage } from '../../../domain/flow/language.ts';
+import { answeredOrder, issuedId, type OrderFacts } from '../../../domain/flow/orders.ts';
 import type { EffectOrder, EffectOutcome, Receipt } from '../../../domain/flow/plan.ts';
 import {
   type FlowState,
@@ -175,7 +176,15 @@ export class PlayedRequest {
   }
 
   answerOrder(order: EffectOrder, outcome: EffectOutcome | 'done'): void {
-    this.take({ kind: 'effect', id: order.id, outcome: outcome === 'done' ? this.successOf(order) : outcome });
+    const answer = outcome === 'done' ? this.successOf(order) : outcome;
+    this.tellOf(answeredOrder(order, answer, this.facts.guardFacts.now));
+  }
+
+  /** Temporal tells that the attempt ended; what the activity recorded of it is in the facts, if anything. */
+  tellOf(order: OrderFacts): void {
+    this.facts = { ...this.facts, orders: [order] };
+    this.take({ kind: 'effect', id: issuedId(order.id, order.nonce) });
+    this.facts = { ...this.facts, orders: [] };
   }
 
   /** Every ordered effect succeeds, and whatever that leads to, until nothing is ordered. */
@@ -255,10 +264,7 @@ export class PlayedRequest {
         return { ok: true, result: {} };
       case 'destroy': {
         const receipt: Receipt = { method: 'tried', because: 'test', at: this.facts.guardFacts.now, stillUsable: [] };
-        const { version } = order.input;
-        const lease = this.facts.credentials.find((credential) => credential.version === version)?.leaseEndsAt;
-        const afterLease = lease !== undefined && Date.parse(lease) <= Date.parse(this.facts.guardFacts.now);
-        return { ok: true, result: { receipt, afterLease } };
+        return { ok: true, result: { receipt } };
       }
     }
   }
@@ -328,6 +334,7 @@ function beginning(flow: Flow, trigger: Trigger): PlayedFacts {
     decisions: [],
     holds: [],
     endedHolds: [],
+    orders: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
   };

@@ -39,6 +39,7 @@ function reviewed(proposal: ReviewProposal | undefined, edit: Partial<PlayedFact
     decisions: [],
     holds: [],
     endedHolds: [],
+    orders: [],
     acknowledgedBy: [],
     leaseMs: 60_000,
     ...edit,

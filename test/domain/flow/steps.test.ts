@@ -26,7 +26,7 @@ test('an answer to an attempt that no longer counts changes nothing but the reco
   played.answer('create-v1', unavailable);
   played.fireTimer();
   // Of attempt 1 an answer is known; one of an attempt that never was is late in the same way.
-  played.take({ kind: 'effect', id: 'effect:issue/7/create-v1', outcome: played.successOf(first) });
+  played.answerOrder({ ...first, id: 'effect:issue/7/create-v1' }, 'done');
   expect(played.last.result.changes).toEqual([]);
   expect(played.last.result.audit.map(({ kind }) => kind)).toEqual(['request.late-answer-ignored']);
   expect(played.credentials).toEqual(['v1 minting']);
