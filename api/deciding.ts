@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { SignedDecision, Verdict } from '../contracts/events.ts';
 import { digestOfCaseFile } from '../domain/caseFile.ts';
 import { signDecision } from '../domain/decisionSignature.ts';
-import { idFromKey } from '../domain/ids.ts';
+import { idOfCall } from '../ledger/callIds.ts';
 import { requestChain } from '../ledger/evidence.ts';
 import type { KeyedCall } from '../ledger/idempotency.ts';
 import { findVerdict, type RequestSituation } from '../ledger/queries/requests.ts';
@@ -59,8 +59,8 @@ export async function decide(
     standingOf(request: RequestSituation): Standing | Promise<Standing>;
   },
 ): Promise<RequestSituation> {
-  const decisionId = idFromKey('decision', call);
   const request = await visibleRequest(deps, principal, requestId);
+  const decisionId = await idOfCall(deps.ledger, 'decision', call, requestId);
   const earlier = await earlierCall(deps, call);
   const known = earlier.kind === 'same' ? await recordedVerdict(deps, requestId, decisionId) : undefined;
   const decision = given(request);

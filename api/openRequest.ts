@@ -1,5 +1,5 @@
 import type { OpenOrder, OpenResult } from '../contracts/open.ts';
-import { idFromKey } from '../domain/ids.ts';
+import { keyedId } from '../domain/ids.ts';
 import type { KeyedCall } from '../ledger/idempotency.ts';
 import type { Principal } from './auth/principal.ts';
 import { earlierCall } from './keyedCall.ts';
@@ -7,23 +7,29 @@ import { nudgeByOutbox } from './nudge.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem, refusalProblem, unavailable } from './problem.ts';
 
+type Keyed = Pick<ApiDependencies, 'ledger'>;
+
 type Ask = Omit<
   OpenOrder,
   'requestId' | 'principal' | 'principalKind' | 'onBehalfOf' | 'idempotencyKey' | 'bodyDigest'
 >;
 
 /** The order for a request of this principal on an identity. */
-export function orderFor(call: KeyedCall, principal: Principal, ask: Ask): OpenOrder {
-  return { ...ask, ...askedBy(call, principal) };
+export function orderFor(deps: Keyed, call: KeyedCall, principal: Principal, ask: Ask): OpenOrder {
+  return { ...ask, ...askedBy(deps, call, principal) };
 }
 
-/** Who asks, and by which key; the request's id follows from the principal and the key alone. */
+/**
+ * Who asks, and by which key; the request's id follows from the principal and the key alone. What an earlier release opened under
+ * them is found by the key before any order is carried out (`openRequest`).
+ */
 export function askedBy(
+  { ledger }: Keyed,
   call: KeyedCall,
   principal: Principal,
 ): Pick<OpenOrder, 'requestId' | 'principal' | 'principalKind' | 'onBehalfOf' | 'idempotencyKey' | 'bodyDigest'> {
   return {
-    requestId: idFromKey('request', call),
+    requestId: keyedId(ledger.evidence.personKey, 'request', call),
     principal: principal.id,
     principalKind: principal.kind,
     ...(principal.onBehalfOf === undefined ? {} : { onBehalfOf: principal.onBehalfOf }),

@@ -31,7 +31,7 @@ export async function publish(
     const { submission, isRollback } = await submitted();
     const publication = await stored(deps, submission, { author: principal.id, isRollback });
     return await deps.gateway.open({
-      ...askedBy(call, principal),
+      ...askedBy(deps, call, principal),
       kind: 'publication',
       trigger: 'person',
       justification: body.justification,

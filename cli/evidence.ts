@@ -1,10 +1,18 @@
 import type { Command } from 'commander';
+import type { BundleReport } from '../domain/evidence/bundleCheck.ts';
 import type { DecisionCounts } from '../domain/evidence/decisionCheck.ts';
 import { accessOptions, requireUrl } from './apiCalls.ts';
 import { registerEvidenceCare } from './evidenceCare.ts';
 import { exportEvidence } from './evidenceExport.ts';
-import { type VerificationReport, verifyExport } from './evidenceVerify.ts';
-import { exitCodes } from './exitCodes.ts';
+import { fetchRequestEvidence } from './evidenceRequest.ts';
+import {
+  isBundle,
+  type VerificationImpossible,
+  type VerificationReport,
+  verifyBundle,
+  verifyExport,
+} from './evidenceVerify.ts';
+import { CommandFailed, exitCodes } from './exitCodes.ts';
 import { coloured, printJson } from './output.ts';
 
 /** `tenure evidence export` and `tenure evidence verify`; exit 1 when something does not verify. */
@@ -31,13 +39,43 @@ export function registerEvidence(program: Command): void {
     });
 
   evidence
+    .command('request')
+    .description('fetch all evidence of one request into a directory, with what proves it whole')
+    .argument('<id>', 'the request')
+    .argument('<dir>', 'where to; it must not hold evidence yet')
+    .addOption(urlOption)
+    .addOption(tokenOption)
+    .option('--json', 'print the report as JSON')
+    .action(async (requestId: string, directory: string, options: { url: string; token: string; json?: true }) => {
+      requireUrl(options.url);
+      const report = await fetchRequestEvidence({ url: options.url, token: options.token, requestId, directory });
+      if (options.json) return finish(report, () => printJson(report));
+      finish(report, () => {
+        tellOfBundle(directory, report);
+        print(`Verify it offline, anywhere, at any time: tenure evidence verify ${directory}`);
+      });
+    });
+
+  evidence
     .command('verify')
     .description('verify an export offline: signature, every entry, every decision, and that history was not rewritten')
-    .argument('<dir>', 'the export')
+    .argument('<dir>', 'the export, or the evidence of one request')
     .option('--checkpoint <file>', 'a checkpoint of the same log that you kept: the export must continue it')
     .option('--vkey <file>', 'the note key as you were given it, instead of the one in the export')
     .option('--json', 'print the report as JSON')
     .action(async (directory: string, options: { checkpoint?: string; vkey?: string; json?: true }) => {
+      if (isBundle(directory)) {
+        if (options.checkpoint !== undefined)
+          throw new CommandFailed(
+            'usage',
+            '--checkpoint is for exports: one request does not tell how the log went on.',
+          );
+        const bundle = await verifyBundle({
+          directory,
+          ...(options.vkey === undefined ? {} : { vkeyFile: options.vkey }),
+        });
+        return finish(bundle, () => (options.json ? printJson(bundle) : tellOfBundle(directory, bundle)));
+      }
       const report = await verifyExport({
         directory,
         ...(options.checkpoint === undefined ? {} : { heldCheckpointFile: options.checkpoint }),
@@ -61,6 +99,15 @@ export function registerEvidence(program: Command): void {
     });
 
   registerEvidenceCare(evidence);
+}
+
+function tellOfBundle(directory: string, report: BundleReport | VerificationImpossible): void {
+  if (!('chain' in report) || !report.ok)
+    return printProblems(`${coloured('red', 'Not verified')}: ${directory} is not all that was signed.`, report);
+  print(
+    `${coloured('green', 'Verified')}: all ${report.entries} entries of ${report.chain} in ${report.origin} at size ${report.size}.`,
+  );
+  for (const line of decisionLines(report.decisions)) print(line);
 }
 
 function decisionLines({ verified, notVerifiable, notVerifiableSince }: DecisionCounts): string[] {
@@ -91,12 +138,12 @@ function hints(options: { checkpoint?: string; vkey?: string }): string[] {
   ];
 }
 
-function finish(report: VerificationReport, tell: () => void): void {
+function finish(report: VerificationReport | BundleReport, tell: () => void): void {
   tell();
   if (!report.ok) process.exitCode = exitCodes.checkFailed.code;
 }
 
-function printProblems(headline: string, report: VerificationReport): void {
+function printProblems(headline: string, report: VerificationReport | BundleReport): void {
   print(headline);
   for (const problem of report.problems) {
     print(`  ${'line' in problem ? `entries.jsonl:${problem.line}: ` : ''}${problem.message}`);

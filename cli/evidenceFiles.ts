@@ -9,6 +9,11 @@ export function exportFiles(directory: string): { entries: string; checkpoint: s
   };
 }
 
+/** The five files of one request's evidence: as an export, with a proof for each line, and the signed end of the chain. */
+export function bundleFiles(directory: string): ReturnType<typeof exportFiles> & { proofs: string; head: string } {
+  return { ...exportFiles(directory), proofs: join(directory, 'proofs.jsonl'), head: join(directory, 'head') };
+}
+
 const newline = 0x0a;
 
 /**

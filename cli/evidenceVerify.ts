@@ -1,9 +1,12 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { type BundleReport, checkBundle, type ProvenEntry } from '../domain/evidence/bundleCheck.ts';
+import { openChainHead } from '../domain/evidence/chainHead.ts';
 import { type Checkpoint, openCheckpoint } from '../domain/evidence/checkpoint.ts';
 import { ExportCheck, type ExportReport } from '../domain/evidence/exportCheck.ts';
 import { NoteInvalid, type NoteVerifier, parseVerifierKey } from '../domain/evidence/signedNote.ts';
-import { byteLines, exportFiles } from './evidenceFiles.ts';
+import { bundleFiles, byteLines, exportFiles } from './evidenceFiles.ts';
 
 /** Something without which nothing can be verified: a file that is missing, or is not what its name says. */
 export interface VerificationImpossible {
@@ -41,6 +44,54 @@ export async function verifyExport(order: VerificationOrder): Promise<Verificati
   } catch (error) {
     if (!(error instanceof UnusableFile)) throw error;
     return { ok: false, problems: [{ code: 'unusable-file', message: error.message }] };
+  }
+}
+
+/** Whether the directory holds the evidence of one request, and not of the log. */
+export function isBundle(directory: string): boolean {
+  return existsSync(bundleFiles(directory).head);
+}
+
+/** Verifies the evidence of one request offline. Reads only; whatever is wrong is in the report, never thrown. */
+export async function verifyBundle(
+  order: Pick<VerificationOrder, 'directory' | 'vkeyFile'>,
+): Promise<BundleReport | VerificationImpossible> {
+  const files = bundleFiles(order.directory);
+  try {
+    const verifier = await readVerifierKey(order.vkeyFile ?? files.vkey);
+    const checkpoint = await readCheckpoint(files.checkpoint, verifier);
+    const note = await readWhole(files.head);
+    const head = withPath(files.head, () => openChainHead(note, verifier));
+    return checkBundle(checkpoint, head, await provenEntries(files));
+  } catch (error) {
+    if (!(error instanceof UnusableFile)) throw error;
+    return { ok: false, problems: [{ code: 'unusable-file', message: error.message }] };
+  }
+}
+
+const proofSchema = z.object({ leafIndex: z.int().nonnegative(), hashes: z.array(z.base64()) });
+
+async function provenEntries(files: ReturnType<typeof bundleFiles>): Promise<ProvenEntry[]> {
+  const leaves: Uint8Array[] = [];
+  await readLines(files.entries, (line) => void leaves.push(line));
+  const proofs: z.output<typeof proofSchema>[] = [];
+  await readLines(files.proofs, (line) => void proofs.push(proofOf(files.proofs, line)));
+  if (proofs.length !== leaves.length)
+    throw new UnusableFile(
+      `${files.proofs} has ${proofs.length} proofs for ${leaves.length} entries: one for each line.`,
+    );
+  return leaves.map((leaf, place) => ({
+    leaf,
+    leafIndex: proofs[place]?.leafIndex ?? -1,
+    hashes: (proofs[place]?.hashes ?? []).map((hash) => Buffer.from(hash, 'base64')),
+  }));
+}
+
+function proofOf(path: string, line: Uint8Array): z.output<typeof proofSchema> {
+  try {
+    return proofSchema.parse(JSON.parse(Buffer.from(line).toString('utf8')));
+  } catch (cause) {
+    throw new UnusableFile(`${path}: a line is no proof: {"leafIndex": …, "hashes": […]}.`, { cause });
   }
 }
 

@@ -24,12 +24,19 @@ export type InclusionProofResponse = z.infer<typeof inclusionProofResponseSchema
 export const consistencyProofResponseSchema = z.object({ from: count, to: count, hashes: z.array(hash) });
 export type ConsistencyProofResponse = z.infer<typeof consistencyProofResponseSchema>;
 
-/** GET /v1/evidence/requests/{id}: everything about one request, provable offline against one checkpoint. */
+const provenEntries = z.array(z.object({ leafIndex: count, body: z.string(), hashes: z.array(hash) }));
+
+/** GET /v1/evidence/requests/{id}: everything about one request, provable offline against one checkpoint, a page at a time. */
 export const requestBundleResponseSchema = z.object({
   requestId: z.string(),
   checkpoint: checkpointResponseSchema,
-  entries: z.array(z.object({ leafIndex: count, body: z.string(), hashes: z.array(hash) })),
+  /** The signed note that says how many entries there are (docs/evidence.md, Bundles). */
+  head: z.string(),
+  /** The log's decision keys. */
+  keys: provenEntries,
+  entries: provenEntries,
   /** Committed entries of this request that the checkpoint does not cover yet. */
   unsealed: count,
+  nextCursor: z.string().nullable(),
 });
 export type RequestBundleResponse = z.infer<typeof requestBundleResponseSchema>;

@@ -1,27 +1,44 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, type KeyObject } from 'node:crypto';
 
 /** The namespace of Tenure's name-based ids (RFC 9562 §5.5): made once, at random; changing it would change every id. */
 const namespace = Buffer.from('6f1c7d0e42b94b0f9d3a5e8c17a2f460', 'hex');
 
+/** What an id is for; different purposes never share an id. */
+export type IdPurpose =
+  | 'identity'
+  | 'request'
+  | 'freeze'
+  | 'freeze-reviews'
+  | 'decision'
+  | 'command'
+  | 'reconciliation'
+  | 'restore'
+  | 'mass-revocation';
+
+export interface KeyedBy {
+  readonly principal: string;
+  /** The Idempotency-Key. */
+  readonly key: string;
+}
+
 /**
- * The id that a principal's Idempotency-Key stands for: the same principal, key and purpose give the same id on every
- * attempt, in every process, so that a retried POST can only ever meet its own first attempt.
- * @param purpose what the id is for; different purposes never share an id
- * @returns 26 characters of a-z and 2-7: UUIDv5 (RFC 9562) in base32 (RFC 4648 §6) without padding
+ * The id that a caller's Idempotency-Key stands for: the same principal, key and purpose give the same id on every attempt, in
+ * every process, so that a retried POST can only ever meet its own first attempt. Whoever reads it and guesses person and key
+ * learns nothing: it is made under a key of the installation.
+ * @param personKey the key of pseudonyms, which never changes either, and whose end makes both anonymous
+ * @returns 26 characters of a-z and 2-7: 128 bits of HMAC-SHA-256 in base32 (RFC 4648 §6) without padding
  */
-export function idFromKey(
-  purpose:
-    | 'identity'
-    | 'request'
-    | 'freeze'
-    | 'freeze-reviews'
-    | 'decision'
-    | 'command'
-    | 'reconciliation'
-    | 'restore'
-    | 'mass-revocation',
-  { principal, key }: { principal: string; key: string },
-): string {
+export function keyedId(personKey: KeyObject, purpose: IdPurpose, { principal, key }: KeyedBy): string {
+  const name = JSON.stringify([principal, key, purpose]);
+  return base32(createHmac('sha256', personKey).update('tenure/id\0').update(name, 'utf8').digest().subarray(0, 16));
+}
+
+/**
+ * The same under no key: of what Tenure does by itself, where the name holds nothing personal, and of callers as it was before
+ * ids were keyed.
+ * @returns 26 characters of a-z and 2-7: UUIDv5 (RFC 9562) in base32
+ */
+export function idFromKey(purpose: IdPurpose, { principal, key }: KeyedBy): string {
   // JSON keeps the parts apart: ("a", "bc") and ("ab", "c") are different names.
   return base32(uuidV5(JSON.stringify([principal, key, purpose])));
 }

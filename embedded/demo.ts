@@ -150,7 +150,7 @@ async function showTimeline(auditor: ApiClient, identityId: string): Promise<voi
   const { items } = await auditor.get<{ items: { at: string; kind: string; actor: string }[] }>(
     `/v1/identities/${identityId}/timeline?limit=200`,
   );
-  const shown = items.filter(({ kind }) => kind !== 'secret.read');
+  const shown = items.filter(({ kind }) => kind !== 'secret.read-allowed');
   console.log('\nTimeline');
   printTable(
     ['at', 'what', 'who'],

@@ -247,6 +247,9 @@ export function handleOf(identityId: string, version: number): string {
   return `${identityId}-v${version}`;
 }
 
+/** Until a channel delivers notices, they are lines in the worker's log: nobody has been told anything. */
+export const noticeChannel = { channel: 'log' } as const;
+
 const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   mint: 'credential.minting',
   'renew-lease': 'credential.lease-renewed',
@@ -269,7 +272,7 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   pause: 'request.paused',
   resume: 'request.resumed',
   amend: 'request.amended',
-  notify: 'request.notified',
+  notify: 'request.notice-queued',
   'complete-review': 'identity.reviewed',
   'publish-flow': 'flow.published',
   'retire-flow': 'flow.retired',
@@ -293,6 +296,10 @@ export function evidenceOf(change: Change, personKey: KeyObject): { kind: string
   if (change.change === 'void-decision') {
     const { what, decisionId, because } = change;
     return { kind: `${what}.voided`, data: { decisionId, because } };
+  }
+  if (change.change === 'notify') {
+    const { to, about } = change;
+    return { kind: evidenceKinds[name], data: { to, about, ...noticeChannel } };
   }
   return { kind: evidenceKinds[name], data: JSON.parse(JSON.stringify(data)) as JsonObject };
 }

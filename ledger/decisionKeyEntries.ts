@@ -5,7 +5,7 @@ import { appendEvidence } from './evidence.ts';
 import type { Statements } from './statements.ts';
 
 const chain = 'installation';
-const kind = 'installation.decision-key';
+export const decisionKeyKind = 'installation.decision-key';
 
 /**
  * Effect: evidence names every public key by which decisions are verified, once each: under the log's root, before anything is
@@ -23,7 +23,7 @@ export async function recordDecisionKeys({
     const missing = await unrecorded(tx, decisionKeys);
     const at = await databaseClock(tx);
     const drafts = missing.map(([keyId, key]) => ({
-      ...{ chain, kind, at, actor: 'system:ledger' },
+      ...{ chain, kind: decisionKeyKind, at, actor: 'system:ledger' },
       data: { keyId, publicKey: rawPublicKey(key).toString('base64') },
     }));
     await appendEvidence(tx, evidence, drafts);
@@ -33,7 +33,7 @@ export async function recordDecisionKeys({
 async function unrecorded(tx: Statements, keys: ReadonlyMap<string, KeyObject>): Promise<[string, KeyObject][]> {
   const rows = await tx.$queryRaw<{ keyId: string }[]>`
     SELECT "body"::jsonb -> 'data' ->> 'keyId' AS "keyId" FROM "evidence_entry"
-    WHERE "chain" = ${chain} AND "body" LIKE ${`%"kind":"${kind}"%`}`;
+    WHERE "chain" = ${chain} AND "body" LIKE ${`%"kind":"${decisionKeyKind}"%`}`;
   const known = new Set(rows.map(({ keyId }) => keyId));
   return [...keys].filter(([keyId]) => !known.has(keyId));
 }

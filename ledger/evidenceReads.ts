@@ -45,9 +45,15 @@ export interface StoredCheckpoint {
   readonly note: string;
 }
 
-/** The newest signed checkpoint; undefined while nothing was ever sealed. */
-export async function latestCheckpoint(ledger: Prisma.TransactionClient): Promise<StoredCheckpoint | undefined> {
-  const row = await ledger.evidenceCheckpoint.findFirst({ orderBy: { size: 'desc' } });
+/** The newest signed checkpoint; undefined while nothing was ever sealed. @param size the one of this size instead */
+export async function latestCheckpoint(
+  ledger: Prisma.TransactionClient,
+  size?: number,
+): Promise<StoredCheckpoint | undefined> {
+  const row = await ledger.evidenceCheckpoint.findFirst({
+    ...(size === undefined ? {} : { where: { size } }),
+    orderBy: { size: 'desc' },
+  });
   return row === null ? undefined : { size: Number(row.size), note: row.note };
 }
 
@@ -83,39 +89,4 @@ async function requireSealed(ledger: Prisma.TransactionClient, size: number): Pr
   const sealed = await treeSize(ledger);
   if (size > sealed)
     throw new ProofOutOfRange(`The log has ${sealed} sealed entries; size ${size} is not reached yet.`);
-}
-
-export interface RequestBundle {
-  readonly checkpoint: StoredCheckpoint;
-  /** Everything about the request that the checkpoint covers, each with its proof. */
-  readonly entries: readonly (SealedEntry & { readonly proof: readonly Buffer[] })[];
-  /** Entries of the request that are committed but not under this checkpoint yet: ask again within a second. */
-  readonly unsealed: number;
-}
-
-/** All evidence of one request, with what proves it offline; undefined while nothing was ever sealed. */
-export async function requestBundle(
-  ledger: Prisma.TransactionClient,
-  requestId: string,
-): Promise<RequestBundle | undefined> {
-  // First the checkpoint: what it covers never changes after, so no transaction is needed.
-  const checkpoint = await latestCheckpoint(ledger);
-  if (checkpoint === undefined) return undefined;
-  const rows = await ledger.evidenceEntry.findMany({
-    where: { requestId },
-    orderBy: { leafIndex: { sort: 'asc', nulls: 'last' } },
-    select: { leafIndex: true, body: true },
-  });
-  const covered = rows.flatMap(({ leafIndex, body }) =>
-    leafIndex !== null && leafIndex < checkpoint.size ? [{ leafIndex: Number(leafIndex), body }] : [],
-  );
-  const paths = covered.map(({ leafIndex }) => inclusionRanges(leafIndex, checkpoint.size));
-  const hashes = await rangeHashes(ledger, paths.flat());
-  let next = 0;
-  const entries = covered.map((entry, place) => {
-    const start = next;
-    next += paths[place]?.length ?? 0;
-    return { ...entry, proof: hashes.slice(start, next) };
-  });
-  return { checkpoint, entries, unsealed: rows.length - covered.length };
 }

@@ -35,7 +35,7 @@ export async function recordSecretAccess(
     await appendEvidence(tx, ledger.evidence, [
       {
         chain: `identity/${identityId}`,
-        kind: 'secret.read',
+        kind: 'secret.read-allowed',
         actor: consumer,
         identityId,
         at: new Date(),

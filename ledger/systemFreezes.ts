@@ -1,6 +1,7 @@
 import { durationMs } from '../domain/flow/duration.ts';
-import { idFromKey } from '../domain/ids.ts';
+import { idFromKey, keyedId } from '../domain/ids.ts';
 import type { Freeze } from '../prisma/generated/client.ts';
+import { noticeChannel } from './applyChange.ts';
 import type { Ledger } from './client.ts';
 import { setDue } from './dueWork.ts';
 import { appendEvidence } from './evidence.ts';
@@ -39,7 +40,8 @@ export async function departedOwners(
 /** Effect: what this person owns is frozen until somebody owns it. Idempotent by the cause. */
 export async function freezeDepartedOwner(ledger: Ledger, { ownerId, cause }: DepartedOwner): Promise<Freeze> {
   return openFreeze(ledger, {
-    id: idFromKey('freeze', { principal, key: cause }),
+    // The cause names a person: a plain hash of it would let whoever guesses them see that they were right.
+    id: keyedId(ledger.evidence.personKey, 'freeze', { principal, key: cause }),
     ownerIds: [ownerId],
     reason: `${ownerId} is no longer active. Each identity needs a review that names a new owner.`,
     by: principal,
@@ -108,7 +110,7 @@ export async function escalateFreeze(ledger: Ledger, freezeId: string): Promise<
         kind: 'freeze.escalated',
         actor: principal,
         at: now,
-        data: { freezeId, escalations, unreviewed: count },
+        data: { freezeId, escalations, unreviewed: count, ...noticeChannel },
       },
     ]);
     await enqueue(tx, { kind: 'notify-freeze', freezeId, to: ['role:responder', openedBy], about: 'freeze-escalated' });

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Role } from '../../configuration/configurationSchema.ts';
 import type { Command } from '../../contracts/events.ts';
-import { idFromKey } from '../../domain/ids.ts';
 import type { ProblemSlug } from '../../domain/problems.ts';
+import { idOfCall } from '../../ledger/callIds.ts';
 import { giveCommand } from '../../ledger/commands.ts';
 import type { RequestSituation } from '../../ledger/queries/requests.ts';
 import { agentPolicyOf } from '../../ledger/stepUpAsk.ts';
@@ -200,7 +200,7 @@ function commandRoute<B extends z.ZodObject>(deps: ApiDependencies, definition: 
       await bindKey(deps, call);
       const { verdict } = await giveCommand(deps.ledger, {
         requestId: request.id,
-        commandId: idFromKey('command', call),
+        commandId: await idOfCall(deps.ledger, 'command', call, request.id),
         command,
       });
       if (!verdict.accepted) throw refusalProblem(verdict);

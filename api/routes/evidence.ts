@@ -13,10 +13,10 @@ import {
   inclusionProof,
   latestCheckpoint,
   listEvidence,
-  requestBundle,
   type StoredCheckpoint,
 } from '../../ledger/evidenceReads.ts';
 import { timelineOf } from '../../ledger/queries/timeline.ts';
+import { type ProvenEntry, requestBundle } from '../../ledger/requestBundle.ts';
 import { badCursor } from '../cursor.ts';
 import { visibleIdentity } from '../findVisible.ts';
 import type { ApiDependencies } from '../ports.ts';
@@ -199,10 +199,11 @@ export function evidenceRoutes(deps: ApiDependencies): Route[] {
       operationId: 'getEvidenceBundle',
       tag,
       summary: 'Read all evidence of one request, provable offline',
-      description: 'Every entry under the newest checkpoint, each with its inclusion proof.',
+      description:
+        'Every entry under one checkpoint, each with its inclusion proof, and a signed `head` that says how many there are: what is kept back is noticed. All pages are under the checkpoint of the first.',
       access,
       params: z.strictObject({ requestId: Id }),
-      query: noQuery,
+      query: z.strictObject(pageQuery),
       reply: {
         status: 200,
         description: 'The bundle.',
@@ -210,21 +211,31 @@ export function evidenceRoutes(deps: ApiDependencies): Route[] {
         example: {
           requestId: 'qsch47vxnzj47kmpqx6qtfacpi',
           checkpoint: checkpointExample,
+          head: 'tenure.example.com/evidence/chain-head\nrequest/qsch47vxnzj47kmpqx6qtfacpi\n1\n0\n42\n…\n',
+          keys: [],
           entries: [{ leafIndex: 0, body: bodyExample, hashes: [] }],
           unsealed: 0,
+          nextCursor: null,
         },
       },
       problems: ['not-found'],
-      async handle({ params: { requestId } }) {
-        const bundle = await requestBundle(ledger.prisma, requestId);
-        if (bundle === undefined || bundle.entries.length + bundle.unsealed === 0)
+      async handle({ params: { requestId }, query: { limit = defaultPageLimit, cursor } }) {
+        const page = cursor === undefined ? undefined : bundlePlace(cursor);
+        const asked = { requestId, limit, ...(page === undefined ? {} : { page }) };
+        const bundle = await requestBundle(ledger.prisma, ledger.evidence, asked);
+        if (bundle === undefined && page !== undefined) throw badCursor();
+        if (bundle === undefined || (page === undefined && bundle.entries.length + bundle.unsealed === 0))
           throw notFound('evidence of request', requestId);
-        const entries = bundle.entries.map(({ leafIndex, body, proof }) => ({
-          leafIndex,
-          body,
-          hashes: proof.map(base64),
-        }));
-        return { body: { requestId, checkpoint: withKey(bundle.checkpoint), entries, unsealed: bundle.unsealed } };
+        const { checkpoint, head, keys, entries, unsealed, next } = bundle;
+        return {
+          body: {
+            ...{ requestId, head, unsealed },
+            checkpoint: withKey(checkpoint),
+            keys: keys.map(provenBody),
+            entries: entries.map(provenBody),
+            nextCursor: next === undefined ? null : bundleCursor({ after: next, size: checkpoint.size }),
+          },
+        };
       },
     }),
   ];
@@ -237,6 +248,21 @@ async function hashesOf(proof: Promise<readonly Buffer[]>): Promise<string[]> {
     if (error instanceof ProofOutOfRange) throw invalidRequest([{ field: 'query', message: error.message }]);
     throw error;
   }
+}
+
+function provenBody({ leafIndex, body, proof }: ProvenEntry) {
+  return { leafIndex, body, hashes: proof.map(base64) };
+}
+
+/** Under which checkpoint the pages are, and where the next begins. */
+function bundleCursor({ after, size: under }: { after: number; size: number }): string {
+  return Buffer.from(`bundle,${under},${after}`).toString('base64url');
+}
+
+function bundlePlace(cursor: string): { after: number; size: number } {
+  const [, under, after] = /^bundle,(\d{1,15}),(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (under === undefined || after === undefined || Number(after) >= Number(under)) throw badCursor();
+  return { after: Number(after), size: Number(under) };
 }
 
 function base64(hash: Buffer): string {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idFromKey } from '../../domain/ids.ts';
+import { idOfCall } from '../../ledger/callIds.ts';
 import { orderFreezeReviews } from '../../ledger/freezeReviews.ts';
 import { findFreezeReviews } from '../../ledger/queries/freezeReviews.ts';
 import { bindKey, keyedCall } from '../keyedCall.ts';
@@ -63,7 +63,7 @@ export function freezeReviewRoutes(deps: ApiDependencies): Route[] {
         const { freezeId } = params;
         const { newOwner, reissue, reason } = body;
         const result = await orderFreezeReviews(deps.ledger, {
-          id: idFromKey('freeze-reviews', call),
+          id: await idOfCall(deps.ledger, 'freeze-reviews', call),
           freezeId,
           by: principal.id,
           reason,

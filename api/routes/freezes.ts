@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { durationMs, InvalidDuration } from '../../domain/flow/duration.ts';
 import { freezeModes } from '../../domain/freezeSelector.ts';
-import { idFromKey } from '../../domain/ids.ts';
+import { idOfCall } from '../../ledger/callIds.ts';
 import { liftFreeze, openFreeze } from '../../ledger/freezes.ts';
 import { findFreeze, freezeExists, listFreezes, previewSelector } from '../../ledger/queries/freezes.ts';
 import { pageBody, placeOf } from '../cursor.ts';
@@ -93,7 +93,7 @@ export function freezeRoutes(deps: ApiDependencies): Route[] {
       async handle({ principal, params, body, key }) {
         const call = keyedCall('freeze', { principal, key, params, body });
         await bindKey(deps, call);
-        const id = idFromKey('freeze', call);
+        const id = await idOfCall(ledger, 'freeze', call);
         const { mode, escalateAfter, confirm, reason } = body;
         const selector = await selectorNow(deps, body);
         if (!(await freezeExists(ledger.prisma, id))) await requireConfirmation(deps, selector, confirm);

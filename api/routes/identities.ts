@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { scopesOfPolicy } from '../../domain/agents.ts';
 import { identityKinds } from '../../domain/flow/language.ts';
-import { idFromKey } from '../../domain/ids.ts';
+import { keyedId } from '../../domain/ids.ts';
 import { longestName, parseName } from '../../domain/names.ts';
 import { identityStates } from '../../domain/states.ts';
 import { idsOfSame } from '../../ledger/people.ts';
@@ -148,9 +148,9 @@ export function identityRoutes(deps: ApiDependencies): Route[] {
         const ofAgent = agent === undefined ? {} : { policy: agent.policy };
         const born = agent === undefined ? asked : scopesOfPolicy(agent.policy);
         const order = async () =>
-          orderFor(call, principal, {
+          orderFor(deps, call, principal, {
             kind: 'onboarding',
-            identityId: idFromKey('identity', call),
+            identityId: keyedId(deps.ledger.evidence.personKey, 'identity', call),
             trigger: 'person',
             justification,
             subject: {

@@ -86,7 +86,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
         if (registration !== undefined) requireUsable(registration, deps.configuration, 'body.registration');
         const call = keyedCall('rotation', { principal, key, params, body });
         const trigger = principal.kind === 'pipeline' ? 'pipeline' : 'person';
-        const order = orderFor(call, principal, {
+        const order = orderFor(deps, call, principal, {
           kind: 'rotation',
           identityId: identity.id,
           trigger,
@@ -124,7 +124,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
         const call = keyedCall('revocation', { principal, key, params, body });
         const isResponder = principal.roles.includes('responder');
         const order = {
-          ...orderFor(call, principal, {
+          ...orderFor(deps, call, principal, {
             kind: 'revocation',
             identityId: identity.id,
             trigger: isResponder ? 'incident' : 'person',
@@ -219,7 +219,7 @@ export function lifecycleRoutes(deps: ApiDependencies): Route[] {
           const call = keyedCall('change', { principal, key, params, body });
           const requestId = await openRequest(deps, call, async () => {
             const proposal = proposalOf({ newOwner: await personNamed(deps, owner), scopes: change.scopes });
-            const order = orderFor(call, principal, {
+            const order = orderFor(deps, call, principal, {
               kind: 'review',
               identityId: identity.id,
               trigger: reviewTrigger(proposal),

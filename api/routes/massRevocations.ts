@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idFromKey } from '../../domain/ids.ts';
+import { idOfCall } from '../../ledger/callIds.ts';
 import {
   type MassRevocationCommand,
   pauseMassRevocation,
@@ -122,7 +122,7 @@ export function massRevocationRoutes(deps: ApiDependencies): Route[] {
         const call = keyedCall('mass-revocation', { principal, key, params, body });
         await bindKey(deps, call);
         const { freezeId } = params;
-        const massRevocationId = idFromKey('mass-revocation', call);
+        const massRevocationId = await idOfCall(deps.ledger, 'mass-revocation', call);
         const { reason, confirm } = body;
         const result = await startMassRevocation(deps.ledger, {
           id: massRevocationId,

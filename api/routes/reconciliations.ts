@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idFromKey } from '../../domain/ids.ts';
+import { idOfCall } from '../../ledger/callIds.ts';
 import { acceptFinding } from '../../ledger/findings.ts';
 import { countOpenFindings, listFindings, listReconciliations } from '../../ledger/queries/reconciliations.ts';
 import { partId, partsOf, requestReconciliation } from '../../ledger/reconciliations.ts';
@@ -53,11 +53,19 @@ export function reconciliationRoutes(deps: ApiDependencies): Route[] {
       async handle({ principal, params, body, key }) {
         const call = keyedCall('reconcile', { principal, key, params, body });
         await bindKey(deps, call);
+        const parts = partsOf(configuration);
+        const ids = new Map(
+          await Promise.all(
+            parts.map(async (part) => {
+              const of = { principal: call.principal, key: JSON.stringify([call.key, partId(part)]) };
+              return [partId(part), await idOfCall(ledger, 'reconciliation', of)] as const;
+            }),
+          ),
+        );
         const runs = await requestReconciliation(ledger, {
-          parts: partsOf(configuration),
+          parts,
           by: principal.id,
-          idOf: (part) =>
-            idFromKey('reconciliation', { principal: call.principal, key: JSON.stringify([call.key, partId(part)]) }),
+          idOf: (part) => idIn(ids, partId(part)),
         });
         return { body: { items: runs.map(runBody) } };
       },
@@ -196,4 +204,10 @@ export function reconciliationRoutes(deps: ApiDependencies): Route[] {
       },
     }),
   ];
+}
+
+function idIn(ids: ReadonlyMap<string, string>, part: string): string {
+  const id = ids.get(part);
+  if (id === undefined) throw new TypeError(`Part ${part} has no id: a defect of Tenure.`);
+  return id;
 }

@@ -80,7 +80,7 @@ export function reviewRoutes(deps: ApiDependencies): Route[] {
             ...body,
             ...(newOwner === undefined ? {} : { newOwner: await personNamed(deps, newOwner) }),
           });
-          const order = orderFor(call, principal, {
+          const order = orderFor(deps, call, principal, {
             kind: 'review',
             identityId: identity.id,
             trigger: reviewTrigger(proposal),

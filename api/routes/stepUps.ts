@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { duration } from '../../domain/flow/schema.ts';
-import { idFromKey } from '../../domain/ids.ts';
 import { longestPlace, type Place, resources, workspaces } from '../../domain/places.ts';
 import { isFinalRequestState, type RequestState } from '../../domain/states.ts';
+import { idOfCall } from '../../ledger/callIds.ts';
 import { findStepUp, type StepUpSituation } from '../../ledger/queries/stepUps.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { RouteDependencies } from '../ports.ts';
@@ -87,7 +87,7 @@ export function stepUpRoutes(deps: RouteDependencies): Route[] {
       ],
       async handle({ principal, body, key, headers }) {
         const identityId = agentOf(principal);
-        const stepUpId = idFromKey('request', { principal: principal.id, key });
+        const stepUpId = await idOfCall(ledger, 'request', { principal: principal.id, key });
         await requireNotFrozen(deps, { identityId, stepUpId });
         const id = await open({ principal, identityId, body, key, dpop: headers['dpop'] });
         const reply = await stepUpReply(deps, await ownStepUp(identityId, id));

@@ -58,7 +58,7 @@ export function stepUpOpener(deps: ApiDependencies): (sent: SentStepUp) => Promi
       body: { ...asked, justification, jkt, behalf },
     });
     const order: StepUpOrder = {
-      ...askedBy(call, principal),
+      ...askedBy(deps, call, principal),
       ...(behalf === undefined ? {} : { onBehalfOf: behalf.person }),
       kind: 'step-up',
       identityId,

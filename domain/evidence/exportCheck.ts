@@ -151,7 +151,7 @@ export class ExportCheck {
   }
 }
 
-function parseEntry(leaf: Uint8Array): EvidenceEntry | ExportProblem {
+export function parseEntry(leaf: Uint8Array): EvidenceEntry | ExportProblem {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(leaf);
     const value: unknown = JSON.parse(text);

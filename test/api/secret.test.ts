@@ -23,7 +23,7 @@ test('a registered consumer reads what the store serves, uncached, and the evide
   });
   expect(answer.headers.get('cache-control')).toBe('no-store');
   const timeline = (await api.as('owner', `/v1/identities/${identityId}/timeline?limit=200`)).as(Timeline);
-  expect(timeline.items.at(-1)).toMatchObject({ kind: 'secret.read', actor: 'pipeline:deploy' });
+  expect(timeline.items.at(-1)).toMatchObject({ kind: 'secret.read-allowed', actor: 'pipeline:deploy' });
 });
 
 test('nobody else reads it: not the owner, not a responder, not an administrator', async () => {

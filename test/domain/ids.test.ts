@@ -1,6 +1,7 @@
+import { createSecretKey } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { idFromKey, idPattern, uuidV5 } from '../../domain/ids.ts';
+import { idFromKey, idPattern, keyedId, uuidV5 } from '../../domain/ids.ts';
 
 const anyKey = fc.record({ principal: fc.string({ maxLength: 60 }), key: fc.string({ maxLength: 60 }) });
 
@@ -40,4 +41,22 @@ test('an id once given stays the same over releases', () => {
   expect(idFromKey('request', { principal: 'ann@example.com', key: 'first' })).toMatchInlineSnapshot(
     `"qsch47vxnzj47kmpqx6qtfacpi"`,
   );
+});
+
+test('an id that is keyed is the same on every attempt and over releases, another under any other key, and none that can be guessed', () => {
+  const key = createSecretKey(Buffer.alloc(32, 1));
+  const other = createSecretKey(Buffer.alloc(32, 2));
+  fc.assert(
+    fc.property(anyKey, (call) => {
+      const id = keyedId(key, 'request', call);
+      expect(id).toMatch(idPattern);
+      expect(keyedId(key, 'request', { ...call })).toBe(id);
+      expect([
+        keyedId(key, 'identity', call),
+        keyedId(other, 'request', call),
+        idFromKey('request', call),
+      ]).not.toContain(id);
+    }),
+  );
+  expect(keyedId(key, 'request', { principal: 'ann@example.com', key: 'first' })).toMatchInlineSnapshot();
 });

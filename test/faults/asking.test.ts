@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { idFromKey } from '../../domain/ids.ts';
+import { idFromKey, type KeyedBy } from '../../domain/ids.ts';
 import { keepUnsure, newKey } from './asking.ts';
 import type { Write } from './caller.ts';
 import { planOf } from './planOf.ts';
@@ -20,7 +20,8 @@ function isExplained(sent: readonly Partial<Write>[], by = requester): boolean {
   const write = { key, path: '/', principal: '', body: {}, answer: refused, isUnsure: false, sentAtMs: 2_000 };
   const written = sent.map((each) => ({ ...write, ...each }));
   const id = idFromKey('request', { principal: requester, key });
-  keepUnsure({ calls: { written }, story, log: { count: () => undefined } }, [{ id, requester: by, createdAt }]);
+  const idOf = (call: KeyedBy) => idFromKey('request', call);
+  keepUnsure({ calls: { written }, story, log: { count: () => undefined }, idOf }, [{ id, requester: by, createdAt }]);
   return story.requests.get(id)?.subject === subject;
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { idFromKey } from '../../domain/ids.ts';
+import type { KeyedBy } from '../../domain/ids.ts';
 import type { Answer, Caller } from './caller.ts';
 import type { EventLog } from './eventLog.ts';
 import type { Setting } from './lives.ts';
@@ -77,12 +77,22 @@ export function opened(
  * answer: that one may be carried out, before the refusal or after it. Nobody knows of such a request but by its key.
  */
 export function keepUnsure(
-  { calls: { written }, story, log }: { calls: Pick<Caller, 'written'>; story: Story; log: Pick<EventLog, 'count'> },
+  {
+    calls: { written },
+    story,
+    log,
+    idOf,
+  }: {
+    calls: Pick<Caller, 'written'>;
+    story: Story;
+    log: Pick<EventLog, 'count'>;
+    /** The request that a call stands for, by the installation's key. */
+    idOf: (call: KeyedBy) => string;
+  },
   requests: readonly Pick<RequestView, 'id' | 'requester' | 'createdAt'>[],
 ): void {
   for (const { id, requester: principal, createdAt } of requests) {
-    const [key, asked] =
-      [...story.asked].find((each) => idFromKey('request', { principal, key: each[0] }) === id) ?? [];
+    const [key, asked] = [...story.asked].find((each) => idOf({ principal, key: each[0] }) === id) ?? [];
     if (key === undefined || asked === undefined || story.requests.has(id)) continue;
     const sent = written.filter((write) => write.key === key);
     const isRefused = sent.every(({ answer }) => answer.status >= 400);

@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import pg from 'pg';
+import { loadKeys } from '../../configuration/keys.ts';
+import { keyedId } from '../../domain/ids.ts';
 import { checkAgent, checkGrants } from './agentChecks.ts';
 import { checkAnswers, checkRequests } from './answers.ts';
 import { keepUnsure } from './asking.ts';
@@ -34,7 +37,8 @@ export interface Scene {
 /** Holds the quiet system to every promise, from outside. What breaks one is told to the log. */
 export async function checkAll(scene: Scene, heldCheckpoint: string | undefined): Promise<void> {
   const requests = await listAll(scene.calls, '/v1/requests', RequestView);
-  keepUnsure(scene, requests);
+  const { personPseudonym } = loadKeys(join(scene.stage.directory, 'keys'), { create: false });
+  keepUnsure({ ...scene, idOf: (call) => keyedId(personPseudonym, 'request', call) }, requests);
   const known = await credentialsByIdentity(scene);
   await checkInventory(scene, known);
   await checkGrants(scene);

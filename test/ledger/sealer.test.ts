@@ -7,14 +7,9 @@ import { consistencyHolds, inclusionHolds } from '../../domain/evidence/merklePr
 import { GrowingTree, leafHash } from '../../domain/evidence/merkleTree.ts';
 import { noteVerifier } from '../../domain/evidence/signedNote.ts';
 import { appendEvidence } from '../../ledger/evidence.ts';
-import {
-  consistencyProof,
-  inclusionProof,
-  latestCheckpoint,
-  listEvidence,
-  requestBundle,
-} from '../../ledger/evidenceReads.ts';
+import { consistencyProof, inclusionProof, latestCheckpoint, listEvidence } from '../../ledger/evidenceReads.ts';
 import { verifyChains } from '../../ledger/evidenceVerification.ts';
+import { requestBundle } from '../../ledger/requestBundle.ts';
 import { runSealer, sealOnce } from '../../ledger/sealer.ts';
 import { type Anchor, fileAnchor } from '../../ledger/sealerAnchor.ts';
 import { SealerHeadUnreadable } from '../../ledger/sealerHead.ts';
@@ -138,7 +133,7 @@ test('pages are stable, complete and in order, whatever their length', async () 
 
 test("a request's bundle proves all its entries under one checkpoint, and says what is not sealed yet", async () => {
   const log = await evidenceFixture();
-  expect(await requestBundle(log.ledger, 'r1')).toBeUndefined();
+  expect(await requestBundle(log.ledger, log.keys, { requestId: 'r1', limit: 200 })).toBeUndefined();
   await log.append(
     { requestId: 'r1' },
     { chain: 'request/r2', requestId: 'r2' },
@@ -146,7 +141,7 @@ test("a request's bundle proves all its entries under one checkpoint, and says w
   );
   await sealOnce(log);
   await log.append({ requestId: 'r1', kind: 'credential.destroyed' });
-  const bundle = await requestBundle(log.ledger, 'r1');
+  const bundle = await requestBundle(log.ledger, log.keys, { requestId: 'r1', limit: 200 });
   expect(bundle).toMatchObject({ unsealed: 1, entries: [{ leafIndex: 0 }, { leafIndex: 2 }] });
   const { size, root } = openCheckpoint(bundle?.checkpoint.note ?? '', verifierOf(log));
   for (const { leafIndex, body, proof } of bundle?.entries ?? []) {
