@@ -58,5 +58,7 @@ test('an id that is keyed is the same on every attempt and over releases, anothe
       ]).not.toContain(id);
     }),
   );
-  expect(keyedId(key, 'request', { principal: 'ann@example.com', key: 'first' })).toMatchInlineSnapshot();
+  expect(keyedId(key, 'request', { principal: 'ann@example.com', key: 'first' })).toMatchInlineSnapshot(
+    `"phphhbiwvyk3gqwg5thxs74nrq"`,
+  );
 });

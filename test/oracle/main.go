@@ -1,9 +1,11 @@
 // Oracle checks an evidence export with Go's own transparency log packages, which know nothing of Tenure.
 //
 //	oracle <export directory> <proofs.json>
+//	oracle decisions <export directory>
+//	oracle bundle <directory of one request>
 //
 // It opens the signed checkpoint with the note key, rebuilds the tree from the lines, compares the root, and checks every
-// inclusion and consistency proof. It prints one line and exits 0, or says what is wrong and exits 1.
+// inclusion and consistency proof; or every decision, or the evidence of one request, by docs/evidence.md alone. It prints one line and exits 0, or says what is wrong and exits 1.
 package main
 
 import (
@@ -33,9 +35,16 @@ type proofs struct {
 
 func main() {
 	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: oracle <export directory> <proofs.json>"))
+		fail(fmt.Errorf("usage: oracle <export directory> <proofs.json> | decisions <export directory> | bundle <directory>"))
 	}
-	summary, err := check(os.Args[1], os.Args[2])
+	way := check
+	switch os.Args[1] {
+	case "decisions":
+		way = func(_, directory string) (string, error) { return checkDecisions(directory) }
+	case "bundle":
+		way = func(_, directory string) (string, error) { return checkBundle(directory) }
+	}
+	summary, err := way(os.Args[1], os.Args[2])
 	if err != nil {
 		fail(err)
 	}
