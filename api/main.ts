@@ -6,6 +6,7 @@ import { personProviders, providerFindings } from '../configuration/personProvid
 import { readSecret } from '../configuration/secretReference.ts';
 import { temporalConnection } from '../configuration/temporalConnection.ts';
 import { directory } from '../ledger/directory.ts';
+import { keysToMake } from '../ledger/installationKeys.ts';
 import { openLedger, overOwnConnections } from '../ledger/openLedger.ts';
 import { startMetrics } from '../observability/metrics.ts';
 import { apiMetrics } from '../observability/processMetrics.ts';
@@ -28,8 +29,9 @@ process.once('uncaughtException', (error) => {
   logger.flush(() => process.exit(1));
 });
 const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
-const keys = loadKeys(configuration.keys.directory, { create: true });
 const databaseUrl = readSecret(configuration.database, process.env);
+// Beside a ledger that is in use no keys are made: what they signed, nobody else could verify.
+const keys = loadKeys(configuration.keys.directory, await keysToMake(databaseUrl));
 const ledger = await openLedger({
   databaseUrl,
   host: new URL(configuration.publicUrl).host,

@@ -43,14 +43,18 @@ const keyFiles: readonly string[] = [...Object.values(secretFiles), ...Object.va
  * Keys appear together or not at all: a new directory is filled beside its place and renamed, so that of two processes
  * starting at once one wins and the other loads the winner's. A partial set is refused, never completed: a fresh
  * evidence key next to an old ledger would break every chain. The payload key alone may come later (`loadPayloadKeys`).
- * @param create false: missing keys are an error
+ * @param create false: missing keys are an error; true only for a ledger with which nothing was ever done
+ * @param createPayloadKey the same of the payload key alone
  * @throws KeysUnusable when files are missing, malformed, or readable by other users
  */
-export function loadKeys(directory: string, { create }: { create: boolean }): Keys {
+export function loadKeys(
+  directory: string,
+  { create, createPayloadKey = create }: { create: boolean; createPayloadKey?: boolean },
+): Keys {
   if (keyFiles.every((file) => !existsSync(join(directory, file)))) {
     if (!create)
       throw new KeysUnusable(
-        `${directory} holds no keys. Restore them from the backup, or create them by starting Tenure the first time.`,
+        `${directory} holds no keys, and this ledger has others already, so none are made. Copy the key directory of a process that runs, without evidence-head, or restore it from the backup.`,
       );
     createKeys(directory);
   }
@@ -71,7 +75,7 @@ export function loadKeys(directory: string, { create }: { create: boolean }): Ke
       ...readVerifyingKeys(join(directory, verifyingDirectory)),
       [keyId, createPublicKey(privateKey)],
     ]),
-    payload: loadPayloadKeys(directory, { create }),
+    payload: loadPayloadKeys(directory, { create: createPayloadKey }),
   };
 }
 

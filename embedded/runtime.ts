@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { loadKeys } from '../configuration/keys.ts';
+import { keysToMake } from '../ledger/installationKeys.ts';
 import { applyMigrations } from '../ledger/migrate.ts';
 import { prepareDatabases } from './databases.ts';
 import { generatedConfiguration } from './generatedConfiguration.ts';
@@ -97,7 +98,7 @@ async function startAll(
     await applyMigrations({ databaseUrl: prepared.ledgerUrl });
     return prepared;
   });
-  loadKeys(state.keys, { create: true });
+  loadKeys(state.keys, await keysToMake(databases.ledgerUrl));
   for (const file of [state.sealedStoreKey, state.apiKeyHashKey])
     keptSecret(file, () => `${randomBytes(32).toString('base64')}\n`);
   const configuration = generatedConfiguration({

@@ -1,8 +1,9 @@
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type Ledger, openPrisma } from './client.ts';
 import { recordDecisionKeys } from './decisionKeyEntries.ts';
 import { openDirect } from './direct.ts';
 import { ensureInstallation, type Installation } from './installation.ts';
+import { bindKeys, type HeldKeys, keyIdsOf } from './installationKeys.ts';
 import { applyMigrations } from './migrate.ts';
 
 export interface LedgerSettings {
@@ -11,12 +12,7 @@ export interface LedgerSettings {
   readonly host: string;
   readonly leaseMs: number;
   readonly poolSize?: number;
-  readonly keys: {
-    readonly evidenceMac: KeyObject;
-    readonly personPseudonym: KeyObject;
-    readonly evidenceSigning: KeyObject;
-    readonly decisionVerifying: ReadonlyMap<string, KeyObject>;
-  };
+  readonly keys: HeldKeys;
 }
 
 export interface OpenedLedger extends Ledger {
@@ -27,7 +23,7 @@ export interface OpenedLedger extends Ledger {
 /**
  * Brings the schema up to date, makes or finds the installation, opens the pool, and sees that evidence names the decision
  * keys. Idempotent; any number of processes may do it at once.
- * @throws PostgresTooOld, or the driver's error when the database cannot be reached
+ * @throws PostgresTooOld, KeysOfAnotherInstallation, or the driver's error when the database cannot be reached
  */
 export async function openLedger({
   databaseUrl,
@@ -55,7 +51,14 @@ export async function openLedger({
     decisionKeys: keys.decisionVerifying,
     close: async () => void (await Promise.all([prisma.$disconnect(), direct.close()])),
   };
-  await recordDecisionKeys(ledger);
+  try {
+    // Before anything is written: what a process with other keys appends, nobody could ever seal.
+    await bindKeys(direct, ledger.evidence, keyIdsOf(keys));
+    await recordDecisionKeys(ledger);
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
   return ledger;
 }
 

@@ -7,6 +7,7 @@ import { ConfigurationInvalid, loadConfiguration } from '../configuration/loadCo
 import { readSecret, SecretUnreadable } from '../configuration/secretReference.ts';
 import { auditEvidence } from '../ledger/auditEvidence.ts';
 import { acceptDamage } from '../ledger/evidenceDamage.ts';
+import { KeysOfAnotherInstallation } from '../ledger/installationKeys.ts';
 import { type OpenedLedger, openLedger } from '../ledger/openLedger.ts';
 import type { Sealing } from '../ledger/sealerSteps.ts';
 import { NothingToSeed, seedAnchor } from '../ledger/seedAnchor.ts';
@@ -95,7 +96,12 @@ async function lookAfter(): Promise<void> {
 
 function exitOf(error: unknown): ExitName {
   if (error instanceof CommandFailed) return error.exit;
-  if (error instanceof ConfigurationInvalid || error instanceof SecretUnreadable || error instanceof KeysUnusable)
+  if (
+    error instanceof ConfigurationInvalid ||
+    error instanceof SecretUnreadable ||
+    error instanceof KeysUnusable ||
+    error instanceof KeysOfAnotherInstallation
+  )
     return 'configuration';
   const isFinding =
     error instanceof NothingToSeed ||

@@ -24,6 +24,7 @@ import { defaultPace } from '../domain/massRevocation.ts';
 import { runVerifier } from '../ledger/evidenceVerifier.ts';
 import { evidenceWatch } from '../ledger/evidenceWatch.ts';
 import { type FlowSource, seedFlows } from '../ledger/flows.ts';
+import { keysToMake } from '../ledger/installationKeys.ts';
 import { openLedger } from '../ledger/openLedger.ts';
 import { ensureReconciliations, partsOf } from '../ledger/reconciliations.ts';
 import { answerFork, observeIfRestored } from '../ledger/restore.ts';
@@ -43,9 +44,11 @@ import { sealingOf } from './sealing.ts';
 
 const logger = pino({ name: 'worker' });
 const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
-const keys = loadKeys(configuration.keys.directory, { create: true });
+const databaseUrl = readSecret(configuration.database, process.env);
+// Beside a ledger that is in use no keys are made: what they signed, nobody else could verify.
+const keys = loadKeys(configuration.keys.directory, await keysToMake(databaseUrl));
 const ledger = await openLedger({
-  databaseUrl: readSecret(configuration.database, process.env),
+  databaseUrl,
   host: new URL(configuration.publicUrl).host,
   leaseMs: configuration.leaseSeconds * 1000,
   poolSize: 20,
