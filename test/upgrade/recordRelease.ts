@@ -23,7 +23,7 @@ const parts = [
     'ledger',
     'observability',
   ],
-  ...['package.json', 'prisma', 'scripts/generateClient.js', 'worker', 'workflows'],
+  ...['package.json', 'package-lock.json', 'prisma', 'scripts/generateClient.js', 'worker', 'workflows'],
 ];
 
 const [commit] = process.argv.slice(2);
