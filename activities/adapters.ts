@@ -91,7 +91,10 @@ function createIssuer(
       scopes,
     });
   }
-  if (declared.type === 'signing-key') return createSigningKeyIssuer(name, { prisma, installationId });
+  if (declared.type === 'signing-key') {
+    const { algorithm } = declared;
+    return createSigningKeyIssuer(name, { prisma, installationId, algorithm });
+  }
   const { url, scopes, reassignTo } = declared;
   return createPostgresRoleIssuer(name, {
     url: readSecret(url, process.env),

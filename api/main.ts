@@ -1,4 +1,5 @@
 import { createStores, loginNameOf } from '../activities/adapters.ts';
+import { missingSealedKeys } from '../activities/stores/sealedKeyCheck.ts';
 import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
 import { loadConfiguration } from '../configuration/loadConfiguration.ts';
@@ -55,6 +56,8 @@ const gateway = temporalGateway({
   interceptors: tracing?.client,
 });
 const stores = createStores({ configuration, prisma: ledger.prisma });
+const missingKeys = await missingSealedKeys(configuration, ledger.prisma, process.env);
+if (missingKeys !== undefined) logger.error({ reason: missingKeys }, 'a key of a sealed store is wrong or missing');
 const secrets: SecretSource = {
   readLive: (store, identityId) => stores.named(store).read({ identityId }),
   loginName: (issuer, handle) => loginNameOf(configuration, issuer, handle),

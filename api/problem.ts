@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { type ProblemSlug, problems, problemType } from '../domain/problems.ts';
 import { FlowVersionNotUnderstood } from '../ledger/flows.ts';
 import { LedgerRestored } from '../ledger/restore.ts';
+import { oauthMembers } from './oauthErrors.ts';
 
 /** One part of the request that is at fault: `body.scopes.0`, `query.limit`, `header.idempotency-key`. */
 export interface FieldFault {
@@ -75,7 +76,8 @@ export function problemDocument({ slug, message, extensions }: Problem, httpRequ
 
 export function sendProblem(res: Response, problem: Problem): void {
   const document = problemDocument(problem, String(res.req.id));
-  res.status(document.status).set(problem.headers).type('application/problem+json').send(JSON.stringify(document));
+  const members = { ...document, ...oauthMembers(res, problem.slug, problem.message) };
+  res.status(document.status).set(problem.headers).type('application/problem+json').send(JSON.stringify(members));
 }
 
 /**

@@ -24,6 +24,7 @@ import {
 } from './limits.ts';
 import { logRefused, requestLogging } from './logging.ts';
 import { longPolls } from './longPoll.ts';
+import { speakOAuth } from './oauthErrors.ts';
 import { openApiDocument } from './openApi.ts';
 import type { ApiDependencies } from './ports.ts';
 import { Problem, problemHandler } from './problem.ts';
@@ -106,14 +107,16 @@ function mounting(
   }
 
   return (route, first = []) => {
+    const readBody = (route.form === true ? formBody : jsonBody)(route.largestBodyBytes ?? largestBodyBytes);
     app[route.method](
       expressPath(route.path),
       ...first,
       noStore,
       accepted(route.reply.media ?? 'application/json'),
-      ...before(route),
+      // Who calls may stand in a form, and only there: other bodies are not read before it is known who sends them.
+      ...(route.form === true ? [speakOAuth, readBody, ...before(route)] : before(route)),
       ...(route.isAnalysis === true ? analysis : []),
-      (route.form === true ? formBody : jsonBody)(route.largestBodyBytes ?? largestBodyBytes),
+      ...(route.form === true ? [] : [readBody]),
       ...(route.isHealth === true ? [] : admitted(route)),
       route.answer,
       ...(route.isOfAgents === true ? [refusalOfAgent] : []),

@@ -306,7 +306,14 @@ const tenureKey = z.strictObject({
   }),
 });
 
-const signingKey = z.strictObject({ type: z.literal('signing-key'), revocations });
+const signingKey = z.strictObject({
+  type: z.literal('signing-key'),
+  revocations,
+  algorithm: z.enum(['ES256', 'RS256']).default('ES256').meta({
+    description:
+      'What the next key signs with: RS256 (RSA, 3072 bits) where a resource server knows nothing else (RFC 9068 §2.1). Rotate the signer to change over.',
+  }),
+});
 
 const grants = z
   .strictObject({

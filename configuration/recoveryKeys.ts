@@ -1,16 +1,22 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { isOfSmallOrder } from '../domain/ed25519.ts';
 import { KeysUnusable, readPrivateFile } from './keyFiles.ts';
 import { keyIdOf } from './keys.ts';
 
-/** A public key of `recovery.keys` in tenure.yaml; undefined when the text is no Ed25519 key (SPKI, base64). */
+/** A public key of `recovery.keys` in tenure.yaml; undefined when the text is no Ed25519 key (SPKI, base64) that only its holder can sign with. */
 export function recoveryKeyOf(text: string): { readonly keyId: string; readonly publicKey: KeyObject } | undefined {
   try {
     const publicKey = createPublicKey({ key: Buffer.from(text, 'base64'), format: 'der', type: 'spki' });
-    return publicKey.asymmetricKeyType === 'ed25519' ? { keyId: keyIdOf(publicKey), publicKey } : undefined;
+    if (publicKey.asymmetricKeyType !== 'ed25519' || isOfSmallOrder(pointOf(publicKey))) return undefined;
+    return { keyId: keyIdOf(publicKey), publicKey };
   } catch {
     // OpenSSL's words are about encodings, and may quote what was given: the schema says what to write.
     return undefined;
   }
+}
+
+function pointOf(publicKey: KeyObject): Uint8Array {
+  return Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
 }
 
 /**

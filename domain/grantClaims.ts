@@ -3,6 +3,9 @@ import { agentPrincipal, scopeOf } from './agents.ts';
 /** The principal under which the API reads the key that signs grants: its one registered consumer. */
 export const signerPrincipal = 'system:grants';
 
+/** `acr` of grants for a person who showed by a token of their own that the agent acts for them. */
+export const verifiedPerson = 'urn:tenure:acr:person' as const;
+
 /** A grant as the ledger has it: what a token is made from, each time anew. */
 export interface Grant {
   readonly id: string;
@@ -16,6 +19,8 @@ export interface Grant {
   readonly jkt: string;
   readonly onBehalfOf: string | null;
   readonly isOnBehalfVerified: boolean;
+  /** When that person last signed in, as their token said; null where it did not say. */
+  readonly authenticatedAt: Date | null;
   readonly issuedAt: Date;
   readonly expiresAt: Date;
 }
@@ -38,6 +43,9 @@ export interface GrantClaims {
   readonly cnf: { readonly jkt: string };
   /** Who acts in the place of `sub`. */
   readonly act?: { readonly sub: string };
+  /** RFC 9470 §5: of a person who showed it. */
+  readonly acr?: typeof verifiedPerson;
+  readonly auth_time?: number;
   /** The person that the agent says it acts for; nobody verified it. */
   readonly asserted_sub?: string;
   readonly tenure_resource: string;
@@ -67,9 +75,16 @@ export function grantClaims(grant: Grant, issuer: string): GrantClaims {
 }
 
 /** What is only asserted never becomes the subject: a resource server would take it for verified. */
-function partiesOf({ onBehalfOf, isOnBehalfVerified }: Grant, agent: string) {
+function partiesOf(
+  { onBehalfOf, isOnBehalfVerified, authenticatedAt }: Grant,
+  agent: string,
+): Pick<GrantClaims, 'sub' | 'act' | 'acr' | 'auth_time' | 'asserted_sub'> {
   if (onBehalfOf === null) return { sub: agent };
-  return isOnBehalfVerified ? { sub: onBehalfOf, act: { sub: agent } } : { sub: agent, asserted_sub: onBehalfOf };
+  if (!isOnBehalfVerified) return { sub: agent, asserted_sub: onBehalfOf };
+  return {
+    ...{ sub: onBehalfOf, act: { sub: agent }, acr: verifiedPerson },
+    ...(authenticatedAt === null ? {} : { auth_time: wholeSeconds(authenticatedAt) }),
+  };
 }
 
 function wholeSeconds(instant: Date): number {

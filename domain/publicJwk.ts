@@ -1,13 +1,16 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import type { PublicJwk } from './agents.ts';
+import { isOfSmallOrder } from './ed25519.ts';
 
 export type ReadPublicJwk =
   | { readonly ok: true; readonly jwk: PublicJwk }
   | { readonly ok: false; readonly reason: string };
 
+type KeyType = 'EC' | 'OKP' | 'RSA';
+
 /** What a key that signs assertions and proofs may be (RFC 7518 §6, RFC 8037), and what it may sign with. */
 const kinds: readonly {
-  readonly kty: string;
+  readonly kty: KeyType;
   readonly members: readonly string[];
   readonly algorithms: readonly string[];
 }[] = [
@@ -46,7 +49,7 @@ export function readPublicJwk(written: Readonly<Record<string, unknown>>): ReadP
   if (use !== undefined && use !== 'sig') return refused('is not for signing');
   const key = publicKeyOf(written);
   if (key === undefined) return refused('is not a valid public key');
-  const weak = kind.kty === 'RSA' ? weaknessOf(key) : undefined;
+  const weak = weaknesses[kind.kty](key);
   if (weak !== undefined) return refused(weak);
   const jwk = {
     ...key.export({ format: 'jwk' }),
@@ -64,7 +67,17 @@ function publicKeyOf(jwk: Readonly<Record<string, unknown>>): KeyObject | undefi
   }
 }
 
-function weaknessOf({
+const weaknesses: Readonly<Record<KeyType, (key: KeyObject) => string | undefined>> = {
+  // OpenSSL refuses what is off the curve, and P-256 has no points of small order.
+  EC: () => undefined,
+  OKP: (key) =>
+    isOfSmallOrder(Buffer.from(key.export({ format: 'jwk' }).x ?? '', 'base64url'))
+      ? 'is a point of small order, for which anybody can sign: make a new key pair'
+      : undefined,
+  RSA: rsaWeakness,
+};
+
+function rsaWeakness({
   asymmetricKeyDetails: { modulusLength = 0, publicExponent = 0n } = {},
 }: KeyObject): string | undefined {
   if (modulusLength < rsaBits.least) return `is weak: RSA takes at least ${rsaBits.least} bits`;

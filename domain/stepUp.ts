@@ -29,4 +29,6 @@ export interface StepUpAsk {
   readonly jkt: string;
   /** Whether the person it acts for showed it by a token of their own (RFC 8693), or the agent only says so. */
   readonly isOnBehalfVerified: boolean;
+  /** RFC 3339: when that person last signed in, as their token said. Only where they showed it. */
+  readonly authenticatedAt?: string;
 }

@@ -31,7 +31,7 @@ export interface KnownGrant extends Grant {
 }
 
 const columns = Prisma.sql`g."id", g."requestId", g."identityId", g."audience", g."tool", g."action", g."resource",
-  g."workspace", g."jkt", g."onBehalfOf", g."isOnBehalfVerified", g."issuedAt", g."expiresAt", g."revokedAt",
+  g."workspace", g."jkt", g."onBehalfOf", g."isOnBehalfVerified", g."authenticatedAt", g."issuedAt", g."expiresAt", g."revokedAt",
   g."revokedBy", g."revokedBecause"`;
 
 const isActivePerson = (id: Prisma.Sql) =>

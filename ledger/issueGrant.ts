@@ -9,8 +9,17 @@ import type { Statements } from './statements.ts';
 export function issueGrant(
   tx: Statements,
   { requestId, identityId, now }: { readonly requestId: string; readonly identityId: string; readonly now: Date },
-  { change: _change, grantId, expiresAt, ...asked }: Extract<Change, { change: 'grant' }>,
+  { change: _change, grantId, expiresAt, authenticatedAt, ...asked }: Extract<Change, { change: 'grant' }>,
 ): Promise<void> {
-  const row = { ...asked, id: grantId, requestId, identityId, issuedAt: now, expiresAt: new Date(expiresAt) };
+  const signedIn = authenticatedAt === undefined ? {} : { authenticatedAt: new Date(authenticatedAt) };
+  const row = {
+    ...asked,
+    ...signedIn,
+    id: grantId,
+    requestId,
+    identityId,
+    issuedAt: now,
+    expiresAt: new Date(expiresAt),
+  };
   return insertRow(tx, 'access_grant', row);
 }

@@ -76,7 +76,7 @@ const grantsWith = (standing: Prisma.Sql, keys: Prisma.Sql) =>
     SELECT (SELECT json_object_agg(k."kid", k."publicKey") FROM ${keys}) AS "keys", (
       SELECT json_agg(known) FROM unnest((SELECT ${''}::text[])) AS asked("id") CROSS JOIN LATERAL (
         SELECT g."id", g."identityId", g."audience", g."tool", g."action", g."resource", g."workspace", g."jkt",
-          g."onBehalfOf", g."isOnBehalfVerified", g."issuedAt", g."expiresAt", ${standing} AS "standing"
+          g."onBehalfOf", g."isOnBehalfVerified", g."authenticatedAt", g."issuedAt", g."expiresAt", ${standing} AS "standing"
         FROM "access_grant" g JOIN "identity" i ON i."id" = g."identityId" WHERE g."id" = asked."id" OFFSET 0) known
       ) AS "grants"`);
 const standingStatement = grantsWith(standingWhen(isFrozen), trustedKeys(isFrozen));
@@ -89,7 +89,8 @@ interface Answer {
   readonly grants: readonly GrantAsJson[] | null;
 }
 
-type GrantAsJson = Omit<Grant, 'issuedAt' | 'expiresAt'> & {
+type GrantAsJson = Omit<Grant, 'authenticatedAt' | 'issuedAt' | 'expiresAt'> & {
+  readonly authenticatedAt: string | null;
   readonly issuedAt: string;
   readonly expiresAt: string;
   readonly standing: GrantStanding;
@@ -109,8 +110,13 @@ async function find(
   return asked.map(({ grantId, kid }) => {
     const grant = known.get(grantId);
     if (grant === undefined) return undefined;
-    const { issuedAt, expiresAt } = grant;
     const publicKey = keys.get(kid) ?? null;
-    return { ...grant, issuedAt: new Date(issuedAt), expiresAt: new Date(expiresAt), publicKey };
+    return {
+      ...grant,
+      authenticatedAt: grant.authenticatedAt === null ? null : new Date(grant.authenticatedAt),
+      issuedAt: new Date(grant.issuedAt),
+      expiresAt: new Date(grant.expiresAt),
+      publicKey,
+    };
   });
 }

@@ -8,13 +8,17 @@ export interface KeptSigningKey {
   readonly publicKey: PublicSigningKey;
 }
 
-/** RFC 7518 §6.2.1: the coordinates on P-256. */
-export interface PublicSigningKey {
-  readonly kty: 'EC';
-  readonly crv: 'P-256';
-  readonly x: string;
-  readonly y: string;
-}
+/** RFC 7518 §6.2.1, §6.3.1: the coordinates on P-256; modulus and exponent. */
+export type PublicSigningKey =
+  | { readonly kty: 'EC'; readonly crv: 'P-256'; readonly x: string; readonly y: string }
+  | { readonly kty: 'RSA'; readonly n: string; readonly e: string };
+
+/** What keys of each type sign with, and nothing else. */
+export const signingAlgorithms = { EC: 'ES256', RSA: 'RS256' } as const satisfies Record<
+  PublicSigningKey['kty'],
+  string
+>;
+export type SigningAlgorithm = (typeof signingAlgorithms)[PublicSigningKey['kty']];
 
 /** What the issuer `signing-key` keeps. */
 export const signingKeys = issuerRows<KeptSigningKey>('signing_key', {

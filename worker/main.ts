@@ -10,6 +10,7 @@ import { ledgerActivities } from '../activities/ledger.ts';
 import { lifecycleActivities } from '../activities/lifecycle.ts';
 import { orderedEffects } from '../activities/orderedEffects.ts';
 import { reconcilePage } from '../activities/reconciliation.ts';
+import { missingSealedKeys } from '../activities/stores/sealedKeyCheck.ts';
 import { temporalGateway } from '../api/temporalGateway.ts';
 import { dataConverter } from '../configuration/dataConverter.ts';
 import { loadKeys } from '../configuration/keys.ts';
@@ -60,6 +61,8 @@ if (drifted.length > 0)
 
 const issuers = createIssuers({ configuration, installationId: ledger.installation.id, prisma: ledger.prisma });
 const stores = createStores({ configuration, prisma: ledger.prisma });
+const missingKeys = await missingSealedKeys(configuration, ledger.prisma, process.env);
+if (missingKeys !== undefined) logger.error({ reason: missingKeys }, 'a key of a sealed store is wrong or missing');
 const { namespace, connectionOptions } = temporalConnection(configuration, process.env);
 const version = deploymentVersion(configuration.deployment.name);
 Runtime.install({

@@ -35,10 +35,13 @@ export interface Assertion {
   readonly expiresAt: Date;
 }
 
+/** RFC 7519 §2: seconds since the Unix epoch, which may have a fraction. */
+export const numericDate = z.number().min(0).max(253_402_300_799);
+
 const claimsSchema = z.object({
   aud: z.union([z.string(), z.array(z.string())]),
-  iat: z.int(),
-  exp: z.int(),
+  iat: numericDate,
+  exp: numericDate,
   jti: z.string().min(1).max(200),
 });
 

@@ -1,4 +1,5 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWK, type JWTVerifyGetKey } from 'jose';
+import { isOfSmallOrder } from '../../domain/ed25519.ts';
 import { fetchJson } from './boundedFetch.ts';
 import { isOnLoopback } from './publicAddresses.ts';
 
@@ -78,7 +79,7 @@ function keysOf({ jwksUri, nowMs, fetchSet, cooldownMs, cacheMs }: KeysAt): JWTV
 
   async function fetchOnce(): Promise<void> {
     try {
-      const keyOf = createLocalJWKSet((await fetchSet()) as JSONWebKeySet);
+      const keyOf = createLocalJWKSet(withoutWeakKeys((await fetchSet()) as JSONWebKeySet));
       known = { keyOf, untilMs: nowMs() + cacheMs };
       failure = undefined;
     } catch (cause) {
@@ -121,6 +122,14 @@ function keysOf({ jwksUri, nowMs, fetchSet, cooldownMs, cacheMs }: KeysAt): JWTV
     await refresh();
     return keyNow(...asked);
   };
+}
+
+/** Under a point of small order anybody can sign; a set is not looked at by people, as a single key is when it is registered. */
+function withoutWeakKeys(set: JSONWebKeySet): JSONWebKeySet {
+  if (!Array.isArray(set?.keys)) return set; // jose says what is wrong with it
+  const isWeak = ({ crv, x }: JWK): boolean =>
+    crv === 'Ed25519' && typeof x === 'string' && isOfSmallOrder(Buffer.from(x, 'base64url'));
+  return { ...set, keys: set.keys.filter((key) => !isWeak(key ?? {})) };
 }
 
 type LocalKeys = ReturnType<typeof createLocalJWKSet>;

@@ -5,14 +5,19 @@ import { findAgent } from '../../ledger/agentAuthentication.ts';
 import { useOnce } from '../../ledger/singleUse.ts';
 import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
-import { keyOf } from './agentAssertion.ts';
+import { keyOf, numericDate } from './agentAssertion.ts';
 import { AgentKeysUnavailable, agentJwks } from './agentJwks.ts';
 import { algorithms, clockToleranceSeconds } from './signatures.ts';
 
 /** How old a proof by an agent's key may be, and how long it is remembered twice over. */
 const longestAgeSeconds = 60;
 
-const claimsSchema = z.object({ aud: z.string(), nonce: z.string(), iat: z.int(), jti: z.string().min(1).max(200) });
+const claimsSchema = z.object({
+  aud: z.string(),
+  nonce: z.string(),
+  iat: numericDate,
+  jti: z.string().min(1).max(200),
+});
 
 /** What an agent signed with the key that it is registered with. */
 export interface AgentProof {

@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { RequestHandler } from 'express';
 import { decodeJwt, type JWTPayload } from 'jose';
 import type { Logger } from 'pino';
 import type { Configuration, OidcProvider } from '../../configuration/configurationSchema.ts';
@@ -11,6 +11,7 @@ import { agentSignIn, isAgentIssuer } from './agents.ts';
 import { type TokenVerifier, tokenVerifier, unauthenticated } from './oidcProvider.ts';
 import { type PersonClaims, readPersonClaims } from './personClaims.ts';
 import { pipelinePrincipal } from './pipelines.ts';
+import { presentedToken } from './presentedToken.ts';
 import { type Principal, setPrincipal } from './principal.ts';
 import { rolesOf } from './roles.ts';
 
@@ -28,9 +29,6 @@ interface SignInParts {
   readonly logger: Pick<Logger, 'warn'>;
   readonly now: () => Date;
 }
-
-/** Long tokens cost a parse before they are known to be false. */
-const longestToken = 16_384;
 
 /**
  * Checks at once of tokens that nobody has shown before, by provider: a flood of forged ones holds neither all threads that
@@ -90,26 +88,9 @@ export function authenticate({
   }
 
   return async (req, res, next) => {
-    setPrincipal(res, await principalBehind(bearerToken(req)));
+    setPrincipal(res, await principalBehind(presentedToken(req)));
     next();
   };
-}
-
-function bearerToken(req: Request): string {
-  const sent = req.headersDistinct['authorization'] ?? [];
-  const [header] = sent;
-  if (header === undefined)
-    throw new Problem(
-      'unauthenticated',
-      'The header Authorization is missing. Send "Authorization: Bearer <token>" with a token of a configured provider.',
-      {
-        headers: { 'WWW-Authenticate': 'Bearer realm="tenure"' },
-      },
-    );
-  const token = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(header)?.[1];
-  if (sent.length > 1 || token === undefined || token.length > longestToken)
-    throw unauthenticated('The header Authorization must be sent once, as "Bearer <token>".');
-  return token;
 }
 
 /** Read before it is verified, only to choose whose keys to verify with. */

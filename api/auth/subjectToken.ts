@@ -6,8 +6,15 @@ import { audiencesOf, foundPerson, unverifiedClaims, verifierFor } from './authe
 import { tokenVerifier, unauthenticated } from './oidcProvider.ts';
 import { readPersonClaims } from './personClaims.ts';
 
+/** Whom a token showed. */
+export interface ShownPerson {
+  readonly person: string;
+  /** RFC 3339: when they last signed in, where the token says (`auth_time`). */
+  readonly authenticatedAt?: string;
+}
+
 /** Verifies the token of a person whom somebody else acts for, and says who it is. */
-export type SubjectTokenReader = (token: string) => Promise<string>;
+export type SubjectTokenReader = (token: string) => Promise<ShownPerson>;
 
 /**
  * Reads subject tokens (RFC 8693 §2.1): of a provider `for: people`, made out to its `subjectAudience` and to nothing else.
@@ -40,8 +47,10 @@ export function subjectTokens({
       );
     try {
       const { claims, provider } = await verified(token);
-      return foundPerson(await directory.recognise(readPersonClaims(claims, provider, now()), provider.name), provider)
-        .id;
+      const read = readPersonClaims(claims, provider, now());
+      const { id: person } = foundPerson(await directory.recognise(read, provider.name), provider);
+      const { authenticatedAt } = read;
+      return { person, ...(authenticatedAt === undefined ? {} : { authenticatedAt }) };
     } catch (error) {
       // The agent itself is signed in: it is the person's token that is not good.
       if (!(error instanceof Problem) || error.slug === 'sign-in-unavailable' || error.slug === 'person-inactive')

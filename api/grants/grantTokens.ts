@@ -4,18 +4,22 @@ import type { Configuration } from '../../configuration/configurationSchema.ts';
 import { idPattern } from '../../domain/ids.ts';
 import type { OpenedLedger } from '../../ledger/openLedger.ts';
 import { type FindSignedGrant, type NamedGrant, type SignedGrant, signedGrants } from '../../ledger/signedGrants.ts';
-import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
+import { type PublicSigningKey, signingAlgorithms } from '../../ledger/signingKeys.ts';
 import { remembered } from '../remembered.ts';
 
 /** Ours are shorter than this by far; a longer one costs a parse before it is known to be none. */
 const longestToken = 8_192;
-/** RFC 7515 §3.1 with a signature of ES256 (RFC 7518 §3.4): decoders pass over characters that do not belong. */
-const compactForm = /^[\w-]+\.[\w-]+\.[\w-]{86}$/;
+/** RFC 7515 §3.1 with a signature of ES256 or of RS256 with our keys (RFC 7518 §3.3, §3.4): decoders pass over characters that do not belong. */
+const compactForm = /^[\w-]+\.[\w-]+\.(?:[\w-]{86}|[\w-]{512})$/;
 /** How many signatures are remembered: some megabytes. */
 const mostRemembered = 20_000;
 
 /** RFC 9068 §2.1, §4: nothing but exactly what the signer writes. */
-const Header = z.strictObject({ alg: z.literal('ES256'), typ: z.literal('at+jwt'), kid: z.string().max(100) });
+const Header = z.strictObject({
+  alg: z.enum(Object.values(signingAlgorithms)),
+  typ: z.literal('at+jwt'),
+  kid: z.string().max(100),
+});
 const Claims = z.object({ iss: z.string(), jti: z.string().regex(idPattern) });
 
 /** The grant that a token was made from, as it stands now; undefined when it is no token that this installation signed. */
@@ -42,8 +46,9 @@ export function grantTokens({
   const signed = remembered<NamedGrant>(mostRemembered);
 
   async function isSigned(token: string, publicKey: PublicSigningKey): Promise<boolean> {
+    const algorithm = signingAlgorithms[publicKey.kty];
     try {
-      await compactVerify(token, await importJWK({ ...publicKey }, 'ES256'), { algorithms: ['ES256'] });
+      await compactVerify(token, await importJWK({ ...publicKey }, algorithm), { algorithms: [algorithm] });
       return true;
     } catch (error) {
       if (error instanceof errors.JOSEError) return false;

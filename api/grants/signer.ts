@@ -6,7 +6,7 @@ import type { Ledger } from '../../ledger/client.ts';
 import { findSigner, listPublishedKeys } from '../../ledger/grantSigner.ts';
 import { handleOf } from '../../ledger/queries/identities.ts';
 import { mayStillServe, recordSecretAccess } from '../../ledger/secretAccess.ts';
-import type { PublicSigningKey } from '../../ledger/signingKeys.ts';
+import { type PublicSigningKey, type SigningAlgorithm, signingAlgorithms } from '../../ledger/signingKeys.ts';
 import { readLive } from '../liveSecret.ts';
 import type { SecretSource } from '../ports.ts';
 import { Problem } from '../problem.ts';
@@ -21,15 +21,16 @@ export interface GrantSigner {
   requireSigner(): Promise<void>;
 }
 
-export interface PublishedJwk extends PublicSigningKey {
+export type PublishedJwk = PublicSigningKey & {
   readonly kid: string;
-  readonly alg: 'ES256';
+  readonly alg: SigningAlgorithm;
   readonly use: 'sig';
-}
+};
 
 interface HeldKey {
   readonly handle: string;
   readonly kid: string;
+  readonly alg: SigningAlgorithm;
   readonly privateKey: KeyObject;
 }
 
@@ -72,7 +73,9 @@ export function grantSigner({
     const handle = await handleOf(ledger.prisma, { identityId, version });
     if (handle === undefined) throw noSigner(`The ledger does not know version ${version} of signer ${identityId}.`);
     const privateKey = createPrivateKey(value);
-    return { handle, privateKey, kid: await calculateJwkThumbprint(createPublicKey(privateKey)) };
+    const publicKey = createPublicKey(privateKey);
+    const alg = publicKey.asymmetricKeyType === 'rsa' ? signingAlgorithms.RSA : signingAlgorithms.EC;
+    return { handle, privateKey, alg, kid: await calculateJwkThumbprint(publicKey) };
   }
 
   async function requireKey(): Promise<HeldKey> {
@@ -84,13 +87,18 @@ export function grantSigner({
 
   return {
     async sign(claims) {
-      const { kid, privateKey } = await requireKey();
-      return new SignJWT({ ...claims }).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid }).sign(privateKey);
+      const { kid, alg, privateKey } = await requireKey();
+      return new SignJWT({ ...claims }).setProtectedHeader({ alg, typ: 'at+jwt', kid }).sign(privateKey);
     },
     async jwks() {
       const { signer } = grants;
       const published = signer === undefined ? [] : await listPublishedKeys(ledger.prisma, signer);
-      return { keys: published.map(({ kid, publicKey }) => ({ ...publicKey, kid, alg: 'ES256', use: 'sig' })) };
+      return {
+        keys: published.map(({ kid, publicKey }) => ({
+          ...publicKey,
+          ...{ kid, alg: signingAlgorithms[publicKey.kty], use: 'sig' as const },
+        })),
+      };
     },
     requireSigner: async () => void (await requireStanding()),
   };

@@ -10,12 +10,24 @@ import type { ApiDependencies } from '../ports.ts';
 import { Problem } from '../problem.ts';
 import { Id, noParams, noQuery } from '../representations/fields.ts';
 import { defineRoute, type Route } from '../route.ts';
+import { oauthTokenRoute } from './oauthToken.ts';
 
 const tag = 'Grants';
+
+/** RFC 7523 §2.2; `presentedToken` has read them when a route is asked. */
+const clientAuthentication = {
+  client_assertion: z
+    .string()
+    .optional()
+    .meta({ description: 'The bearer token, where no header Authorization is sent.' }),
+  client_assertion_type: z.string().optional(),
+  client_id: z.string().optional(),
+};
 
 /** RFC 7662 §2.1, RFC 7009 §2.1; what else a client sends is ignored (RFC 6749 §3.2). */
 const Token = z.object({
   token: z.string(),
+  ...clientAuthentication,
   token_type_hint: z.string().optional().meta({ description: 'Not needed: there is one kind of token.' }),
 });
 const tokenExample = { token: '(the access token)' };
@@ -35,6 +47,8 @@ const Introspection = z
       scope: z.string(),
       cnf: z.object({ jkt: z.string() }),
       act: z.object({ sub: z.string() }).optional(),
+      acr: z.string().optional(),
+      auth_time: z.int().optional(),
       asserted_sub: z.string().optional(),
       tenure_resource: z.string(),
       tenure_workspace: z.string(),
@@ -53,6 +67,8 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
   } = deps;
   const tokens = grantTokens(deps);
   return [
+    oauthTokenRoute(deps),
+
     defineRoute({
       method: 'post',
       path: '/oauth/introspect',
@@ -85,6 +101,8 @@ export function oauthRoutes(deps: ApiDependencies): Route[] {
           scope: 'search:read',
           cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' },
           act: { sub: 'agent:b5mzfaqsxcjgvhsx3bqvyyqzda' },
+          acr: 'urn:tenure:acr:person',
+          auth_time: 1_795_341_000,
           tenure_resource: 'orders/4711',
           tenure_workspace: 'payments',
         },

@@ -3,7 +3,7 @@ import { DpopProofRefused, verifyDpopProof } from '../../integrations/resource-s
 import { isActivePerson } from '../../ledger/queries/stepUps.ts';
 import { useOnce } from '../../ledger/singleUse.ts';
 import type { Principal } from '../auth/principal.ts';
-import { subjectTokens } from '../auth/subjectToken.ts';
+import { type ShownPerson, subjectTokens } from '../auth/subjectToken.ts';
 import { keyedCall } from '../keyedCall.ts';
 import { personNamed } from '../namedPeople.ts';
 import { askedBy, openRequest } from '../openRequest.ts';
@@ -22,8 +22,7 @@ export interface SentStepUp {
 }
 
 /** The person an agent acts for. */
-interface Behalf {
-  readonly person: string;
+interface Behalf extends ShownPerson {
   readonly isVerified: boolean;
 }
 
@@ -38,8 +37,11 @@ export function stepUpOpener(deps: ApiDependencies): (sent: SentStepUp) => Promi
   async function behalfOf(asked: StepUpOrderBody['onBehalfOf']): Promise<Behalf | undefined> {
     if (asked === undefined) return undefined;
     const isVerified = 'token' in asked;
-    const person = isVerified ? await readSubjectToken(asked.token) : await personNamed(deps, asked.person);
-    if (await isActivePerson(deps.ledger.prisma, person)) return { person, isVerified };
+    const shown: ShownPerson = isVerified
+      ? await readSubjectToken(asked.token)
+      : { person: await personNamed(deps, asked.person) };
+    const { person } = shown;
+    if (await isActivePerson(deps.ledger.prisma, person)) return { ...shown, isVerified };
     throw new Problem(
       'person-inactive',
       `${person} is not an active person of the directory: nothing is granted for them.`,
@@ -55,7 +57,13 @@ export function stepUpOpener(deps: ApiDependencies): (sent: SentStepUp) => Promi
     const asked = { tool, action, resource, workspace, ...(ttl === undefined ? {} : { ttl }) };
     const call = keyedCall('step-up', {
       ...{ principal, key, params: {} },
-      body: { ...asked, justification, jkt, behalf },
+      // When they signed in is left out: a repeat may come with a newer token of the same person.
+      body: {
+        ...asked,
+        justification,
+        jkt,
+        behalf: behalf && { person: behalf.person, isVerified: behalf.isVerified },
+      },
     });
     const order: StepUpOrder = {
       ...askedBy(deps, call, principal),
@@ -64,7 +72,10 @@ export function stepUpOpener(deps: ApiDependencies): (sent: SentStepUp) => Promi
       identityId,
       trigger: 'person',
       justification,
-      stepUp: { ...asked, audience, jkt, isOnBehalfVerified: behalf?.isVerified ?? false },
+      stepUp: {
+        ...{ ...asked, audience, jkt, isOnBehalfVerified: behalf?.isVerified ?? false },
+        ...(behalf?.authenticatedAt === undefined ? {} : { authenticatedAt: behalf.authenticatedAt }),
+      },
     };
     return openRequest(deps, call, () => deps.gateway.open(order));
   };

@@ -6,8 +6,11 @@ export interface Need {
   readonly action: string;
   readonly resource: string;
   readonly workspace: string;
-  /** The agent must act for a person who showed it by a token of their own, not one that the agent only names. */
-  readonly person?: 'verified';
+  /**
+   * The agent must act for a person who showed it by a token of their own, not one that the agent only names; and, with a
+   * number, who signed in at most so many seconds ago.
+   */
+  readonly person?: 'verified' | { readonly maxAgeSeconds: number };
 }
 
 /** RFC 6750 §3.1, RFC 9449 §7.1, RFC 9470 §3; none when the call carried no token at all. */
@@ -53,6 +56,7 @@ export function sendChallenge(res: Response, challenge: Challenge, need: Need, c
   const parameters = {
     ...(error === undefined ? {} : { error, error_description: message }),
     scope,
+    ...(error === 'insufficient_user_authentication' ? authenticationNeeded(need) : {}),
     algs: dpopAlgorithms.join(' '),
     ...(challenger.resourceMetadata === undefined ? {} : { resource_metadata: challenger.resourceMetadata }),
   };
@@ -84,6 +88,18 @@ function stepUp({ action, resource, workspace, person }: Need, { issuer, tool }:
     resource,
     workspace,
     ...(person === undefined ? {} : { on_behalf_of: 'token' }),
+    ...(typeof person === 'object' ? { max_age: person.maxAgeSeconds } : {}),
+  };
+}
+
+/** The `acr` of grants for a person who showed it. */
+export const verifiedPerson = 'urn:tenure:acr:person';
+
+/** RFC 9470 §3: what the person is to do, for the client to pass on to whoever signs them in. */
+function authenticationNeeded({ person }: Need): Record<string, string> {
+  return {
+    acr_values: verifiedPerson,
+    ...(typeof person === 'object' ? { max_age: String(person.maxAgeSeconds) } : {}),
   };
 }
 

@@ -8,7 +8,12 @@ export interface Grant {
   /** `agent:<identity>` */
   readonly agent: string;
   /** The person it acts for: shown by their own token, or only said by the agent. */
-  readonly onBehalfOf?: { readonly person: string; readonly isVerified: boolean };
+  readonly onBehalfOf?: {
+    readonly person: string;
+    readonly isVerified: boolean;
+    /** When they last signed in, where their token said (`auth_time`). */
+    readonly authenticatedAt?: Date;
+  };
   /** `<tool>:<action>` */
   readonly scopes: readonly string[];
   readonly resource: string;
@@ -94,7 +99,13 @@ function personBehind(claims: JWTPayload, agent: string): Pick<Grant, 'onBehalfO
   if (act !== undefined) {
     if (!isRecord(act) || act['sub'] !== agent || subject === agent)
       throw new GrantRefused('The access token is acted with by another party than its client.');
-    return { onBehalfOf: { person: subject, isVerified: true } };
+    const authTime: unknown = claims['auth_time'];
+    return {
+      onBehalfOf: {
+        ...{ person: subject, isVerified: true },
+        ...(typeof authTime === 'number' ? { authenticatedAt: new Date(authTime * 1000) } : {}),
+      },
+    };
   }
   if (subject !== agent) throw new GrantRefused('The access token names a person, but not who acts for that person.');
   const asserted: unknown = claims['asserted_sub'];

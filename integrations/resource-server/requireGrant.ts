@@ -132,11 +132,13 @@ function isTrustworthy({ protocol, hostname }: URL): boolean {
 }
 
 /** Scope tokens of RFC 6749 §3.3. A need that lacks a part would be covered by a grant that lacks it. */
-function requireComplete({ action, resource, workspace }: Need): void {
+function requireComplete({ action, resource, workspace, person }: Need): void {
   if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(action))
     throw new TypeError('needs: the action must be a word of printable ASCII without quotation marks.');
   for (const part of [resource, workspace])
     if (typeof part !== 'string' || part === '') throw new TypeError('needs: resource and workspace must be named.');
+  if (typeof person === 'object' && !(Number.isInteger(person.maxAgeSeconds) && person.maxAgeSeconds >= 0))
+    throw new TypeError('needs: person.maxAgeSeconds must be whole seconds, 0 or more.');
 }
 
 /** RFC 9449 §7.1. A token in the query or in the body is not looked for (RFC 9700 §4.3.2). */
@@ -171,11 +173,23 @@ function addressOf({ originalUrl }: Request, publicUrl: string): string {
 function requireCover(grant: Grant, need: Need, scope: string): void {
   if (!grant.scopes.includes(scope) || grant.resource !== need.resource || grant.workspace !== need.workspace)
     throw new Challenge('insufficient_scope', 'The grant is for another action, resource or workspace than this call.');
-  if (need.person === 'verified' && grant.onBehalfOf?.isVerified !== true)
+  const { person } = need;
+  if (person === undefined) return;
+  if (grant.onBehalfOf?.isVerified !== true)
     throw new Challenge(
       'insufficient_user_authentication',
       'This call needs a grant for a person who showed it by a token of their own.',
     );
+  if (typeof person === 'object' && !isFresh(grant.onBehalfOf.authenticatedAt, person.maxAgeSeconds))
+    throw new Challenge(
+      'insufficient_user_authentication',
+      `This call needs a person who signed in at most ${person.maxAgeSeconds} seconds ago.`,
+    );
+}
+
+/** One that is not known is too old. */
+function isFresh(authenticatedAt: Date | undefined, maxAgeSeconds: number): boolean {
+  return authenticatedAt !== undefined && Date.now() - authenticatedAt.getTime() <= maxAgeSeconds * 1000;
 }
 
 function challengeOf(cause: unknown): Challenge | undefined {

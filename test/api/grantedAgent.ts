@@ -1,15 +1,22 @@
 import { z } from 'zod';
 import { grantClaims } from '../../domain/grantClaims.ts';
+import type { SigningAlgorithm } from '../../ledger/signingKeys.ts';
 import { assertionOf, insertAgent, newAgentKey } from '../setup/agents.ts';
 import { insertGrant } from '../setup/grants.ts';
 import { insertSigner } from '../setup/signer.ts';
 import { type Answer, type ApiFixture, answerOf, apiFixture, emailOf } from './apiFixture.ts';
 
 /** An API whose signer signs, and an agent that has what it needs to be granted something. */
-export async function grantedAgent(options: Parameters<typeof apiFixture>[0] = {}) {
+export async function grantedAgent({
+  algorithm,
+  ...options
+}: NonNullable<Parameters<typeof apiFixture>[0]> & { algorithm?: SigningAlgorithm } = {}) {
   const api = await apiFixture(options);
-  const signer = await insertSigner(api.ledger, async ({ identityId, version, privateKey }) =>
-    api.store.values.set(identityId, { kind: 'value', epoch: 1, version, value: privateKey }),
+  const signer = await insertSigner(
+    api.ledger,
+    async ({ identityId, version, privateKey }) =>
+      api.store.values.set(identityId, { kind: 'value', epoch: 1, version, value: privateKey }),
+    algorithm,
   );
   const key = await newAgentKey();
   const owner = emailOf('owner');

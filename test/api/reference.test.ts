@@ -71,6 +71,7 @@ const resources = [
   'GET /v1/step-ups/{stepUpId}',
   'POST /oauth/introspect',
   'POST /oauth/revoke',
+  'POST /oauth/token',
   'POST /v1/flows',
   'POST /v1/flows/diff',
   'POST /v1/flows/plan',

@@ -139,6 +139,21 @@ describe('a challenge', () => {
     expect((await called(key, { url, token })).status).toBe(200);
   });
 
+  test('says who must have signed in, and when, and lets in only whoever did', async () => {
+    const fresh = { action: 'read', resource: 'papers/2026', workspace: 'research', person: { maxAgeSeconds: 300 } };
+    const server = await tool({ needs: () => fresh });
+    const url = papers(server);
+    const nowSeconds = Math.floor(Date.now() / 1000);
+    const forPerson = { sub: 'pat@example.com', act: { sub: agent } };
+    for (const claims of [{}, forPerson, { ...forPerson, auth_time: nowSeconds - 400 }, { auth_time: nowSeconds }]) {
+      const answer = await called(key, { url, token: await issuer.token(key, { claims }) });
+      expect([answer.status, answer.body.error]).toEqual([401, 'insufficient_user_authentication']);
+      expect(answer.headers['www-authenticate']).toMatch(/acr_values="urn:tenure:acr:person", max_age="300"/);
+    }
+    const claims = { ...forPerson, auth_time: nowSeconds - 10 };
+    expect((await called(key, { url, token: await issuer.token(key, { claims }) })).status).toBe(200);
+  });
+
   test('is a header that any parser reads, whatever the call asked for', async () => {
     const server = await tool({
       needs: () => ({ action: 'read', resource: 'a"b\\c\u202e\r\nSet-Cookie: x', workspace: 'research' }),

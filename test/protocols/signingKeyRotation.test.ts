@@ -48,7 +48,12 @@ function someClaims() {
     {
       ...{ id: randomUUID(), identityId: 'a'.repeat(26), audience: 'https://search.example.com', tool: 'search' },
       ...{ action: 'read', resource: 'orders/1', workspace: 'payments', jkt: 'a thumbprint', onBehalfOf: null },
-      ...{ isOnBehalfVerified: false, issuedAt, expiresAt: new Date(issuedAt.getTime() + 600_000) },
+      ...{
+        isOnBehalfVerified: false,
+        authenticatedAt: null,
+        issuedAt,
+        expiresAt: new Date(issuedAt.getTime() + 600_000),
+      },
     },
     api.publicUrl,
   );

@@ -3,6 +3,7 @@ import { initialFlowState } from '../../domain/flow/state.ts';
 import { signerPrincipal } from '../../domain/grantClaims.ts';
 import { idFromKey } from '../../domain/ids.ts';
 import type { OpenedLedger } from '../../ledger/openLedger.ts';
+import type { SigningAlgorithm } from '../../ledger/signingKeys.ts';
 
 /** How every test installation names it in tenure.yaml. */
 export const signerName = { name: 'grant-signer', environment: 'production' } as const;
@@ -21,6 +22,7 @@ export interface InsertedSigner {
 export async function insertSigner(
   { prisma, installation }: Pick<OpenedLedger, 'prisma' | 'installation'>,
   serve: (signer: InsertedSigner) => Promise<unknown>,
+  algorithm?: SigningAlgorithm,
 ): Promise<InsertedSigner> {
   const { name, environment } = signerName;
   const identityId = idFromKey('identity', { principal: 'a test', key: name });
@@ -45,7 +47,10 @@ export async function insertSigner(
       finishedAt: at,
     },
   });
-  const issuer = createSigningKeyIssuer('signing', { prisma, installationId: installation.id });
+  const issuer = createSigningKeyIssuer('signing', {
+    ...{ prisma, installationId: installation.id },
+    ...(algorithm === undefined ? {} : { algorithm }),
+  });
   const privateKey = await issuer.generateSecret({ handle });
   await issuer.create({ handle, identityId, secret: privateKey, scopes: ['sign'], validUntil: expiresAt });
   const signer = { identityId, version: 1, privateKey };
