@@ -44,6 +44,8 @@ test.each([
   ['an expiry beyond ten years', { expiresAt: '2050-01-01T00:00:00Z' }, 'body.expiresAt'],
   ['a purpose with a terminal escape', { purpose: 'nice\u001b[2J' }, 'body.purpose'],
 ])('an onboarding with %s is refused, names the field, and writes nothing', async (_what, changes, field) => {
+  // A first sign-in leaves evidence of its own.
+  await api.as('requester', '/v1/requests');
   const before = await rowCounts(api);
   const answer = await api.as('requester', '/v1/identities', ask(changes));
   expect([answer.status, answer.slug]).toEqual([400, 'invalid-request']);
