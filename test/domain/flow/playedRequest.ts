@@ -329,7 +329,10 @@ function beginning(flow: Flow, trigger: Trigger): PlayedFacts {
       highestVersion: isNew ? 0 : 1,
     },
     credentials: isNew ? [] : [served],
-    guardFacts: { ...exampleFacts, request: { kind: flow.on, trigger, justification: '' } },
+    guardFacts: {
+      ...{ ...exampleFacts, request: { kind: flow.on, trigger, justification: '' } },
+      requester: { ...exampleFacts.requester, id: 'rui' },
+    },
     parties: { requesters: ['rui'], onBehalfOf: [], ownerId: 'ola', flowAuthor: 'ann' },
     decisions: [],
     holds: [],
