@@ -45,6 +45,19 @@ export function keyIdsOf(keys: HeldKeys): KeyIds {
   };
 }
 
+/**
+ * Whether other processes must know a key before one writes with it: what they cannot verify would be refused for good. What
+ * Temporal stores is only waited for, so that one machine changes that key in one restart, as long as it still has the old one.
+ */
+const mustBeAnnounced: Readonly<Record<KeyName, boolean>> = {
+  'evidence-mac': true,
+  'evidence-signing': true,
+  'person-pseudonym': true,
+  fingerprint: true,
+  'decision-signing': true,
+  'payload-codec': false,
+};
+
 /** The key directory is not that of this ledger. Nothing was written, so that the rest of the installation goes on. */
 export class KeysOfAnotherInstallation extends Error {
   override readonly name = 'KeysOfAnotherInstallation';
@@ -100,9 +113,8 @@ export async function bindKeys(direct: DirectPool, evidence: EvidenceKeys, held:
       SELECT "name", "keyId", "state" FROM "installation_key"`;
     const isKnown = (name: KeyName, id: string) => rows.some((row) => row.name === name && row.keyId === id);
     for (const name of keyNames) {
-      const [writing] = held[name];
       if (!rows.some((row) => row.name === name)) await requireFits[name](tx, evidence, held[name]);
-      else if (!isKnown(name, writing))
+      else if (!(mustBeAnnounced[name] ? held[name].slice(0, 1) : held[name]).some((id) => isKnown(name, id)))
         throw new KeysOfAnotherInstallation(name, 'it has others, and this one was never announced');
     }
     const unknown = keyNames.flatMap((name) =>
