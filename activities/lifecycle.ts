@@ -13,6 +13,8 @@ import {
 } from '../ledger/dueWork.ts';
 import { tellSuppressed } from '../ledger/refusals.ts';
 import { remindOwnerOfKey } from '../ledger/registrationReminder.ts';
+import { reissueOrder } from '../ledger/reissue.ts';
+import { claimOwedReissues, type OwedReissue } from '../ledger/reissueOrders.ts';
 import { restoreInForce, resumeIfCompared } from '../ledger/restore.ts';
 import { sweepSingleUses } from '../ledger/singleUse.ts';
 import { recordSwept } from '../ledger/sweep.ts';
@@ -41,6 +43,9 @@ export interface LifecycleParts {
 
 const batchSize = 50;
 const principal = 'system:lifecycle';
+
+/** For which an owed re-issue comes back after its backoff, or never, and nobody need be told. */
+const mayWait = ['request-running', 'revoking', 'not-active', 'nothing-owed'];
 
 const dueBecause = {
   rotation: 'the credential is due for rotation',
@@ -80,6 +85,16 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
     if (!result.opened && result.slug === 'registration-required') return remindOwnerOfKey(ledger, identity.id);
     if (!result.opened && result.slug !== 'request-running')
       throw new Error(`${kind} of ${identity.id} refused: ${result.detail}`);
+  }
+
+  /** What a review ordered, and no request carries: the one that did has ended without a new credential. */
+  async function reissue({ reviewRequestId, identityId, attempts }: OwedReissue): Promise<void> {
+    const result = await starts.open(await reissueOrder(ledger, reviewRequestId, attempts));
+    if (result.opened || mayWait.includes(result.slug)) return;
+    if (result.slug === 'registration-required') return remindOwnerOfKey(ledger, identityId);
+    throw new Error(
+      `the re-issue that review ${reviewRequestId} ordered of ${identityId} is refused: ${result.detail}`,
+    );
   }
 
   /** The date of a review has passed without one. The row stays until a review gives it another date. */
@@ -128,6 +143,9 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       for (const row of rows) {
         await work[row.kind](row).catch((error: unknown) => parts.onError(error, `${row.kind} of ${row.subjectId}`));
       }
+      const reissues = restore === undefined ? await claimOwedReissues(ledger, batchSize) : [];
+      for (const owed of reissues)
+        await reissue(owed).catch((error: unknown) => parts.onError(error, `re-issue of ${owed.identityId}`));
       if (restore !== undefined) await resumeIfCompared(ledger);
       const sleeping = restore === undefined ? await claimSleepingRequests(ledger, batchSize) : [];
       for (const request of sleeping) {
@@ -139,9 +157,9 @@ export function lifecycleActivities(parts: LifecycleParts): LifecycleActivities 
       const isMoreUsed = await sweepSingleUses(ledger.prisma);
       const isMoreSuppressed = restore === undefined && (await tellSuppressed(ledger));
       await recordLifecycleSuccess(ledger);
-      return {
-        handled: rows.length + sleeping.length + departed + (isMoreUsed ? 1 : 0) + (isMoreSuppressed ? 1 : 0),
-      };
+      const isMore = isMoreUsed || isMoreSuppressed;
+      const handled = rows.length + reissues.length + sleeping.length + departed + (isMore ? 1 : 0);
+      return { handled };
     },
   };
 }

@@ -57,6 +57,7 @@ export const problems = {
   committed: { status: 409, title: 'Already committed: roll back instead' },
   'not-rollbackable': { status: 409, title: 'The rotation cannot be rolled back' },
   'not-amendable': { status: 409, title: 'The request cannot be amended now' },
+  'responder-only': { status: 403, title: 'Only a responder undoes this' },
   'flow-changed': { status: 409, title: 'Another flow would govern the amended request' },
   'not-stuck': { status: 409, title: 'Nothing is stuck here' },
   'wrong-epoch': { status: 409, title: 'The store serves another epoch' },

@@ -18,6 +18,7 @@ import { keepAsSubject } from './freezeSubjects.ts';
 import { type Gathered, gatherFacts } from './gatherFacts.ts';
 import { enqueue } from './outbox.ts';
 import { refusalDrafts, refusedKind } from './refusals.ts';
+import { fallDueAgain } from './reissueOrders.ts';
 import { LedgerRestored, mayChangeWhileObserving } from './restore.ts';
 import type { Statements } from './statements.ts';
 
@@ -122,15 +123,25 @@ async function record(tx: Statements, ledger: Ledger, step: Step): Promise<numbe
     Promise.all(result.changes.map((change) => applyChange(tx, place, change))),
     recordStep(tx, step, sequence, evidenceOfStep),
     // A command comes through the API, past the workflow: the outbox tells it that the plan has changed.
-    event.kind === 'command' && result.verdict.accepted
+    (event.kind === 'command' || event.kind === 'superseded') && result.verdict.accepted
       ? enqueue(tx, { kind: 'nudge', requestId: request.id })
       : undefined,
+    identity !== undefined && endsWithoutRotating(step) ? fallDueAgain(tx, identity.id, gathered.now) : undefined,
   ]);
   if (evidenceOfStep !== undefined) return sequence;
   const kept =
     identity === undefined ? [] : await keepAsSubject(tx, { identityId: identity.id, heldBefore, at: gathered.now });
   await appendEvidence(tx, ledger.evidence, evidence(ended.flat(), kept), [gathered.chainHead]);
   return sequence;
+}
+
+/** Of a rotation that a person or a pipeline asked for, and that nothing took the place of. */
+function endsWithoutRotating({ gathered, result }: Step): boolean {
+  const { request, guardFacts } = gathered.facts;
+  const { state } = result.next;
+  const hasEnded = !isFinalRequestState(request.state) && isFinalRequestState(state) && state !== 'completed';
+  const isAsked = guardFacts.requester.kind !== 'system' && result.reason !== 'superseded';
+  return request.kind === 'rotation' && hasEnded && isAsked;
 }
 
 /** The request's row, its evidence and, of an event that is recorded, the event's: in one statement, since every step pays for it. */
@@ -232,6 +243,7 @@ function actorOf(event: FlowEvent, { facts }: Gathered): string {
   if (event.kind === 'decision') return event.decision.approverId;
   if (event.kind === 'command') return event.command.by;
   if (event.kind === 'opened') return facts.request.requesterId;
+  if (event.kind === 'superseded') return event.by;
   return 'system:workflow';
 }
 

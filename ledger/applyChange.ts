@@ -185,6 +185,18 @@ function changesOfIdentity(tx: Statements, place: Place, change: IdentityChange)
     }
     case 'complete-review':
       return [completeReview(tx, place, change)];
+    case 'deliver-reissue':
+      return [
+        tx.$executeRaw`
+          UPDATE "reissue_order" SET "deliveredAt" = ${now}, "deliveredVersion" = ${change.version}::int
+          WHERE "reviewRequestId" = ${change.order}`,
+      ];
+    case 'waive-reissue':
+      return [
+        tx.$executeRaw`
+          UPDATE "reissue_order" SET "waivedAt" = ${now}, "waivedBy" = ${change.by}, "waivedBecause" = ${change.reason}
+          WHERE "reviewRequestId" = ${change.order}`,
+      ];
     case 'record-quarantine':
       // It leaves its evidence and no row.
       return [];
@@ -274,6 +286,8 @@ const evidenceKinds: Readonly<Record<Change['change'], string>> = {
   amend: 'request.amended',
   notify: 'request.notice-queued',
   'complete-review': 'identity.reviewed',
+  'deliver-reissue': 'reissue.delivered',
+  'waive-reissue': 'reissue.waived',
   'publish-flow': 'flow.published',
   'retire-flow': 'flow.retired',
   'stopped-by-freeze': 'request.frozen',

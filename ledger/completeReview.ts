@@ -3,6 +3,7 @@ import { reviewOpensAt } from '../domain/flow/review.ts';
 import { identityAt, type Place } from './applyChange.ts';
 import { setDue } from './dueWork.ts';
 import { enqueue } from './outbox.ts';
+import { orderReissue } from './reissueOrders.ts';
 import { updateRow } from './rows.ts';
 import type { Statements } from './statements.ts';
 
@@ -15,7 +16,7 @@ type CompleteReview = Extract<Change, { change: 'complete-review' }>;
 export async function completeReview(tx: Statements, place: Place, change: CompleteReview): Promise<void> {
   const { requestId, now } = place;
   const identityId = identityAt(place);
-  const { scopes, newOwner, thaws, reissue } = change;
+  const { scopes, newOwner, thaws } = change;
   const reviewed = {
     ...(scopes === undefined ? {} : { scopes: [...scopes] }),
     ...(newOwner === undefined ? {} : { ownerId: newOwner }),
@@ -32,7 +33,12 @@ export async function completeReview(tx: Statements, place: Place, change: Compl
       INSERT INTO "outbox_message" ("kind", "payload")
       SELECT 'nudge', jsonb_build_object('kind', 'nudge', 'requestId', "id") FROM "request"
       WHERE "identityId" = ${identityId} AND "id" <> ${requestId} AND "finishedAt" IS NULL ORDER BY "id"`,
-    ...(reissue ? [enqueue(tx, { kind: 'reissue', requestId })] : []),
+    ...(change.reissue
+      ? [
+          orderReissue(tx, { reviewRequestId: requestId, identityId, highestVersion: change.highestVersion, at: now }),
+          enqueue(tx, { kind: 'reissue', requestId }),
+        ]
+      : []),
   ]);
 }
 

@@ -13,7 +13,7 @@ import { reviewOf } from '../domain/flow/judge.ts';
 import type { Flow, IdentityKind, IsoDuration, RequestKind } from '../domain/flow/language.ts';
 import type { OrderFacts } from '../domain/flow/orders.ts';
 import { type PublicationProposal, publicationFactsOf } from '../domain/flow/publication.ts';
-import type { CredentialFacts, EndedHold, FlowState, Hold, LedgerFacts } from '../domain/flow/state.ts';
+import type { CredentialFacts, EndedHold, FlowState, Hold, LedgerFacts, ReissueFacts } from '../domain/flow/state.ts';
 import { type CredentialState, type IdentityState, isFinalRequestState, type RequestState } from '../domain/states.ts';
 import { type Identity, Prisma, type Request } from '../prisma/generated/client.ts';
 import type { Ledger } from './client.ts';
@@ -27,6 +27,7 @@ import { onePerson, type PersonNow, peopleNow, personOf } from './people.ts';
 import { ownersOf, type Proposing, proposalOf, proposed } from './proposal.ts';
 import { findProposal, lockedSetDigest, PublicationDamaged } from './publications.ts';
 import { shownOfAgent } from './registration.ts';
+import { isOwed } from './reissueOrders.ts';
 import { isAltered, readRequestRecord, type StoredEntry } from './requestRecord.ts';
 import type { Statements } from './statements.ts';
 import { type Agent, type Asking, agentPolicyOf, askedFor, stepUpFactsOf } from './stepUpAsk.ts';
@@ -61,6 +62,7 @@ interface Surroundings {
   pauses: Hold[];
   acknowledgedBy: string[];
   orders: OrderFacts[];
+  reissues: ReissueFacts[];
   people: PersonNow[];
   knownVerdict: unknown;
   observedSince: Date | null;
@@ -161,6 +163,7 @@ export async function gatherFacts(
     holds: [...around.pauses, ...freezes],
     endedHolds,
     acknowledgedBy: around.acknowledgedBy,
+    reissues: around.reissues,
     leaseMs: ledger.leaseMs,
     orders: around.orders,
   };
@@ -255,6 +258,9 @@ async function surroundings(
            'input', "input", 'lastFailure', "lastFailure",
            'answer', CASE WHEN "outcome" IS NULL THEN NULL ELSE json_build_object('outcome', "outcome", 'begunAt', "begunAt") END))), '[]')
          FROM "effect_order" WHERE "requestId" = r."id" AND "closedAt" IS NULL) AS "orders",
+      (SELECT coalesce(json_agg(json_strip_nulls(json_build_object('id', o."reviewRequestId", 'highestVersion', o."highestVersion",
+           'isOwed', ${isOwed}, 'carriedBy', o."requestId")) ORDER BY o."orderedAt", o."reviewRequestId"), '[]')
+         FROM "reissue_order" o WHERE o."identityId" = i."id") AS "reissues",
       (SELECT coalesce(json_agg(a), '[]') FROM ${peopleNow(Prisma.sql`(ARRAY[i."ownerId", r."proposal" ->> 'newOwner', r."requesterId", r."onBehalfOf",
            ${asked.approverId ?? null}::text] || string_to_array((
              SELECT v."author" FROM "flow_version" v WHERE v."digest" = r."flowDigest"), ' and '))`)} a) AS "people",
@@ -271,7 +277,9 @@ async function surroundings(
 async function freezesHolding(tx: Statements, identityId: string): Promise<readonly Hold[]> {
   const rows = await tx.$queryRaw<{ hold: Hold }[]>`
     SELECT json_strip_nulls(json_build_object('kind', 'freeze', 'id', f."id", 'by', f."openedBy", 'since', f."createdAt",
-      'mode', f."mode", 'cause', split_part(f."cause", '/', 1))) AS "hold"
+      'mode', f."mode", 'cause', split_part(f."cause", '/', 1), 'ordersReissue', (
+        SELECT (o."proposal" ->> 'reissue')::boolean FROM "freeze_review_order" o WHERE o."freezeId" = f."id"
+        ORDER BY o."createdAt" DESC, o."id" DESC LIMIT 1))) AS "hold"
     FROM "freeze" f JOIN "identity" i ON i."id" = ${identityId} WHERE ${holds}`;
   return rows.map(({ hold }) => hold);
 }

@@ -7,6 +7,7 @@ import type { ChosenFlow } from './chooseFlow.ts';
 import type { Ledger } from './client.ts';
 import { type EvidenceDraft, requestChain } from './evidence.ts';
 import { enqueue } from './outbox.ts';
+import { carryRequesters } from './requesters.ts';
 import { insertRow } from './rows.ts';
 import type { Statements } from './statements.ts';
 
@@ -20,6 +21,14 @@ function isAlone(order: RequestOrder): order is StepUpOrder | PublicationOrder {
   return order.kind === 'publication' || order.kind === 'step-up';
 }
 
+/** What a new request takes over from others. */
+export interface Inherited {
+  /** Requests whose requesters count as its own. */
+  readonly requestersOf: readonly string[];
+  /** The request whose place it takes: its pauses hold on. */
+  readonly supersedes?: string;
+}
+
 /** Effect: the request, its evidence and its first step, within the caller's transaction. */
 export async function createRequest(
   tx: Statements,
@@ -27,6 +36,7 @@ export async function createRequest(
   order: RequestOrder,
   { digest: flowDigest, now }: ChosenFlow,
   atOnce: boolean,
+  { requestersOf, supersedes }: Inherited = { requestersOf: [] },
 ): Promise<OpenResult> {
   const { requestId } = order;
   const registration = 'registration' in order ? order.registration : undefined;
@@ -70,8 +80,19 @@ export async function createRequest(
       ...(order.kind === 'publication' ? { publication: order.publication } : {}),
       ...(order.kind === 'review' ? { proposal: plain(reviewed(order)) } : {}),
       ...(order.kind === 'step-up' ? { stepUp: { ...order.stepUp } } : {}),
+      ...('reissues' in order && order.reissues !== undefined ? { reissues: order.reissues } : {}),
+      ...(supersedes === undefined ? {} : { supersedes }),
     },
   };
+  if (requestersOf.length > 0 && order.kind !== 'publication') {
+    const { identityId } = order;
+    await Promise.all([insertRow(tx, 'request', request), insertRow(tx, 'requester', requester)]);
+    const joined = await carryRequesters(tx, { requestId, identityId, from: requestersOf, at: now });
+    if (supersedes !== undefined) await carryPauses(tx, { requestId, from: supersedes });
+    const event = { kind: 'opened', id: 'opened', atOnce } as const;
+    const advanced = await advanceWithin(tx, ledger, requestId, event, [opened, ...joined]);
+    return { opened: true, requestId, ...about, created: true, ...advanced };
+  }
   // In this order and without waiting: the step reads what was just written.
   const [, , advanced] = await Promise.all([
     insertRow(tx, 'request', request),
@@ -81,6 +102,14 @@ export async function createRequest(
     atOnce ? enqueue(tx, { kind: 'nudge', requestId }) : undefined,
   ]);
   return { opened: true, requestId, ...about, created: true, ...advanced };
+}
+
+/** Effect: whoever paused that request and has not resumed holds this one. */
+function carryPauses(tx: Statements, { requestId, from }: { requestId: string; from: string }): Promise<unknown> {
+  return tx.$executeRaw`
+    INSERT INTO "pause" ("id", "requestId", "principal", "reason", "createdAt")
+    SELECT gen_random_uuid()::text, ${requestId}, "principal", "reason", "createdAt" FROM "pause"
+    WHERE "requestId" = ${from} AND "liftedAt" IS NULL`;
 }
 
 /** As JSON has it: members that are undefined are none. */

@@ -5,12 +5,13 @@ import { ownerNotValid } from './amendment.ts';
 import { type ChosenFlow, chooseFlow } from './chooseFlow.ts';
 import { issuingTransaction, type Ledger } from './client.ts';
 import { guardFactsOf } from './gatherFacts.ts';
-import { answer, join, runningRequest } from './joinRequest.ts';
+import { answer, join, runningRequest, supersede } from './joinRequest.ts';
 import { createRequest, reviewed } from './newRequest.ts';
 import { openPublication } from './openPublication.ts';
 import { type Refusal, Refused, refuse } from './openRefusal.ts';
 import { openStepUp } from './openStepUp.ts';
 import { registrationFor } from './registration.ts';
+import { carryReissue, triggerOf } from './reissueOrders.ts';
 import { reviewObstacle } from './reviewObstacle.ts';
 import { mayBeRevoked } from './revocable.ts';
 import { insertNewRow, insertRow } from './rows.ts';
@@ -123,10 +124,13 @@ async function openOnboarding(
   return opened;
 }
 
-async function openOnIdentity(tx: Statements, ledger: Ledger, order: OpenOrder, atOnce: boolean): Promise<OpenResult> {
+async function openOnIdentity(tx: Statements, ledger: Ledger, asked: OpenOrder, atOnce: boolean): Promise<OpenResult> {
   const [identity] = await tx.$queryRaw<Identity[]>`
-    SELECT * FROM "identity" WHERE "id" = ${order.identityId} FOR UPDATE`;
-  if (identity === undefined) return refuse('not-found', `There is no identity ${order.identityId}.`);
+    SELECT * FROM "identity" WHERE "id" = ${asked.identityId} FOR UPDATE`;
+  if (identity === undefined) return refuse('not-found', `There is no identity ${asked.identityId}.`);
+  const trigger = await triggerOf(tx, asked);
+  if (typeof trigger !== 'string') return trigger;
+  const order = { ...asked, trigger };
   const isRevocation = order.kind === 'revocation';
   const mayRun =
     identity.state === 'active' ||
@@ -140,12 +144,33 @@ async function openOnIdentity(tx: Statements, ledger: Ledger, order: OpenOrder, 
   if (obstacle !== undefined) return refuse(obstacle.slug, obstacle.detail);
   const registering = await withRegistration(tx, identity, order);
   if ('opened' in registering) return registering;
-  const flow = await chooseFlow(tx, order, [identity.ownerId, order.proposal?.newOwner], (asked, person, now) =>
-    guardFactsOf(identity, { ...asked, proposal: order.proposal }, person, now),
+  const flow = await chooseFlow(tx, order, [identity.ownerId, order.proposal?.newOwner], (about, person, now) =>
+    guardFactsOf(identity, { ...about, proposal: order.proposal }, person, now),
   );
   if ('opened' in flow) return flow;
-  if (running !== undefined) return join(tx, ledger, registering, running, flow.digest, atOnce);
-  return createRequest(tx, ledger, registering, flow, atOnce);
+  const create = (supersedes?: string) => createOnIdentity(tx, ledger, registering, flow, atOnce, supersedes);
+  if (running === undefined) return create();
+  return (
+    (await supersede(tx, ledger, registering, running, create)) ??
+    join(tx, ledger, registering, running, flow.digest, atOnce)
+  );
+}
+
+/** What a review ordered carries the requesters of that review, and what supersedes another those of that one. */
+async function createOnIdentity(
+  tx: Statements,
+  ledger: Ledger,
+  order: OpenOrder,
+  flow: ChosenFlow,
+  atOnce: boolean,
+  supersedes: string | undefined,
+): Promise<OpenResult> {
+  const { reissues, requestId } = order;
+  const requestersOf = [reissues, supersedes].filter((id) => id !== undefined);
+  const inherited = { requestersOf, ...(supersedes === undefined ? {} : { supersedes }) };
+  const result = await createRequest(tx, ledger, order, flow, atOnce, inherited);
+  if (reissues !== undefined) await carryReissue(tx, reissues, requestId);
+  return result;
 }
 
 /** The order with what it registers, also where it does not say so. */

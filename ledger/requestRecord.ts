@@ -86,8 +86,10 @@ export function voidForAll(
   );
   // Who joins twice is kept with whom they stood for first.
   const first = new Map(record.asked.toReversed().map(({ actor, onBehalfOf }) => [actor, onBehalfOf]));
+  // A person who asked, and for whom a machine asked as well, stands for themselves (ledger/requesters.ts).
   const isKept = ([actor, onBehalfOf]: [string, string | undefined]) =>
-    present.has(actor) && present.get(actor) === onBehalfOf;
+    present.has(actor) &&
+    (present.get(actor) === onBehalfOf || (onBehalfOf === undefined && present.get(actor) === actor));
   return [...first].every(isKept) ? undefined : 'requesters-altered';
 }
 

@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/client.ts';
 import { requestsOfFreeze } from '../ledger/freezes.ts';
 import { type ClaimedMessage, claimMessages, markDelivered, markFailed, type OutboxPayload } from '../ledger/outbox.ts';
 import { reissueOrder } from '../ledger/reissue.ts';
+import { ensureOrdered } from '../ledger/reissueOrders.ts';
 import { findTarget } from '../ledger/requests.ts';
 import { requireMayGoOn } from '../ledger/restore.ts';
 
@@ -69,11 +70,15 @@ async function deliverPayload({ ledger, starts, logger }: Dispatch, payload: Out
   }
 }
 
-/** What the rotation is refused for when nothing is left to issue to, or an agent that was rotated since must bring the key. */
-const pointless = ['revoking', 'not-active', 'registration-required'];
+/**
+ * What the rotation is refused for when nothing is left to issue to or nothing is owed, or when an agent that was rotated since
+ * must bring the key: the order itself is still owed, and its owner is reminded by the lifecycle.
+ */
+const pointless = ['revoking', 'not-active', 'nothing-owed', 'registration-required'];
 
 /** @throws when it cannot be opened yet, such as beside a rotation that has committed: it is asked for again */
 async function reissue(ledger: Dispatch['ledger'], starts: WorkflowStarts, reviewRequestId: string): Promise<void> {
+  await ensureOrdered(ledger, reviewRequestId);
   const result = await starts.open(await reissueOrder(ledger, reviewRequestId));
   if (!result.opened && !pointless.includes(result.slug))
     throw new Error(`The rotation that review ${reviewRequestId} asked for is refused: ${result.detail}`);

@@ -28,6 +28,17 @@ export const IdentityBody = z
       .int()
       .meta({ description: 'Taken anew by every commit, rollback and revocation; what the store serves carries it.' }),
     frozenBy: z.array(z.object({ freezeId: Id, reason: z.string(), since: Instant })),
+    owedReissues: z
+      .array(
+        z.object({
+          reviewId: Id.meta({ description: 'The review that ordered it.' }),
+          since: Instant,
+          replaces: z.int().meta({ description: 'This version and those before it: delivered by a newer one.' }),
+          requestId: Id.nullable().meta({ description: 'The rotation that carries it out, or did last.' }),
+          attempts: z.int().meta({ description: 'How often it was asked for again.' }),
+        }),
+      )
+      .meta({ description: 'Ordered by reviews, and neither delivered nor undone by a responder.' }),
     createdAt: Instant,
   })
   .meta({ id: 'Identity' });
@@ -40,6 +51,7 @@ export function identityBody(row: IdentityRow): IdentityBody {
     highestVersion: _internal,
     nameKey: _key,
     frozenBy,
+    owedReissues,
     labels,
     expiresAt,
     createdAt,
@@ -61,6 +73,13 @@ export function identityBody(row: IdentityRow): IdentityBody {
       reason,
       since: since.toISOString(),
     })),
+    owedReissues: owedReissues.map(({ reviewRequestId, orderedAt, highestVersion, requestId, attempts }) => ({
+      reviewId: reviewRequestId,
+      since: orderedAt.toISOString(),
+      replaces: highestVersion,
+      requestId,
+      attempts,
+    })),
   };
 }
 
@@ -81,6 +100,7 @@ export const identityExample: IdentityBody = {
   state: 'active',
   epoch: 1,
   frozenBy: [],
+  owedReissues: [],
   createdAt: '2026-11-22T10:00:00.000Z',
 };
 

@@ -28,8 +28,11 @@ interface CommandRoute<B extends z.ZodObject> {
   readonly description: string;
   readonly kinds: readonly Principal['kind'][];
   readonly roles: readonly Role[];
-  /** Whom the request concerns may give the command too; `requesters` leaves the owner out. */
-  readonly concerned: 'requesters-and-owner' | 'requesters' | 'nobody';
+  /**
+   * Whom the request concerns may give the command too. `openers` are who asked for it first, and the person behind: whoever
+   * joined asked for the same, and has no say over what the others asked for. `requesters` leaves the owner out.
+   */
+  readonly concerned: 'openers-and-owner' | 'requesters-and-owner' | 'requesters' | 'nobody';
   readonly body: B;
   readonly bodyExample: z.input<B>;
   readonly problems: readonly ProblemSlug[];
@@ -55,14 +58,14 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
       verb: 'pause',
       summary: 'Pause a request',
       description:
-        'Nothing is issued, committed or retired until everyone who paused has resumed. Decisions are still taken, and deadlines run on.',
+        'Nothing is issued, committed or retired until everyone who paused has resumed. Decisions are still taken, and deadlines run on. While a re-issue that a review ordered is owed, only a responder pauses a rotation of the identity.',
       kinds: ['person', 'pipeline'],
       roles: ['responder', 'admin'],
-      concerned: 'requesters-and-owner',
+      concerned: 'openers-and-owner',
       body: Reasoned,
       bodyExample: example,
-      problems: ['not-pausable'],
-      command: ({ reason }, by) => ({ do: 'pause', by, reason }),
+      problems: ['not-pausable', 'responder-only'],
+      command: ({ reason }, by, principal) => ({ do: 'pause', by, reason, ...asResponder(principal) }),
     }),
     route({
       verb: 'resume',
@@ -86,14 +89,15 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
     route({
       verb: 'cancel',
       summary: 'Cancel a request',
-      description: 'What was made and not committed is destroyed. After the commit a rotation is rolled back instead.',
+      description:
+        'What was made and not committed is destroyed. After the commit a rotation is rolled back instead. What a review ordered to be re-issued, only a responder cancels.',
       kinds: ['person', 'pipeline'],
       roles: ['responder', 'admin'],
-      concerned: 'requesters-and-owner',
+      concerned: 'openers-and-owner',
       body: Reasoned,
       bodyExample: { reason: 'No longer needed' },
-      problems: ['committed', 'not-cancellable'],
-      command: ({ reason }, by) => ({ do: 'cancel', by, reason }),
+      problems: ['committed', 'not-cancellable', 'responder-only'],
+      command: ({ reason }, by, principal) => ({ do: 'cancel', by, reason, ...asResponder(principal) }),
     }),
     route({
       verb: 'retry',
@@ -110,14 +114,15 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
     route({
       verb: 'rollback',
       summary: 'Serve the previous credential again',
-      description: 'Within the grace window of a rotation, also under a freeze. The new credential then retires.',
+      description:
+        'Within the grace window of a rotation, also under a freeze. The new credential then retires. To a version that a review ordered to be replaced, only a responder goes back.',
       kinds: ['person', 'pipeline'],
       roles: ['responder', 'admin'],
-      concerned: 'requesters-and-owner',
+      concerned: 'openers-and-owner',
       body: Reasoned,
       bodyExample: { reason: 'The new login fails in one region' },
-      problems: ['not-rollbackable'],
-      command: ({ reason }, by) => ({ do: 'rollback', by, reason }),
+      problems: ['not-rollbackable', 'responder-only'],
+      command: ({ reason }, by, principal) => ({ do: 'rollback', by, reason, ...asResponder(principal) }),
     }),
     route({
       verb: 'resolution',
@@ -171,6 +176,11 @@ export function commandRoutes(deps: ApiDependencies): Route[] {
   ];
 }
 
+/** Only responders undo what an incident ordered; under the lock it is known whether one did. */
+function asResponder({ roles }: Principal): { readonly byResponder?: true } {
+  return roles.includes('responder') ? { byResponder: true } : {};
+}
+
 function commandRoute<B extends z.ZodObject>(deps: ApiDependencies, definition: CommandRoute<B>): Route {
   const { verb, summary, description, kinds, roles, concerned, body, bodyExample, problems } = definition;
   return defineRoute({
@@ -211,14 +221,18 @@ function commandRoute<B extends z.ZodObject>(deps: ApiDependencies, definition: 
 }
 
 function concernedBy(
-  { parties }: RequestSituation,
+  { parties, asker }: RequestSituation,
   concerned: CommandRoute<z.ZodObject>['concerned'],
 ): readonly string[] {
-  if (concerned === 'nobody') return [];
+  const owner = parties.ownerId === undefined ? [] : [parties.ownerId];
   const requesters = [...parties.requesters, ...parties.onBehalfOf];
-  return concerned === 'requesters'
-    ? requesters
-    : [...requesters, ...(parties.ownerId === undefined ? [] : [parties.ownerId])];
+  const concernedAs: Readonly<Record<CommandRoute<z.ZodObject>['concerned'], readonly string[]>> = {
+    'openers-and-owner': [asker.requesterId, asker.onBehalfOf, ...owner],
+    'requesters-and-owner': [...requesters, ...owner],
+    requesters,
+    nobody: [],
+  };
+  return concernedAs[concerned];
 }
 
 interface Amendment {

@@ -72,6 +72,7 @@ function openedStep(): () => void {
     endedHolds: [],
     orders: [],
     acknowledgedBy: [],
+    reissues: [],
     leaseMs: 60_000,
   };
   const state = initialFlowState(now);

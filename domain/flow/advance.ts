@@ -33,6 +33,7 @@ import {
 } from './stages.ts';
 import type { FlowState, LedgerFacts } from './state.ts';
 import { destroyOrders, isStuck, nextRetryMs, stepOfCurrentAttempt, takeSilence } from './steps.ts';
+import { type SupersededEvent, supersede } from './superseding.ts';
 
 /** The first event of every request; `atOnce` is a responder's: a revocation's transaction runs now. */
 export interface OpenedEvent {
@@ -41,7 +42,8 @@ export interface OpenedEvent {
   readonly atOnce: boolean;
 }
 
-export type FlowEvent = RequestEvent | OpenedEvent;
+/** `opened` and `superseded` come from the ledger alone, never through Temporal. */
+export type FlowEvent = RequestEvent | OpenedEvent | SupersededEvent;
 
 export interface AdvanceInput {
   readonly flow: Flow;
@@ -111,6 +113,8 @@ function take(
     case 'opened':
       if (event.atOnce) revokeAtOnce(draft);
       return { accepted: true };
+    case 'superseded':
+      return supersede(draft, event);
     case 'timer':
     case 'nudge':
       return { accepted: true };

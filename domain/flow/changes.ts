@@ -58,14 +58,17 @@ export type Change =
   | { readonly change: 'resume'; readonly by: string; readonly all: boolean; readonly reason: string }
   | { readonly change: 'amend'; readonly by: string; readonly subject: AmendedSubject; readonly reason: string }
   /** All of a review at once; `thaws` are freezes that let the subject go. */
-  | {
+  | ({
       readonly change: 'complete-review';
       readonly scopes?: readonly string[];
       readonly newOwner?: string;
       readonly thaws: readonly string[];
-      readonly reissue: boolean;
       readonly reviewBy: string;
-    }
+      /** `highestVersion`: this one and those before it are to be replaced. */
+    } & ({ readonly reissue: false } | { readonly reissue: true; readonly highestVersion: number }))
+  /** `order`: the review that ordered it. */
+  | { readonly change: 'deliver-reissue'; readonly order: string; readonly version: number }
+  | { readonly change: 'waive-reissue'; readonly order: string; readonly by: string; readonly reason: string }
   /** `expiresAt`: RFC 3339. `onBehalfOf`: absent when the agent acts for itself. */
   | ({
       readonly change: 'grant';
@@ -195,6 +198,12 @@ export function applyChange(facts: LedgerFacts, change: Change): LedgerFacts {
         ...(newOwner === undefined ? {} : { parties: { ...parties, ownerId: newOwner } }),
       };
     }
+    case 'deliver-reissue':
+    case 'waive-reissue':
+      return {
+        ...facts,
+        reissues: facts.reissues.map((order) => (order.id === change.order ? { ...order, isOwed: false } : order)),
+      };
     case 'record-case-file':
     case 'record-quarantine':
     case 'grant':

@@ -31,8 +31,11 @@ export interface SignedDecision {
   readonly signature: string;
 }
 
-/** Commands are authorised by the API before they become events; the ledger records who gave them. */
-export type Command = { readonly by: string; readonly reason: string } & (
+/**
+ * Commands are authorised by the API before they become events; the ledger records who gave them. `byResponder` says that a
+ * responder did: only they undo what an incident ordered, and left out nobody did.
+ */
+export type Command = { readonly by: string; readonly reason: string; readonly byResponder?: boolean } & (
   | { readonly do: 'pause' }
   /** `all` lifts every pause of the request; otherwise only the commander's own. */
   | { readonly do: 'resume'; readonly all: boolean }

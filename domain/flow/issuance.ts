@@ -5,6 +5,7 @@ import { noteRefusal } from './freezeStops.ts';
 import { heldSince } from './heldTime.ts';
 import type { OrderFacts } from './orders.ts';
 import type { CreateResult, DestroyResult, EffectOrder, EffectOutcome, PromoteResult } from './plan.ts';
+import { carriedReissues, deliverReissues, isSuspected, waiveReissues } from './reissues.ts';
 import { reviewBy } from './review.ts';
 import { silentFromMs } from './silence.ts';
 import { recheck } from './stages.ts';
@@ -163,6 +164,7 @@ function takePromote(draft: Draft, step: string, epoch: number, outcome: EffectO
   }
   forgetFailures(draft, step);
   draft.change({ change: 'record-promote', version: current.version, epoch });
+  deliverReissues(draft, current.version);
   if (credentialOf(draft, 'retiring') !== undefined) {
     draft.clearEffect('graceCountedTo');
     draft.setEffect({ graceEndsAt: instant(draft.nowMs + durationMs(draft.flow.limits.grace)) });
@@ -222,14 +224,32 @@ function giveBackHeldTime(draft: Draft): void {
   draft.note('request.grace-extended', { heldMs, graceEndsAt: instant(endsMs + heldMs) });
 }
 
+type RollbackObstacle = { readonly slug: 'not-rollbackable' | 'responder-only'; readonly detail: string };
+
 /** Rollback within the grace window: demote, then re-promote the old under the next epoch. Returns why not, or undefined. */
-export function rollback(draft: Draft): string | undefined {
+export function rollback(
+  draft: Draft,
+  command: { readonly by: string; readonly reason: string; readonly byResponder?: boolean },
+): RollbackObstacle | undefined {
+  const not = (detail: string): RollbackObstacle => ({ slug: 'not-rollbackable', detail });
   const current = credentialOf(draft, 'current');
   const retiring = credentialOf(draft, 'retiring');
-  if (draft.state.effect.committedVersion === undefined) return 'Nothing is committed yet: cancel the request instead.';
-  if (current === undefined || retiring === undefined) return 'The replaced credential is already being destroyed.';
+  if (draft.state.effect.committedVersion === undefined)
+    return not('Nothing is committed yet: cancel the request instead.');
+  if (current === undefined || retiring === undefined)
+    return not('The replaced credential is already being destroyed.');
   const { expiresAt } = retiring;
-  if (expiresAt === undefined || Date.parse(expiresAt) <= draft.nowMs) return 'The replaced credential has expired.';
+  if (expiresAt === undefined || Date.parse(expiresAt) <= draft.nowMs)
+    return not('The replaced credential has expired.');
+  if (isSuspected(draft.facts, retiring.version)) {
+    if (command.byResponder !== true)
+      return {
+        slug: 'responder-only',
+        detail: `A review ordered that version ${retiring.version} be replaced: only a responder has it served again. Ask one.`,
+      };
+    const undone = carriedReissues(draft).filter(({ highestVersion }) => retiring.version <= highestVersion);
+    waiveReissues(draft, undone, command);
+  }
   draft.change({ change: 'retire', version: current.version });
   draft.change({
     change: 'make-current',

@@ -9,6 +9,7 @@ import { identityFactsOf } from './facts.ts';
 import { destroyMint, isMine, mintOf, recordDestroyed, rollback } from './issuance.ts';
 import type { ApprovalStage, Stage, StepUpStage } from './language.ts';
 import { type Receipt, resolvedByHand } from './plan.ts';
+import { carriedReissues, waiveReissues } from './reissues.ts';
 import { approvalTimeoutMs, proverAt, requestDeadlineMs } from './stages.ts';
 import type { DecisionFacts, FlowState, LedgerFacts } from './state.ts';
 import { forgetFailures, retryNow } from './steps.ts';
@@ -209,6 +210,15 @@ export function judgeCommand(draft: Draft, command: Command, amendmentCheck?: Am
   const isCommitted = draft.state.effect.committedVersion !== undefined;
   switch (command.do) {
     case 'pause':
+      if (
+        request.kind === 'rotation' &&
+        command.byResponder !== true &&
+        draft.facts.reissues.some(({ isOwed }) => isOwed)
+      )
+        return refused(
+          'responder-only',
+          'A review ordered the credential of this identity to be re-issued, and it has not been: until then only a responder pauses its rotations. Ask one.',
+        );
       if (request.kind === 'review')
         return refused('not-pausable', 'A review is never held up: it is what ends a hold.');
       if (draft.state.effect.revoked) return refused('not-pausable', 'A revocation that has begun is never held up.');
@@ -236,6 +246,13 @@ export function judgeCommand(draft: Draft, command: Command, amendmentCheck?: Am
       if (isCommitted)
         return refused('committed', 'The new credential is committed. Use rollback while the grace window is open.');
       if (draft.state.effect.revoked) return refused('not-cancellable', 'A revocation that has begun is never undone.');
+      const ordered = carriedReissues(draft);
+      if (ordered.length > 0 && command.byResponder !== true)
+        return refused(
+          'responder-only',
+          `Request ${request.id} re-issues what a review ordered: only a responder cancels that. Ask one.`,
+        );
+      waiveReissues(draft, ordered, command);
       const mint = mintOf(draft);
       if (mint !== undefined) destroyMint(draft, mint, 'cancelled');
       draft.finish('cancelled', command.reason);
@@ -246,8 +263,8 @@ export function judgeCommand(draft: Draft, command: Command, amendmentCheck?: Am
     case 'rollback': {
       if (request.kind !== 'rotation')
         return refused('not-rollbackable', `A request of kind ${request.kind} has nothing to roll back to.`);
-      const obstacle = rollback(draft);
-      return obstacle === undefined ? accepted : refused('not-rollbackable', obstacle);
+      const obstacle = rollback(draft, command);
+      return obstacle === undefined ? accepted : refused(obstacle.slug, obstacle.detail);
     }
     case 'resolve':
       return resolve(draft, command);

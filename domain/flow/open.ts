@@ -13,6 +13,8 @@ export interface OpenOrder extends Asked {
   readonly subject?: NewSubject;
   /** Onboardings and rotations of agents only: what the agent is to authenticate with. */
   readonly registration?: AgentRegistration;
+  /** Rotations only: the completed review whose order to re-issue it carries out (ledger/reissue.ts). */
+  readonly reissues?: string;
   /** Reviews only; left out, nothing but the attestation is asked for. */
   readonly proposal?: ReviewProposal;
 }

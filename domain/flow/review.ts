@@ -49,13 +49,16 @@ export function settleReview(draft: Draft): boolean {
     draft.finish('denied', 'owner-not-valid');
     return false;
   }
+  const answered = holds.filter((hold) => isAnsweredBy(hold, { freezeId, newOwner }));
+  // From a freeze whose subjects a responder wants re-issued, no review lets one go without.
+  const isReissued = reissue || answered.some((hold) => hold.kind === 'freeze' && hold.ordersReissue === true);
   draft.change({
     change: 'complete-review',
     // Narrowed further since it was proposed, it stays narrow.
     ...(scopes === undefined ? {} : { scopes: guardFacts.subject.scopes.filter((scope) => scopes.includes(scope)) }),
     ...(newOwner === undefined ? {} : { newOwner }),
-    thaws: holds.filter((hold) => isAnsweredBy(hold, { freezeId, newOwner })).map(({ id }) => id),
-    reissue,
+    thaws: answered.map(({ id }) => id),
+    ...(isReissued ? { reissue: true, highestVersion: draft.identity.highestVersion } : { reissue: false }),
     reviewBy: reviewBy(draft.flow, draft.nowMs),
   });
   return true;

@@ -122,9 +122,23 @@ export interface LedgerFacts {
   readonly endedHolds: readonly EndedHold[];
   /** Consumers that acknowledged the identity's present epoch. */
   readonly acknowledgedBy: readonly string[];
+  /** Every re-issue that a review of the identity has ordered. */
+  readonly reissues: readonly ReissueFacts[];
   readonly leaseMs: number;
   /** Orders of this request that are open. */
   readonly orders: readonly OrderFacts[];
+}
+
+/** A completed review's order to replace the credential (`ledger/reissue.ts`). */
+export interface ReissueFacts {
+  /** The review request that ordered it. */
+  readonly id: string;
+  /** Of the identity when it was ordered: delivered when a version above it is promoted. */
+  readonly highestVersion: number;
+  /** Neither delivered nor waived by a responder. */
+  readonly isOwed: boolean;
+  /** The rotation that carries it out, or did last; absent while there is none. */
+  readonly carriedBy?: string;
 }
 
 export interface LedgerIdentity {
@@ -216,4 +230,6 @@ export type Hold =
       readonly mode?: FreezeMode;
       /** Why Tenure opened it by itself; absent when a responder did. */
       readonly cause?: FreezeCause;
+      /** A responder ordered that whatever a review lets go from it is re-issued. */
+      readonly ordersReissue?: boolean;
     };

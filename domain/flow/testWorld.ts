@@ -248,6 +248,7 @@ function startOf(flow: Flow, guardFacts: Facts, flowAuthor: string): LedgerFacts
     holds: [],
     endedHolds: [],
     acknowledgedBy: [],
+    reissues: [],
     leaseMs: 60_000,
     orders: [],
   };

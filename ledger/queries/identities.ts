@@ -1,10 +1,15 @@
-import type { Freeze, Identity } from '../../prisma/generated/client.ts';
+import type { Freeze, Identity, ReissueOrder } from '../../prisma/generated/client.ts';
 import type { Transaction } from '../client.ts';
 import { freezesOn } from '../freezeSubjects.ts';
 import { type Page, type PageAsked, pageOf, pageQuery } from './page.ts';
 
-/** An identity with the freezes that hold its issuance now. */
-export type IdentityRow = Identity & { readonly frozenBy: readonly Pick<Freeze, 'id' | 'reason' | 'createdAt'>[] };
+/** An identity with the freezes that hold its issuance now, and what reviews ordered of it and is owed. */
+export type IdentityRow = Identity & {
+  readonly frozenBy: readonly Pick<Freeze, 'id' | 'reason' | 'createdAt'>[];
+  readonly owedReissues: readonly OwedOrder[];
+};
+
+type OwedOrder = Pick<ReissueOrder, 'reviewRequestId' | 'orderedAt' | 'highestVersion' | 'requestId' | 'attempts'>;
 
 export async function findIdentity(ledger: Transaction, id: string): Promise<IdentityRow | undefined> {
   const identity = await ledger.identity.findUnique({ where: { id } });
@@ -33,11 +38,20 @@ export async function listIdentities(
 }
 
 async function withFreezes(ledger: Transaction, identities: readonly Identity[]): Promise<IdentityRow[]> {
-  const freezes = await freezesOn(
-    ledger,
-    identities.map(({ id }) => id),
-  );
-  return identities.map((identity) => ({ ...identity, frozenBy: freezes.get(identity.id) ?? [] }));
+  const ids = identities.map(({ id }) => id);
+  const [freezes, owed] = await Promise.all([
+    freezesOn(ledger, ids),
+    ledger.reissueOrder.findMany({
+      where: { identityId: { in: ids }, deliveredAt: null, waivedAt: null, identity: { state: 'active' } },
+      orderBy: [{ orderedAt: 'asc' }, { reviewRequestId: 'asc' }],
+    }),
+  ]);
+  const owedBy = Map.groupBy(owed, ({ identityId }) => identityId);
+  return identities.map((identity) => ({
+    ...identity,
+    frozenBy: freezes.get(identity.id) ?? [],
+    owedReissues: owedBy.get(identity.id) ?? [],
+  }));
 }
 
 /** All credentials ever issued to the identity, newest version first; there is no value among them. */

@@ -339,6 +339,7 @@ function beginning(flow: Flow, trigger: Trigger): PlayedFacts {
     endedHolds: [],
     orders: [],
     acknowledgedBy: [],
+    reissues: [],
     leaseMs: 60_000,
   };
 }

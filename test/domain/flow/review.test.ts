@@ -41,6 +41,7 @@ function reviewed(proposal: ReviewProposal | undefined, edit: Partial<PlayedFact
     endedHolds: [],
     orders: [],
     acknowledgedBy: [],
+    reissues: [],
     leaseMs: 60_000,
     ...edit,
   };

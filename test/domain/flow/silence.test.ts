@@ -84,3 +84,11 @@ test('silence is waited for under a freeze as well, since a freeze does not stop
   played.fireTimer();
   expect(played.ordered).toEqual(['destroy-v1']);
 });
+
+test('a version that a review ordered to be replaced is not kept alive by whoever uses it', () => {
+  const played = rotated();
+  played.edit((facts) => ({ ...facts, reissues: [{ id: 'a-review', highestVersion: 1, isOwed: false }] }));
+  use(played);
+  acknowledge(played);
+  expect(played.ordered).toEqual(['destroy-v1']);
+});
