@@ -77,9 +77,9 @@ export async function linkAccount(ledger: Pick<Ledger, 'prisma' | 'evidence'>, a
           detail: `${side.id} is not active: who left is linked to nobody. Link the account to somebody new (tenure people link new) if it is of another person.`,
         };
     const open = await openProposal(tx, asked, person.id);
-    if (open === undefined) return propose(tx, ledger, asked, person.id);
+    if (open === undefined || !(await isStillProposed(tx, open, { sides, boundAt: account?.boundAt })))
+      return propose(tx, ledger, asked, person.id);
     if ((await idAmong(tx, by, [open.proposedBy])) !== undefined) return { state: 'proposed', personId: person.id };
-    if ((await findPersonNow(tx, open.proposedBy))?.active !== true) return propose(tx, ledger, asked, person.id);
     return confirm(tx, ledger, asked, {
       proposal: open.id,
       personId: person.id,
@@ -92,9 +92,27 @@ export async function linkAccount(ledger: Pick<Ledger, 'prisma' | 'evidence'>, a
 async function openProposal(tx: Transaction, { issuer, subject }: LinkAsked, personId: string) {
   const since = new Date((await databaseClock(tx)).getTime() - proposalDays * 86_400_000);
   const found = await tx.accountLink.findFirst({
-    where: { issuer, subject, confirmedAt: null, OR: [{ personId }, { person: { aliasOf: personId } }] },
+    where: { ...unconfirmed({ issuer, subject }, personId), proposedAt: { gt: since } },
+    orderBy: { proposedAt: 'desc' },
   });
-  return found !== null && found.proposedAt > since ? found : undefined;
+  return found ?? undefined;
+}
+
+/** Those for the person, under whichever id. */
+const unconfirmed = ({ issuer, subject }: Pick<LinkAsked, 'issuer' | 'subject'>, personId: string) => ({
+  ...{ issuer, subject, confirmedAt: null },
+  OR: [{ personId }, { person: { aliasOf: personId } }],
+});
+
+/** False once the account became somebody's, or whoever proposed it a side of the link, or inactive: it was another link. */
+async function isStillProposed(
+  tx: Transaction,
+  { proposedBy, proposedAt }: { readonly proposedBy: string; readonly proposedAt: Date },
+  { sides, boundAt }: { readonly sides: readonly string[]; readonly boundAt: Date | undefined },
+): Promise<boolean> {
+  if (boundAt !== undefined && boundAt >= proposedAt) return false;
+  if ((await idAmong(tx, proposedBy, sides)) !== undefined) return false;
+  return (await findPersonNow(tx, proposedBy))?.active === true;
 }
 
 async function propose(
@@ -105,7 +123,7 @@ async function propose(
 ): Promise<LinkResult> {
   const { issuer, subject, by, reason } = asked;
   const proposedAt = await databaseClock(tx);
-  await tx.accountLink.deleteMany({ where: { issuer, subject, personId, confirmedAt: null } });
+  await tx.accountLink.deleteMany({ where: unconfirmed(asked, personId) });
   await tx.accountLink.create({
     data: { id: idFromBytes(randomBytes(16)), issuer, subject, personId, proposedBy: by, reason, proposedAt },
   });

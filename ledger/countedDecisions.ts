@@ -9,7 +9,7 @@ import { type RequestRecord, voidByRecord, voidForAll } from './requestRecord.ts
 export interface Counting {
   /** What the request shows now. */
   present(): Review;
-  /** Undefined where nothing is counted any more. */
+  /** Undefined where nothing is counted: the row says that its effect has happened, or never will. */
   readonly record: RequestRecord | undefined;
   readonly requesters: readonly Pick<Requester, 'principal' | 'onBehalfOf'>[];
 }
@@ -20,8 +20,8 @@ export function countedDecisions(
   given: readonly { readonly stored: StoredDecision; readonly approver: Approver }[],
   { present, record, requesters }: Counting,
 ): Pick<LedgerFacts, 'decisions' | 'voidDecisions'> {
-  if (given.length === 0) return { decisions: [] };
-  if (record === undefined) return { decisions: given.map(factsOf) };
+  // Not all of them: whoever may change what the row says would have every row that looks like an approval counted.
+  if (given.length === 0 || record === undefined) return { decisions: [] };
   const keys = decisionKeysOf(ledger);
   const review = present();
   const all = voidForAll(record, requesters, ledger.evidence);

@@ -230,6 +230,25 @@ test('a request that is put behind its approval goes back to it', async () => {
   await stillWaits(requestId);
 });
 
+test('a row that says its effect has happened makes no forged approval count, of a review or of a credential', async () => {
+  const by = underReview(installation, hand);
+  const { requestId: review } = await by.review(await by.onboarded(), { reissue: false });
+  const onboarding = await waiting();
+  await decided(review, 'owner');
+  await decided(onboarding, 'security-1');
+  for (const approver of ['security-1', 'security-2'])
+    await copied(review, { approverId: at(approver), stage: 'security', signature: '' });
+  for (const approver of ['security-2', 'security-lead'])
+    await copied(onboarding, { approverId: at(approver), signature: '' });
+  for (const requestId of [review, onboarding]) {
+    await write(
+      `UPDATE "request" SET "flowState" = jsonb_set("flowState", '{effect,committedVersion}', '1') WHERE "id" = $1`,
+      requestId,
+    );
+    await stillWaits(requestId);
+  }
+});
+
 test('a request in the name of somebody else than who opened it issues nothing', async () => {
   const requestId = await waiting();
   await write(`UPDATE "request" SET "requesterId" = 'owner@tenure.example' WHERE "id" = $1`, requestId);

@@ -122,6 +122,36 @@ test('a link takes two administrators, and neither side of it is one of them', a
   expect(await idOf(api, 'another')).toBe(person);
 });
 
+test('who became a side of a link since they proposed it did not propose it', async () => {
+  const api = await apiFixture({ company: ', domains: [example.com]', partner: ', domains: [example.com]' });
+  for (const sub of ['victim', 'admin-a']) await api.send(await tokenOf(api, sub, 'admin'), '/v1/requests');
+  const [victim, proposer] = [await idOf(api, 'victim'), await idOf(api, 'admin-a')];
+  const linkOther = async (by: string) =>
+    api.send(await tokenOf(api, by, 'admin'), `/v1/people/${victim}/accounts`, {
+      body: { provider: 'partner', subject: 'p-77', reason: 'The account at our partner, ticket 4712' },
+    });
+  expect((await linkOther('admin-a')).as(Linked).state).toBe('proposed');
+  // Nobody's until then; by its address it is the proposer's own from now on.
+  const own = { sub: 'p-77', email: 'admin-a@example.com', email_verified: true, groups: [] };
+  await api.send(await api.partner.token(own), '/v1/requests');
+  expect(await idOf(api, 'p-77')).toBe(proposer);
+  expect((await linkOther('admin-b')).as(Linked)).toEqual({ state: 'proposed', personId: victim, mergedId: null });
+  expect((await linkOther('admin-a')).slug).toBe('self-approval');
+  expect((await api.ledger.prisma.person.findUniqueOrThrow({ where: { id: proposer } })).aliasOf).toBeNull();
+});
+
+test('a link that was proposed while the account was nobody’s makes no two people one', async () => {
+  const api = await apiFixture();
+  for (const sub of ['person', 'admin-a', 'admin-b']) await api.send(await tokenOf(api, sub, 'admin'), '/v1/requests');
+  const person = await idOf(api, 'person');
+  expect((await link(api, 'admin-a', person, 'later')).as(Linked).state).toBe('proposed');
+  await api.send(await tokenOf(api, 'later'), '/v1/requests');
+  const later = await idOf(api, 'later');
+  // What is confirmed is what was proposed: now it is a merger, and two administrators know that it is.
+  expect((await link(api, 'admin-b', person, 'later')).as(Linked).state).toBe('proposed');
+  expect((await link(api, 'admin-a', person, 'later')).as(Linked)).toMatchObject({ state: 'linked', mergedId: later });
+});
+
 test('a newcomer with an address that was somebody else’s is linked as somebody new, and is nobody but themselves', async () => {
   const api = await apiFixture();
   await api.send(await tokenOf(api, 'before', 'security'), '/v1/requests');
