@@ -24,6 +24,8 @@ export interface Candidate {
   readonly cameBefore: boolean;
   /** Another account of the same issuer is this person's. */
   readonly hasAccount: boolean;
+  /** The providers of this person's accounts say other addresses by now. */
+  readonly isFormer: boolean;
 }
 
 export interface NewAccount {
@@ -52,6 +54,7 @@ export function bindingOf(account: NewAccount): Binding {
     return { refused: 'person-inactive', detail: `${address} is of somebody who is not active in the directory.` };
   if (known?.hasAccount)
     return unlinked(account, `${address} is known of somebody with another account of this provider`);
+  if (known?.isFormer) return unlinked(account, `${address} is known of somebody who has another address by now`);
   const missing = whatIsMissing(account, speaks);
   if (missing === undefined) {
     const to = known?.id ?? 'nobody-yet';

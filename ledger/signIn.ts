@@ -281,10 +281,12 @@ async function bindingNow(
 async function candidates(tx: Transaction, { issuer }: ProviderRules, address: string): Promise<Candidate[]> {
   const ids = await peopleAt(tx, address);
   return tx.$queryRaw<Candidate[]>`
-    SELECT p."id", ${isActive} AS "active", p."cameBefore", EXISTS (
-      SELECT FROM "person_account" a JOIN "person" s ON s."id" = a."personId"
-      WHERE (s."id" = p."id" OR s."aliasOf" = p."id") AND a."issuer" = ${issuer} AND a."isVouched") AS "hasAccount"
-    FROM "person" p WHERE p."id" = ANY(${[...ids]}::text[]) ORDER BY p."id"`;
+    SELECT p."id", ${isActive} AS "active", p."cameBefore", held.* FROM "person" p CROSS JOIN LATERAL (
+      SELECT coalesce(bool_or(a."issuer" = ${issuer}), false) AS "hasAccount",
+        coalesce(bool_and(a."address" <> ${address}), false) AS "isFormer"
+      FROM "person_account" a JOIN "person" s ON s."id" = a."personId"
+      WHERE (s."id" = p."id" OR s."aliasOf" = p."id") AND a."isVouched") AS held
+    WHERE p."id" = ANY(${[...ids]}::text[]) ORDER BY p."id"`;
 }
 
 async function oneIdOf(tx: Transaction, id: string): Promise<string> {

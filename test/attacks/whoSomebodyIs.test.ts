@@ -239,6 +239,20 @@ test('whoever gets an address that was somebody else’s inherits nothing and si
   expect([answer.slug, answer.detail.includes('tenure people link')]).toEqual(['account-not-linked', true]);
 });
 
+test('an address that somebody had once makes nobody them, by another provider either', async () => {
+  const api = await apiFixture({ company: ', domains: [example.com]', partner: ', domains: [example.com]' });
+  const signIn = async (of: ApiFixture['provider'], sub: string, email: string) =>
+    api.send(await of.token({ sub, email, groups: [], ...verified }), '/v1/requests');
+  for (const email of ['desk@example.com', 'ana.smith@example.com']) await signIn(api.provider, 'ana', email);
+  // By now the desk is somebody else's, who has an account at the other provider only.
+  const successor = await signIn(api.partner, 'bob', 'desk@example.com');
+  expect([successor.slug, successor.detail.includes('tenure people link')]).toEqual(['account-not-linked', true]);
+  // The address that she has today is hers there too.
+  expect((await signIn(api.partner, 'ana-there', 'ana.smith@example.com')).status).toBe(200);
+  const accounts = await api.ledger.prisma.personAccount.findMany({ where: { subject: { in: ['ana', 'ana-there'] } } });
+  expect(new Set(accounts.map(({ personId }) => personId)).size).toBe(1);
+});
+
 test('an address of two people names neither, except where naming both only stops things', async () => {
   const api = await apiFixture();
   const signIn = async (sub: string, email: string) =>
