@@ -8,7 +8,7 @@ interface Options {
   readonly json?: true;
 }
 
-/** `tenure evidence audit`, `accept` and `anchor seed`: work on the log itself, where the worker's keys and ledger are. */
+/** `tenure evidence audit`, `accept`, `succeed` and `anchor seed`: work on the log itself, where the worker's keys and ledger are. */
 export function registerEvidenceCare(evidence: Command): void {
   withOptions(evidence.command('audit'))
     .description(
@@ -23,6 +23,10 @@ export function registerEvidenceCare(evidence: Command): void {
     .action((entry: string, options: Options & { reason: string }) =>
       become(options, [`--reason=${options.reason}`, '--', 'accept', entry]),
     );
+
+  withOptions(evidence.command('succeed'))
+    .description('let evidence-signing.next in the key directory sign the log from now on; stop the worker first')
+    .action((options: Options) => become(options, ['succeed']));
 
   withOptions(evidence.command('anchor').description('the checkpoint kept outside').command('seed'))
     .description('give an anchor that keeps nothing yet the newest checkpoint, beside a log that was signed already')

@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { type BundleReport, checkBundle, type ProvenEntry } from '../domain/evidence/bundleCheck.ts';
 import { openChainHead } from '../domain/evidence/chainHead.ts';
 import { type Checkpoint, openCheckpoint } from '../domain/evidence/checkpoint.ts';
-import { ExportCheck, type ExportReport } from '../domain/evidence/exportCheck.ts';
-import { NoteInvalid, type NoteVerifier, parseVerifierKey } from '../domain/evidence/signedNote.ts';
+import { ExportCheck, type ExportReport, parseEntry } from '../domain/evidence/exportCheck.ts';
+import { formatVerifierKey, NoteInvalid, type NoteVerifier, parseVerifierKey } from '../domain/evidence/signedNote.ts';
+import { currentKey, openSuccession, type Succession } from '../domain/evidence/succession.ts';
 import { bundleFiles, byteLines, exportFiles } from './evidenceFiles.ts';
 
 /** Something without which nothing can be verified: a file that is missing, or is not what its name says. */
@@ -34,11 +35,15 @@ class UnusableFile extends Error {
 export async function verifyExport(order: VerificationOrder): Promise<VerificationReport> {
   const files = exportFiles(order.directory);
   try {
-    const verifier = await readVerifierKey(order.vkeyFile ?? files.vkey);
+    const successions = await successionsIn(files.entries);
+    const trusted = await readVerifierKey(order.vkeyFile ?? files.vkey);
+    const verifier = currentKey(trusted, successions);
     const checkpoint = await readCheckpoint(files.checkpoint, verifier);
     const held =
-      order.heldCheckpointFile === undefined ? undefined : await readCheckpoint(order.heldCheckpointFile, verifier);
-    const check = new ExportCheck(checkpoint, held);
+      order.heldCheckpointFile === undefined
+        ? undefined
+        : await readHeld(order.heldCheckpointFile, verifier, successions);
+    const check = new ExportCheck(checkpoint, held, successions);
     await readLines(files.entries, (line) => check.line(line));
     return check.finish();
   } catch (error) {
@@ -103,6 +108,28 @@ async function readVerifierKey(path: string): Promise<NoteVerifier> {
 async function readCheckpoint(path: string, verifier: NoteVerifier): Promise<Checkpoint> {
   const note = await readWhole(path);
   return withPath(path, () => openCheckpoint(note, verifier));
+}
+
+/** By the key of the log that it is of, where the keys after it, each signed by the one before, come to that of the export. */
+async function readHeld(path: string, verifier: NoteVerifier, successions: readonly Succession[]): Promise<Checkpoint> {
+  const [origin] = (await readWhole(path)).toString('utf8').split('\n', 1);
+  const earlier = successions.map(({ oldKey }) => oldKey).find(({ name }) => name === origin);
+  const isBridged =
+    earlier !== undefined && formatVerifierKey(currentKey(earlier, successions)) === formatVerifierKey(verifier);
+  return readCheckpoint(path, isBridged ? earlier : verifier);
+}
+
+/** The successions of an export, each signed by both of its keys; whatever else is wrong with a line is told elsewhere. */
+async function successionsIn(path: string): Promise<Succession[]> {
+  const successions: Succession[] = [];
+  await readLines(path, (line) => {
+    if (!Buffer.from(line).includes('"succession":')) return;
+    const entry = parseEntry(line);
+    if ('code' in entry || entry.chain !== 'installation' || entry.kind !== 'installation.log-begun') return;
+    const note = entry.data['succession'];
+    if (typeof note === 'string') successions.push(withPath(path, () => openSuccession(note)));
+  });
+  return successions;
 }
 
 async function readWhole(path: string): Promise<Buffer> {

@@ -6,7 +6,7 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { freshSecretKey, KeysUnusable, readPrivateFile, readSecretKey, writeDurably } from './keyFiles.ts';
 import { loadPayloadKeys, type PayloadKeys, payloadKeyFile } from './payloadKeys.ts';
@@ -77,6 +77,26 @@ export function loadKeys(
     ]),
     payload: loadPayloadKeys(directory, { create: createPayloadKey }),
   };
+}
+
+const nextEvidenceFile = 'evidence-signing.next';
+
+/** The key that is to succeed the evidence key. @throws KeysUnusable when it is not there, or is not the owner's alone */
+export function nextEvidenceKey(directory: string): KeyObject {
+  const path = join(directory, nextEvidenceFile);
+  if (!existsSync(path))
+    throw new KeysUnusable(
+      `${path} is not there. Make the new key first: openssl genpkey -algorithm ed25519 -out ${path}, readable by its owner alone.`,
+    );
+  return readEd25519(path);
+}
+
+/** Effect: the key that succeeded takes the place of the one before, which is kept as `evidence-signing.retired-<id>`. Idempotent. */
+export function putNextEvidenceKey(directory: string): void {
+  const current = join(directory, signingFiles.evidenceSigning);
+  const retired = join(directory, `evidence-signing.retired-${keyIdOf(createPublicKey(readEd25519(current)))}`);
+  if (!existsSync(retired)) linkSync(current, retired);
+  renameSync(join(directory, nextEvidenceFile), current);
 }
 
 /** The first 16 hex digits of the SHA-256 of the public key's SPKI bytes. */

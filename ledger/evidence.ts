@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { type EvidenceDraft, entryBody } from '../domain/evidence/entry.ts';
 import { chainMac, chainStart } from '../domain/evidence/macChain.ts';
+import type { Succession } from '../domain/evidence/succession.ts';
 import { Prisma } from '../prisma/generated/client.ts';
 import type { Statements } from './statements.ts';
 
@@ -14,6 +15,8 @@ export interface EvidenceKeys {
   readonly personKey: KeyObject;
   /** Ed25519 private key: signs checkpoints. */
   readonly signingKey: KeyObject;
+  /** By which it succeeded earlier ones, oldest first: notes of earlier logs are verified with those. */
+  readonly successions?: readonly Succession[];
   /** Names the installation and its first log: a schema-less URL, say `tenure.example.com/evidence`. Never changes. */
   readonly origin: string;
 }

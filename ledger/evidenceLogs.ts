@@ -1,5 +1,5 @@
 import { type Checkpoint, openCheckpoint } from '../domain/evidence/checkpoint.ts';
-import { logOf, originOfLog } from '../domain/evidence/logOrigin.ts';
+import { logOf, originOfLog, successorOrigin } from '../domain/evidence/logOrigin.ts';
 import { formatVerifierKey, NoteInvalid, type NoteVerifier, noteVerifier } from '../domain/evidence/signedNote.ts';
 import type { Prisma } from '../prisma/generated/client.ts';
 import type { Ledger } from './client.ts';
@@ -14,6 +14,14 @@ export interface CurrentLog {
   readonly origin: string;
   /** Checkpoints of this size and below are of an earlier log. */
   readonly firstSize: bigint;
+  /** It goes on with the tree of the log before, under another key; false where entries were lost. */
+  readonly isSuccessor: boolean;
+}
+
+export interface LogRow {
+  readonly generation: number;
+  readonly firstSize: bigint;
+  readonly succession: string | null;
 }
 
 export async function currentLog(
@@ -22,36 +30,46 @@ export async function currentLog(
 ): Promise<CurrentLog> {
   const row = await tx.evidenceLog.findFirst({
     orderBy: { generation: 'desc' },
-    select: { generation: true, firstSize: true },
+    select: { generation: true, firstSize: true, succession: true },
   });
   return logOfRow(keys, row);
 }
 
 /** @param row null for the first log, which has none */
-export function logOfRow(
-  { origin }: Pick<EvidenceKeys, 'origin'>,
-  row: { readonly generation: number; readonly firstSize: bigint } | null,
-): CurrentLog {
-  if (row === null) return { generation: 1, origin, firstSize: 0n };
-  return { ...row, origin: originOfLog(origin, row.generation) };
+export function logOfRow({ origin }: Pick<EvidenceKeys, 'origin'>, row: LogRow | null): CurrentLog {
+  if (row === null) return { generation: 1, origin, firstSize: 0n, isSuccessor: false };
+  const { generation, firstSize, succession } = row;
+  const isSuccessor = succession !== null;
+  return {
+    generation,
+    firstSize,
+    isSuccessor,
+    origin: isSuccessor ? successorOrigin(origin, generation) : originOfLog(origin, generation),
+  };
 }
 
+type VerifyingKeys = Pick<EvidenceKeys, 'origin' | 'signingKey' | 'successions'>;
+
 /** The note key of the log that a note of ours is of. @throws NoteInvalid when it is of no log of this installation */
-export function verifierOf(keys: Pick<EvidenceKeys, 'origin' | 'signingKey'>, note: string): NoteVerifier {
+export function verifierOf(keys: VerifyingKeys, note: string): NoteVerifier {
   const [origin = ''] = note.split('\n', 1);
-  if (logOf(origin).installation !== keys.origin)
-    throw new NoteInvalid(`The checkpoint is of ${origin}, no log of ${keys.origin}.`);
-  return noteVerifier(origin, keys.signingKey);
+  const { installation, generation } = logOf(origin);
+  if (installation !== keys.origin) throw new NoteInvalid(`The checkpoint is of ${origin}, no log of ${keys.origin}.`);
+  const ended = keys.successions?.find(({ newKey }) => logOf(newKey.name).generation > generation);
+  return noteVerifier(origin, ended?.oldKey.publicKey ?? keys.signingKey);
 }
 
 /** A checkpoint that this installation signed, of whichever of its logs. @throws NoteInvalid */
-export function openOwnCheckpoint(keys: Pick<EvidenceKeys, 'origin' | 'signingKey'>, note: string): Checkpoint {
+export function openOwnCheckpoint(keys: VerifyingKeys, note: string): Checkpoint {
   return openCheckpoint(note, verifierOf(keys, note));
 }
 
-/** The note key that verifiers of this checkpoint are given (C2SP vkey). */
-export function verifierKeyOf(keys: Pick<EvidenceKeys, 'origin' | 'signingKey'>, note: string): string {
-  return formatVerifierKey(verifierOf(keys, note));
+/** The note key that verifiers of this checkpoint are given (C2SP vkey). @throws NoteInvalid when it is none of ours */
+export function verifierKeyOf(keys: VerifyingKeys, note: string): string {
+  const verifier = verifierOf(keys, note);
+  // A process that still has the key before would name one that did not sign it.
+  openCheckpoint(note, verifier);
+  return formatVerifierKey(verifier);
 }
 
 /**

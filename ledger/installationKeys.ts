@@ -37,7 +37,7 @@ export function keyIdsOf(keys: HeldKeys): KeyIds {
   const { decisionSigning, decisionVerifying, payload } = keys;
   return {
     'evidence-mac': [secretKeyId('evidence-mac', keys.evidenceMac)],
-    'evidence-signing': [secretKeyId('evidence-signing', publicBytes(keys.evidenceSigning))],
+    'evidence-signing': [keyIdOfSigning(keys.evidenceSigning)],
     'person-pseudonym': [secretKeyId('person-pseudonym', keys.personPseudonym)],
     fingerprint: [secretKeyId('fingerprint', keys.fingerprint)],
     'decision-signing': [decisionSigning.keyId, ...others(decisionVerifying, decisionSigning.keyId)],
@@ -114,6 +114,8 @@ export async function bindKeys(direct: DirectPool, evidence: EvidenceKeys, held:
     const isKnown = (name: KeyName, id: string) => rows.some((row) => row.name === name && row.keyId === id);
     for (const name of keyNames) {
       if (!rows.some((row) => row.name === name)) await requireFits[name](tx, evidence, held[name]);
+      else if (rows.some((row) => row.name === name && row.keyId === held[name][0] && row.state === 'retired'))
+        throw new KeysOfAnotherInstallation(name, 'it was retired, and another has taken its place');
       else if (!(mustBeAnnounced[name] ? held[name].slice(0, 1) : held[name]).some((id) => isKnown(name, id)))
         throw new KeysOfAnotherInstallation(name, 'it has others, and this one was never announced');
     }
@@ -187,6 +189,11 @@ const requireFits: Readonly<Record<KeyName, Fit>> = {
   fingerprint: async () => {},
   'payload-codec': async () => {},
 };
+
+/** The id of an evidence key, as the ledger records it. */
+export function keyIdOfSigning(signingKey: KeyObject): string {
+  return secretKeyId('evidence-signing', publicBytes(signingKey));
+}
 
 /** Tells keys apart and gives nothing of them away. */
 function secretKeyId(name: KeyName, key: KeyObject | Buffer): string {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Ledger, openPrisma } from './client.ts';
 import { recordDecisionKeys } from './decisionKeyEntries.ts';
 import { openDirect } from './direct.ts';
+import { loadSuccessions, requireNotSucceeded } from './evidenceSuccession.ts';
 import { ensureInstallation, type Installation } from './installation.ts';
 import { bindKeys, type HeldKeys, keyIdsOf } from './installationKeys.ts';
 import { applyMigrations } from './migrate.ts';
@@ -37,6 +38,7 @@ export async function openLedger({
   const prisma = openPrisma(pool);
   const direct = openDirect(pool);
   const installation = await ensureInstallation(prisma, { host, random: randomBytes(16) });
+  const successions = await loadSuccessions(prisma);
   const ledger = {
     prisma,
     direct,
@@ -46,6 +48,7 @@ export async function openLedger({
       macKey: keys.evidenceMac,
       personKey: keys.personPseudonym,
       signingKey: keys.evidenceSigning,
+      successions,
       origin: installation.origin,
     },
     decisionKeys: keys.decisionVerifying,
@@ -53,6 +56,7 @@ export async function openLedger({
   };
   try {
     // Before anything is written: what a process with other keys appends, nobody could ever seal.
+    requireNotSucceeded(ledger.evidence, successions.at(-1));
     await bindKeys(direct, ledger.evidence, keyIdsOf(keys));
     await recordDecisionKeys(ledger);
   } catch (error) {

@@ -60,11 +60,15 @@ export async function readNoteFile(path: string): Promise<string | undefined> {
 }
 
 /**
- * Keeps the head of a log that was lost beside the file, as proof of what was signed, so that the log after it can have its
+ * Keeps the head of a log that was lost or has ended beside the file, as proof of what was signed, so that the log after it can have its
  * own. Idempotent.
  */
-export async function setHeadAside(headFile: string, { size, root }: Checkpoint): Promise<void> {
-  await rename(headFile, `${headFile}.lost-${size}-${root.toString('hex').slice(0, 8)}`);
+export async function setHeadAside(
+  headFile: string,
+  { size, root }: Checkpoint,
+  became: 'lost' | 'succeeded',
+): Promise<void> {
+  await rename(headFile, `${headFile}.${became}-${size}-${root.toString('hex').slice(0, 8)}`);
   await syncDirectoryOf(headFile);
 }
 

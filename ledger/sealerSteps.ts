@@ -8,6 +8,7 @@ import type { DirectPool } from './direct.ts';
 import type { EvidenceKeys } from './evidence.ts';
 import { entryFound, type Found, isAccepted } from './evidenceDamage.ts';
 import { type CurrentLog, logOfRow, openOwnCheckpoint } from './evidenceLogs.ts';
+import { requireNotSucceeded } from './evidenceSuccession.ts';
 import { growingTreeAt, rootAt, sizeUpTo, storeNodes } from './evidenceTree.ts';
 import { insertRow } from './rows.ts';
 import { type Anchor, AnchorMissing, readAnchor } from './sealerAnchor.ts';
@@ -102,7 +103,7 @@ const longestRoundMs = 20_000;
  * What is signed must survive the crash of a server that answers commits early. A process that stands still keeps its
  * connection and with it the lock: there the server ends the transaction.
  */
-const round = `BEGIN ISOLATION LEVEL READ COMMITTED;
+export const round = `BEGIN ISOLATION LEVEL READ COMMITTED;
   SET LOCAL synchronous_commit = on; SET LOCAL transaction_timeout = ${longestRoundMs}`;
 
 /**
@@ -199,7 +200,7 @@ async function requireWhole(tx: Statements, keys: EvidenceKeys, entry: UnsealedE
 }
 
 /** How far the log has come. */
-interface Standing {
+export interface Standing {
   readonly log: CurrentLog;
   /** How many entries have a leaf index. */
   readonly size: number;
@@ -212,22 +213,26 @@ interface Standing {
  * is read is read once it is locked.
  * @returns undefined when another sealer is at work
  */
-async function becomeSealer(tx: Statements, keys: EvidenceKeys): Promise<Standing | undefined> {
+export async function becomeSealer(tx: Statements, keys: EvidenceKeys): Promise<Standing | undefined> {
   const [[lock], [row]] = await Promise.all([
     tx.$queryRaw<{ taken: boolean }[]>`SELECT pg_try_advisory_xact_lock(${sealerLock}) AS "taken"`,
     tx.$queryRaw<StandingRow[]>`
-      SELECT (SELECT max("leafIndex") FROM "evidence_entry") AS "last", l."generation", l."firstSize", c."size", c."note"
+      SELECT (SELECT max("leafIndex") FROM "evidence_entry") AS "last",
+        (SELECT "succession" FROM "evidence_log" WHERE "succession" IS NOT NULL
+          ORDER BY "generation" DESC LIMIT 1) AS "newestSuccession",
+        l."generation", l."firstSize", l."succession", c."size", c."note"
       FROM (SELECT) AS one
       LEFT JOIN LATERAL (
-        SELECT "generation", "firstSize" FROM "evidence_log" ORDER BY "generation" DESC LIMIT 1) l ON true
+        SELECT "generation", "firstSize", "succession" FROM "evidence_log" ORDER BY "generation" DESC LIMIT 1) l ON true
       LEFT JOIN LATERAL (
         SELECT "size", "note" FROM "evidence_checkpoint" WHERE "size" > coalesce(l."firstSize", 0)
         ORDER BY "size" DESC LIMIT 1) c ON true`,
   ]);
   if (lock?.taken !== true || row === undefined) return undefined;
-  const { last, generation, firstSize, size, note } = row;
+  const { last, generation, firstSize, succession, newestSuccession, size, note } = row;
+  requireNotSucceeded(keys, newestSuccession);
   return {
-    log: logOfRow(keys, generation === null || firstSize === null ? null : { generation, firstSize }),
+    log: logOfRow(keys, generation === null || firstSize === null ? null : { generation, firstSize, succession }),
     size: sizeUpTo(last),
     published: size === null || note === null ? undefined : { size: Number(size), note },
   };
@@ -237,6 +242,8 @@ interface StandingRow {
   readonly last: bigint | null;
   readonly generation: number | null;
   readonly firstSize: bigint | null;
+  readonly succession: string | null;
+  readonly newestSuccession: string | null;
   readonly size: bigint | null;
   readonly note: string | null;
 }
@@ -246,7 +253,7 @@ interface StandingRow {
  * anchor keeps.
  * @returns what the anchor keeps; undefined without an anchor, and where nothing was ever signed
  */
-async function requireSignedHistory(
+export async function requireSignedHistory(
   tx: Statements,
   { log, size, published }: Standing,
   sealing: Pick<Sealing, 'keys' | 'headFile' | 'anchor'>,
@@ -254,7 +261,7 @@ async function requireSignedHistory(
   const { keys, headFile } = sealing;
   // The anchor first: a head that was put back with the database must not be set aside as that of a lost log.
   const anchored = await requireAnchorContinued(tx, { log, size, published }, sealing);
-  const head = await headOf(log, sealing);
+  const head = await headOf(tx, { log, size }, sealing);
   if (head !== undefined) await requireTreeBeginsWith(tx, head, size);
   if (published === undefined) return anchored;
   if (head === undefined) throw new SealerHeadMissing(headFile, published.size);
@@ -295,10 +302,14 @@ async function requireAnchorContinued(
   const { generation } = logOf(anchored.origin);
   if (generation > log.generation) throw new EvidenceForked(anchored, `the ledger knows no log after ${log.origin}`);
   // Of a log before this one: this one must have begun by giving up all that the anchor keeps, not less.
-  const [given] = await tx.$queryRaw<{ size: bigint; root: string }[]>`
-    SELECT r."signedSize" AS "size", r."signedRoot" AS "root" FROM "evidence_log" l JOIN "ledger_restore" r ON r."id" = l."restoreId"
+  const [given] = await tx.$queryRaw<{ size: bigint; root: string | null }[]>`
+    SELECT coalesce(r."signedSize", l."firstSize") AS "size", r."signedRoot" AS "root"
+    FROM "evidence_log" l LEFT JOIN "ledger_restore" r ON r."id" = l."restoreId"
     WHERE l."generation" > ${generation} ORDER BY l."generation" LIMIT 1`;
-  const isAnothers = given?.size === BigInt(anchored.size) && given.root !== anchored.root.toString('hex');
+  // A succession gives nothing up: the tree must still begin with what was signed before it.
+  if (given !== undefined && given.root === null) await requireTreeBeginsWith(tx, anchored, size);
+  const isAnothers =
+    given?.size === BigInt(anchored.size) && given.root !== null && given.root !== anchored.root.toString('hex');
   if (given === undefined || given.size < anchored.size || isAnothers)
     throw new EvidenceForked(anchored, `the log ${log.origin} was begun without knowing of it`);
   return anchored;
@@ -306,14 +317,20 @@ async function requireAnchorContinued(
 
 /** The head on disk, if it is of this log. That of a log before it is lost by an administrator's word, and set aside. */
 async function headOf(
-  log: CurrentLog,
+  tx: Statements,
+  { log, size }: Pick<Standing, 'log' | 'size'>,
   { keys, headFile }: Pick<Sealing, 'keys' | 'headFile'>,
 ): Promise<Checkpoint | undefined> {
   const head = await readHead(headFile, keys);
   if (head === undefined || head.origin === log.origin) return head;
   const { generation } = logOf(head.origin);
   if (generation > log.generation) throw new EvidenceForked(head, `the ledger knows no log after ${log.origin}`);
-  await setHeadAside(headFile, head);
+  if (log.isSuccessor) {
+    if (head.size > log.firstSize)
+      throw new EvidenceForked(head, `${log.origin} succeeded it at ${log.firstSize}: two keys signed on`);
+    await requireTreeBeginsWith(tx, head, size);
+  }
+  await setHeadAside(headFile, head, log.isSuccessor ? 'succeeded' : 'lost');
   return undefined;
 }
 

@@ -2,25 +2,28 @@ import { parseArgs } from 'node:util';
 import { CommandFailed, type ExitName, exitCodes } from '../cli/exitCodes.ts';
 import { coloured, printJson, printLine } from '../cli/output.ts';
 import { KeysUnusable } from '../configuration/keyFiles.ts';
-import { loadKeys } from '../configuration/keys.ts';
+import { loadKeys, nextEvidenceKey, putNextEvidenceKey } from '../configuration/keys.ts';
 import { ConfigurationInvalid, loadConfiguration } from '../configuration/loadConfiguration.ts';
 import { readSecret, SecretUnreadable } from '../configuration/secretReference.ts';
+import { formatVerifierKey } from '../domain/evidence/signedNote.ts';
 import { auditEvidence } from '../ledger/auditEvidence.ts';
 import { acceptDamage } from '../ledger/evidenceDamage.ts';
 import { KeysOfAnotherInstallation } from '../ledger/installationKeys.ts';
 import { type OpenedLedger, openLedger } from '../ledger/openLedger.ts';
 import type { Sealing } from '../ledger/sealerSteps.ts';
 import { NothingToSeed, seedAnchor } from '../ledger/seedAnchor.ts';
+import { succeedEvidenceKey } from '../ledger/succeedEvidence.ts';
 import { sealingOf } from './sealing.ts';
 
 /**
- * The process behind `tenure evidence audit`, `accept` and `anchor seed`: wiring only. It needs what the worker has
+ * The process behind `tenure evidence audit`, `accept`, `succeed` and `anchor seed`: wiring only. It needs what the worker has
  * (TENURE_CONFIG, the key directory, the ledger), and may run beside it.
  */
 interface Asked {
   readonly json: boolean;
   readonly reason: string;
   readonly subject: string;
+  readonly keyDirectory: string;
 }
 
 async function audit(_ledger: OpenedLedger, sealing: Sealing, { json }: Asked): Promise<void> {
@@ -67,10 +70,21 @@ async function seed(ledger: OpenedLedger, sealing: Sealing, { json }: Asked): Pr
   );
 }
 
+async function succeed(_ledger: OpenedLedger, sealing: Sealing, { json, keyDirectory }: Asked): Promise<void> {
+  const { old, newKey } = await succeedEvidenceKey(sealing, nextEvidenceKey(keyDirectory));
+  putNextEvidenceKey(keyDirectory);
+  const vkey = formatVerifierKey(newKey);
+  if (json) return printJson({ origin: newKey.name, vkey, oldOrigin: old.origin, oldSize: old.size });
+  printLine(`${coloured('green', 'Succeeded')}: ${newKey.name} goes on from ${old.origin} at ${old.size} entries.`);
+  printLine(`Give your auditors its key: ${vkey}`);
+  printLine('Copy evidence-signing.pem to the key directories of all processes, and start them again.');
+}
+
 const verbs = new Map([
   ['audit', audit],
   ['accept', accept],
   ['seed', seed],
+  ['succeed', succeed],
 ]);
 
 async function lookAfter(): Promise<void> {
@@ -88,7 +102,11 @@ async function lookAfter(): Promise<void> {
     keys: loadKeys(configuration.keys.directory, { create: false }),
   });
   try {
-    await verbs.get(verb)?.(ledger, sealingOf(ledger, configuration), { ...values, subject });
+    await verbs.get(verb)?.(ledger, sealingOf(ledger, configuration), {
+      ...values,
+      subject,
+      keyDirectory: configuration.keys.directory,
+    });
   } finally {
     await ledger.close();
   }

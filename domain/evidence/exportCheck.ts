@@ -4,6 +4,7 @@ import { DecisionCheck, type DecisionCounts } from './decisionCheck.ts';
 import { type EvidenceEntry, evidenceEntrySchema } from './entry.ts';
 import { logOf } from './logOrigin.ts';
 import { GrowingTree, leafHash } from './merkleTree.ts';
+import type { Succession } from './succession.ts';
 
 export interface ExportProblem {
   readonly code:
@@ -16,7 +17,8 @@ export interface ExportProblem {
     | 'entries-extra'
     | 'root-differs'
     | 'held-root-differs'
-    | 'held-is-newer';
+    | 'held-is-newer'
+    | 'succession-broken';
   readonly message: string;
   /** From 1. */
   readonly line?: number;
@@ -47,6 +49,7 @@ const maximumLineProblems = 10;
 export class ExportCheck {
   readonly #checkpoint: Checkpoint;
   readonly #held: Checkpoint | undefined;
+  readonly #successions: readonly Succession[];
   readonly #tree = new GrowingTree();
   readonly #decisions = new DecisionCheck();
   readonly #lastPositions = new Map<string, number>();
@@ -54,8 +57,10 @@ export class ExportCheck {
   #rootAtSize: Buffer | undefined;
   #rootAtHeldSize: Buffer | undefined;
 
-  constructor(checkpoint: Checkpoint, held?: Checkpoint) {
+  /** @param successions of the export, in its order: the log must have had the root that each names */
+  constructor(checkpoint: Checkpoint, held?: Checkpoint, successions: readonly Succession[] = []) {
     this.#checkpoint = checkpoint;
+    this.#successions = successions;
     this.#held = held;
     this.#noteRoots();
   }
@@ -88,6 +93,12 @@ export class ExportCheck {
   #noteRoots(): void {
     if (this.#tree.size === this.#checkpoint.size) this.#rootAtSize = this.#tree.root;
     if (this.#tree.size === this.#held?.size) this.#rootAtHeldSize = this.#tree.root;
+    for (const { old, newKey } of this.#successions)
+      if (this.#tree.size === old.size && !this.#tree.root.equals(old.root))
+        this.#lineProblems.push({
+          code: 'succession-broken',
+          message: `The first ${old.size} entries are not those that ${old.origin} handed over to ${newKey.name}.`,
+        });
   }
 
   #problemOfLine(leaf: Uint8Array): ExportProblem | undefined {
