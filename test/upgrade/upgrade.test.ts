@@ -162,6 +162,9 @@ async function statesOfWaiting(): Promise<Record<string, string>> {
   return Object.fromEntries(await Promise.all(states));
 }
 
+/** What the release before cannot read, and meets only where somebody used what is new: docs/operating.md, "Changing keys". */
+const borne = ['evidence_log.restoreId may be null now, which its readers do not expect'];
+
 test('this release migrates the schema under it, and takes nothing away that it uses', async () => {
   const { databaseUrl } = estate;
   const known = await columnsOf(databaseUrl);
@@ -169,7 +172,7 @@ test('this release migrates the schema under it, and takes nothing away that it 
   const unapplied = migrationsOf(present).filter((name) => !applied.includes(name));
   expect(await applyMigrations({ databaseUrl })).toEqual(unapplied);
   expect(Object.keys(known).length).toBeGreaterThan(100);
-  expect(narrowings(known, await columnsOf(databaseUrl))).toEqual([]);
+  expect(narrowings(known, await columnsOf(databaseUrl))).toEqual(borne);
 });
 
 test('it goes on working on the newer schema: opens, decides, rotates, revokes', { timeout: 120_000 }, async () => {
