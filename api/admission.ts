@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { anonymousId, type Principal, principalOf } from './auth/principal.ts';
 import { type Lane, type LaneLimits, lane } from './lane.ts';
+import { ofAddress } from './limits.ts';
 import type { Route } from './route.ts';
 
 /** What is under way at once, each kind in a lane of its own: none waits behind another (docs/operating.md, "Under load"). */
@@ -33,8 +34,10 @@ export function admission(limits: LanesLimits): (route: Route) => readonly Reque
     Lane
   >;
   return (route) => [
-    ...(route.isAnalysis === true ? [admit(() => lanes.analyses)] : []),
-    admit((req, res) => (waits(route, req) ? lanes.longPolls : lanes[laneOf(route, principalOf(res))])),
+    ...(route.isAnalysis === true ? [admit(() => lanes.analyses, { isOver: 'taken' })] : []),
+    admit((req, res) => (waits(route, req) ? lanes.longPolls : lanes[laneOf(route, principalOf(res))]), {
+      isOver: route.isSafety === undefined ? 'taken' : 'answered',
+    }),
   ];
 }
 
@@ -47,17 +50,35 @@ function waits({ isLongPoll }: Route, { query: { waitSeconds = '0' } }: Request)
   return isLongPoll === true && waitSeconds !== '0';
 }
 
-function admit(laneFor: (req: Request, res: Response) => Lane): RequestHandler {
+/**
+ * When a place is free again. Answers that nobody takes are kept in memory, so mostly it is held until the answer is `taken`;
+ * but whoever takes none would so keep others from stopping harm: there it ends when it is `answered`.
+ */
+interface Stay {
+  readonly isOver: 'taken' | 'answered';
+}
+
+function admit(laneFor: (req: Request, res: Response) => Lane, { isOver }: Stay): RequestHandler {
   return async (req, res, next) => {
     const leave = await laneFor(req, res).enter(keyOf(req, res));
     if (res.closed) return leave();
     res.once('close', leave);
+    if (isOver === 'answered') onAnswered(res, leave);
     next();
   };
 }
 
-/** Whoever signs in nowhere is their connection's address. */
+/** Node tells of an answer only once the connection has taken it. */
+function onAnswered(res: Response, answered: () => void): void {
+  const { end } = res;
+  res.end = (...last: unknown[]) => {
+    answered();
+    return Reflect.apply(end, res, last);
+  };
+}
+
+/** Whoever signs in nowhere is where they call from. */
 function keyOf(req: Request, res: Response): string {
   const { id, kind } = principalOf(res);
-  return id === anonymousId ? `address:${req.ip ?? ''}` : `${kind}:${id}`;
+  return id === anonymousId ? `address:${ofAddress(req)}` : `${kind}:${id}`;
 }

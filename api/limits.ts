@@ -118,7 +118,8 @@ export function limitAnalyses({ analyses }: RateLimits): RequestHandler {
   return limit(analyses, ofPrincipal, 'this principal', 'analyses of flows');
 }
 
-function ofAddress(req: Request): string {
+/** Whoever signs in nowhere, as they are counted: of IPv6 a network, since one caller has all addresses of it. */
+export function ofAddress(req: Request): string {
   return ipKeyGenerator(addressOf(req));
 }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import type { Checkpoint } from '../domain/evidence/checkpoint.ts';
 import { NoteInvalid } from '../domain/evidence/signedNote.ts';
 import type { EvidenceKeys } from './evidence.ts';
@@ -39,15 +40,22 @@ export async function readHead(headFile: string, keys: EvidenceKeys): Promise<Ch
   }
 }
 
+/** Far more than any note, and little enough to be read each round. */
+const largestNoteBytes = 65_536;
+
 /**
  * The text of a file that keeps a note; undefined when there is none. A symbolic link is refused: replacing it would write
- * beside what it points to, and what was read would not be what is kept.
+ * beside what it points to, and what was read would not be what is kept. Whoever holds the place of the file decides what is
+ * there: a pipe is not waited for, and no more is read than a note can be.
  */
 export async function readNoteFile(path: string): Promise<string | undefined> {
   try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
-      return await file.readFile('utf8');
+      if (!(await file.stat()).isFile()) throw new Error(`${path} is not a regular file.`);
+      const note = await buffer(file.createReadStream({ end: largestNoteBytes, autoClose: false }));
+      if (note.length > largestNoteBytes) throw new Error(`${path} is larger than any checkpoint.`);
+      return note.toString('utf8');
     } finally {
       await file.close();
     }
@@ -74,13 +82,15 @@ export async function setHeadAside(
 
 /**
  * Replaces the file so that after a crash, of the machine too, it holds either the old text or the new one, whole.
- * Returns when it is on disk.
+ * Returns when it is on disk. Nothing else is written to: what lies beside it under the name of the new one is removed, a link
+ * that somebody put there too, and never followed.
  */
-export async function replaceDurably(path: string, text: string): Promise<void> {
+export async function replaceDurably(path: string, note: string): Promise<void> {
   const next = `${path}.next`;
-  const file = await open(next, 'w', 0o644);
+  await rm(next, { force: true });
+  const file = await open(next, 'wx', 0o644);
   try {
-    await file.writeFile(text);
+    await file.writeFile(note);
     await file.sync();
   } finally {
     await file.close();

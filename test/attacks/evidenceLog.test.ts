@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { issuanceEffects } from '../../activities/issuance.ts';
@@ -126,6 +127,7 @@ test.for([
     (path: string) => writeFileSync(path, 'elsewhere.example\n1\nAAAA\n\n— elsewhere.example AAAA\n'),
   ],
   ['cut short', (path: string) => writeFileSync(path, '')],
+  ['a pipe into which nobody writes', (path: string) => execFileSync('mkfifo', [path])],
 ] as const)('an anchor that is %s stops the sealing and is left as it is', async ([, put]) => {
   const log = await anchoredLog(1);
   rmSync(log.anchorFile);
@@ -133,6 +135,27 @@ test.for([
   await log.append({});
   await expect(sealOnce(log)).rejects.toThrow(AnchorUnreadable);
   expect(await log.ledger.evidenceCheckpoint.count()).toBe(1);
+});
+
+test('of an anchor that is larger than any checkpoint no more is read than a checkpoint can be', async () => {
+  const log = await anchoredLog(1);
+  writeFileSync(log.anchorFile, `${readFileSync(log.anchorFile, 'utf8')}${'\n'.repeat(70_000)}`);
+  await log.append({});
+  await expect(sealOnce(log)).rejects.toThrow('is larger than any checkpoint');
+});
+
+test.each([
+  ['a symbolic link', symlinkSync],
+  ['a hard link', linkSync],
+])('%s beside the anchor has no other file of the installation overwritten', async (_what, link) => {
+  const log = await anchoredLog(1);
+  const key = join(log.directory, 'evidence-mac.key');
+  writeFileSync(key, 'the key');
+  link(key, `${log.anchorFile}.next`);
+  await log.append({});
+  await sealOnce(log);
+  expect(readFileSync(key, 'utf8')).toBe('the key');
+  expect(sizeOf(log, readFileSync(log.anchorFile, 'utf8'))).toBe(2);
 });
 
 test('what the anchor cannot keep is not published', async () => {
