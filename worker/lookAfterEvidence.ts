@@ -2,17 +2,18 @@ import { parseArgs } from 'node:util';
 import { CommandFailed, type ExitName, exitCodes } from '../cli/exitCodes.ts';
 import { coloured, printJson, printLine } from '../cli/output.ts';
 import { KeysUnusable } from '../configuration/keyFiles.ts';
-import { loadKeys, nextEvidenceKey, putNextEvidenceKey } from '../configuration/keys.ts';
-import { ConfigurationInvalid, loadConfiguration } from '../configuration/loadConfiguration.ts';
-import { readSecret, SecretUnreadable } from '../configuration/secretReference.ts';
+import { nextEvidenceKey, putNextEvidenceKey } from '../configuration/keys.ts';
+import { ConfigurationInvalid } from '../configuration/loadConfiguration.ts';
+import { SecretUnreadable } from '../configuration/secretReference.ts';
 import { formatVerifierKey } from '../domain/evidence/signedNote.ts';
 import { auditEvidence } from '../ledger/auditEvidence.ts';
 import { acceptDamage } from '../ledger/evidenceDamage.ts';
 import { KeysOfAnotherInstallation } from '../ledger/installationKeys.ts';
-import { type OpenedLedger, openLedger } from '../ledger/openLedger.ts';
+import type { OpenedLedger } from '../ledger/openLedger.ts';
 import type { Sealing } from '../ledger/sealerSteps.ts';
 import { NothingToSeed, seedAnchor } from '../ledger/seedAnchor.ts';
 import { succeedEvidenceKey } from '../ledger/succeedEvidence.ts';
+import { openOperatorLedger } from './operatorLedger.ts';
 import { sealingOf } from './sealing.ts';
 
 /**
@@ -93,14 +94,7 @@ async function lookAfter(): Promise<void> {
     options: { json: { type: 'boolean', default: false }, reason: { type: 'string', default: '' } },
   });
   const [verb = '', subject = ''] = positionals;
-  const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
-  const ledger = await openLedger({
-    databaseUrl: readSecret(configuration.database, process.env),
-    host: new URL(configuration.publicUrl).host,
-    leaseMs: configuration.leaseSeconds * 1000,
-    poolSize: 2,
-    keys: loadKeys(configuration.keys.directory, { create: false }),
-  });
+  const { configuration, ledger } = await openOperatorLedger();
   try {
     await verbs.get(verb)?.(ledger, sealingOf(ledger, configuration), {
       ...values,

@@ -7,15 +7,15 @@ import { coloured, counted, printJson, printLine } from '../cli/output.ts';
 import { printStatement, printUnsound } from '../cli/recoveryWords.ts';
 import type { Configuration } from '../configuration/configurationSchema.ts';
 import { KeysUnusable } from '../configuration/keyFiles.ts';
-import { loadKeys } from '../configuration/keys.ts';
-import { ConfigurationInvalid, loadConfiguration } from '../configuration/loadConfiguration.ts';
+import { ConfigurationInvalid } from '../configuration/loadConfiguration.ts';
 import { recoveryKeyOf } from '../configuration/recoveryKeys.ts';
-import { readSecret, SecretUnreadable } from '../configuration/secretReference.ts';
+import { SecretUnreadable } from '../configuration/secretReference.ts';
 import { type RecoveryKey, RecoveryRefused, readRecovery } from '../domain/flow/publishing/recovery.ts';
 import { prepareRecovery, recoverFlows } from '../ledger/flowRecovery.ts';
-import { type OpenedLedger, openLedger } from '../ledger/openLedger.ts';
+import type { OpenedLedger } from '../ledger/openLedger.ts';
 import { PublicationDamaged } from '../ledger/publications.ts';
 import { LedgerRestored, observeIfRestored } from '../ledger/restore.ts';
+import { openOperatorLedger } from './operatorLedger.ts';
 import { sealingOf } from './sealing.ts';
 
 /**
@@ -109,14 +109,7 @@ async function recover(): Promise<void> {
   });
   const [verb, path = ''] = positionals;
   const { json, reason, out, 'retire-others': retireOthers } = values;
-  const configuration = loadConfiguration(process.env['TENURE_CONFIG'] ?? 'tenure.yaml', process.env);
-  const ledger = await openLedger({
-    databaseUrl: readSecret(configuration.database, process.env),
-    host: new URL(configuration.publicUrl).host,
-    leaseMs: configuration.leaseSeconds * 1000,
-    poolSize: 2,
-    keys: loadKeys(configuration.keys.directory, { create: false }),
-  });
+  const { configuration, ledger } = await openOperatorLedger();
   try {
     if (verb === 'prepare') await prepare(ledger, { path, json, reason, out, retireOthers });
     else await apply(ledger, configuration, { path, json });
